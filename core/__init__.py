@@ -1,0 +1,1 @@
+"""What every other package stands on; knows no citizen, case or vendor."""

@@ -1,0 +1,167 @@
+"""Passwords (argon2id), sign-ins (opaque tokens kept as hashes) and throttling of guesses."""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import delete, func, text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.errors import NotSignedIn, TooMany
+from core.staff import Actor, ApiKey, RoleGrant, SignIn, Staff, StaffDepartment, Throttle, roles_from
+
+SIGN_IN_LASTS = timedelta(hours=12)  # a shift and its hand-over
+PASSWORD_MIN = 8
+_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP minimum for argon2id, 2026
+_threads = ThreadPoolExecutor(2, "argon2")  # hashing must not starve the event loop, nor eat all cores
+_nobody = _hasher.hash(secrets.token_urlsafe())  # an unknown account costs the same time as a known one
+
+
+async def hash_password(password: str) -> str:
+    """Argon2id hash of a password."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, _hasher.hash, password)
+
+
+def _matches(stored: str, password: str) -> bool:
+    try:
+        return _hasher.verify(stored, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+async def check_password(session: AsyncSession, email: str, password: str) -> Staff | None:
+    """The active member of staff with this e-mail and password, in time that tells nothing."""
+    found = (await session.exec(select(Staff).where(func.lower(Staff.email) == email.strip().lower()))).first()
+    stored = found.password_hash if found and found.active else _nobody
+    fits = await asyncio.get_running_loop().run_in_executor(_threads, _matches, stored, password)
+    return found if found and found.active and fits else None
+
+
+async def sign_in(session: AsyncSession, staff_id: UUID, kind: str, at: datetime) -> str:
+    """A new token (43 characters) for this person; only its hash is stored."""
+    token = secrets.token_urlsafe(32)
+    session.add(
+        SignIn(
+            token_hash=_digest(token), staff_id=staff_id, kind=kind, created_at=at, expires_at=at + SIGN_IN_LASTS
+        )
+    )
+    return token
+
+
+async def sign_out(session: AsyncSession, token: str) -> None:
+    """Forget the token."""
+    await session.execute(delete(SignIn).where(col(SignIn.token_hash) == _digest(token)))
+
+
+_WHO = text(
+    """
+    SELECT s.id, s.name, s.email,
+           ARRAY(SELECT role FROM role_grants WHERE staff_id = s.id) AS roles,
+           ARRAY(SELECT department FROM staff_departments WHERE staff_id = s.id) AS departments
+    FROM sign_ins i JOIN staff s ON s.id = i.staff_id
+    WHERE i.token_hash = :hash AND i.kind = :kind AND i.expires_at > :at AND s.active
+    """
+)
+
+
+async def who_is(session: AsyncSession, token: str, kind: str, at: datetime) -> Actor:
+    """The member of staff behind a live token; NotSignedIn otherwise."""
+    found = (await session.execute(_WHO, {"hash": _digest(token), "kind": kind, "at": at})).first()
+    if found is None:
+        raise NotSignedIn("Phiên đăng nhập đã hết hạn. Mời anh/chị đăng nhập lại.", "Please sign in again.")
+    return Actor(
+        kind="staff",
+        id=found.id,
+        name=found.name,
+        email=found.email,
+        roles=roles_from(found.roles),
+        departments=frozenset(found.departments),
+    )
+
+
+async def who_has_key(session: AsyncSession, key: str) -> Actor:
+    """The system behind an API key; NotSignedIn when unknown or revoked."""
+    statement = select(ApiKey).where(ApiKey.key_hash == _digest(key), col(ApiKey.revoked_at).is_(None))
+    found = (await session.exec(statement)).first()
+    if found is None:
+        raise NotSignedIn("Khóa API không đúng hoặc đã bị thu hồi.", "The API key is unknown or revoked.")
+    return Actor(kind="api_key", id=found.id, name=found.name, scopes=frozenset(found.scopes))
+
+
+def new_api_key() -> tuple[str, bytes]:
+    """A new key of another system and what is stored of it."""
+    key = f"1022_{secrets.token_urlsafe(32)}"
+    return key, _digest(key)
+
+
+def csrf_token(key: bytes, token: str) -> str:
+    """What a page must send back with a cookie sign-in; bound to that sign-in."""
+    return hmac.new(key, b"csrf:" + token.encode(), hashlib.sha256).hexdigest()
+
+
+def csrf_fits(key: bytes, token: str, given: str) -> bool:
+    """Whether a write with a cookie comes from a page of ours."""
+    return hmac.compare_digest(csrf_token(key, token).encode(), given.encode())
+
+
+async def refuse_if_throttled(session: AsyncSession, bucket: str, rate: tuple[int, int] | None, at: datetime) -> None:
+    """TooMany when `bucket` has used up its failures of the present window."""
+    if rate is None:
+        return
+    row = (await session.exec(select(Throttle).where(Throttle.bucket == _bucket(bucket)))).first()
+    if row is not None and row.window_ends > at and row.count >= rate[0]:
+        wait = int((row.window_ends - at).total_seconds()) + 1
+        raise TooMany(
+            f"Anh/chị đã thử sai nhiều lần. Vui lòng thử lại sau {wait} giây.",
+            f"Too many wrong tries. Try again in {wait} seconds.",
+            headers={"Retry-After": str(wait)},
+        )
+
+
+async def count_failure(session: AsyncSession, bucket: str, rate: tuple[int, int] | None, at: datetime) -> None:
+    """One more failed try; the window starts with the first."""
+    if rate is None:
+        return
+    await session.execute(
+        text(
+            "INSERT INTO throttles AS t (bucket, count, window_ends) VALUES (:bucket, 1, :ends) "
+            "ON CONFLICT (bucket) DO UPDATE SET "
+            "count = CASE WHEN t.window_ends > :at THEN t.count + 1 ELSE 1 END, "
+            "window_ends = CASE WHEN t.window_ends > :at THEN t.window_ends ELSE excluded.window_ends END"
+        ),
+        {"bucket": _bucket(bucket), "ends": at + timedelta(seconds=rate[1]), "at": at},
+    )
+
+
+async def forget_failures(session: AsyncSession, bucket: str) -> None:
+    """A right answer wipes the slate of its bucket."""
+    await session.execute(delete(Throttle).where(col(Throttle.bucket) == _bucket(bucket)))
+
+
+async def sweep(session: AsyncSession, at: datetime) -> None:
+    """Drop what has run out: sign-ins and throttle windows."""
+    await session.execute(delete(SignIn).where(col(SignIn.expires_at) <= at))
+    await session.execute(delete(Throttle).where(col(Throttle.window_ends) <= at))
+
+
+async def grants_of(session: AsyncSession, staff_id: UUID) -> tuple[list[str], list[str]]:
+    """(roles, departments) of one person, sorted."""
+    roles = (await session.exec(select(RoleGrant.role).where(RoleGrant.staff_id == staff_id))).all()
+    homes = (await session.exec(select(StaffDepartment.department).where(StaffDepartment.staff_id == staff_id))).all()
+    return sorted(roles), sorted(homes)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _bucket(name: str) -> str:
+    """Buckets hold addresses and e-mails, so only their hash is stored."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]

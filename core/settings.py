@@ -1,0 +1,113 @@
+"""Settings of the centre, read from the environment (prefix HOTLINE_) or `.env`."""
+
+import os
+import secrets
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_RATES = {"report": (30, 60), "key": (10, 300), "login": (10, 300)}
+
+
+class Settings(BaseSettings):
+    """Every setting with its meaning; `main.py doctor` prints them."""
+
+    model_config = SettingsConfigDict(env_prefix="HOTLINE_", env_file=".env", extra="ignore", hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", description="Address the web process listens on")
+    port: int = Field(8022, ge=1, le=65535, description="Port the web process listens on")
+    public_url: str = Field("http://127.0.0.1:8022", description="Address citizens and vendors reach us at")
+    trusted_proxies: str = Field("", description="Proxy addresses whose X-Forwarded-For is believed, comma separated")
+    rate_limits: str = Field("report=30/60,key=10/300,login=10/300", description="'off' or name=count/seconds, …")
+    code_prefix: str = Field("BP", pattern=r"^[A-Z]{1,4}$", description="Letters in front of case codes")
+    database_url: str | None = Field(None, description="PostgreSQL 15 or newer; absent: embedded under DATA_DIR")
+    database_direct_url: str | None = Field(None, description="Same database without a transaction pooler, for LISTEN")
+    database_pool: int = Field(10, ge=2, le=100, description="Connections a process keeps, twice")
+    postgres_bin: Path | None = Field(None, description="Folder of the PostgreSQL binaries for the embedded server")
+    data_dir: Path = Field(Path("data"), description="Folder for the embedded database, files and the secret key")
+    files_url: str | None = Field(None, description="Where attachments are kept; absent: DATA_DIR/files")
+    secret_key: str | None = Field(None, min_length=32, description="Tracking keys, tokens and signatures derive from it")
+    timezone: str = Field("Asia/Ho_Chi_Minh", description="Local time of people and of day buckets")
+    language: Literal["vi", "en"] = Field("vi", description="Language where a reader names none")
+    demo_password: str | None = Field(None, min_length=8, description="Password of the demo accounts; absent: random")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        ZoneInfo(value)
+        return value
+
+    @field_validator("files_url")
+    @classmethod
+    def _local_files(cls, value: str | None) -> str | None:
+        if value and not value.startswith("file:///"):
+            raise ValueError("FILES_URL must be file:///folder")
+        return value
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _rates_read(cls, value: str) -> str:
+        parse_rates(value)
+        return value
+
+    @model_validator(mode="after")
+    def _secret_for_real_database(self) -> Self:
+        if self.database_url and not self.secret_key:
+            raise ValueError("DATABASE_URL is set but SECRET_KEY is not: tracking keys would change at every start")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The centre's time zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def rates(self) -> dict[str, tuple[int, int]]:
+        """Throttles as name → (count, seconds); empty when off."""
+        return parse_rates(self.rate_limits)
+
+    @property
+    def files_dir(self) -> Path:
+        """Folder attachments are kept in."""
+        return Path(self.files_url.removeprefix("file://")) if self.files_url else self.data_dir / "files"
+
+    @property
+    def key(self) -> bytes:
+        """The secret key: the setting, else one made once and kept in DATA_DIR."""
+        return (self.secret_key or _kept_key(self.data_dir.resolve())).encode()
+
+
+def parse_rates(text: str) -> dict[str, tuple[int, int]]:
+    """`report=30/60,key=10/300` → {"report": (30, 60), …}; `off` → {}. ValueError names what is wrong."""
+    if text.strip() == "off":
+        return {}
+    rates = dict(DEFAULT_RATES)
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, _, value = part.partition("=")
+        count, _, seconds = value.partition("/")
+        if name not in DEFAULT_RATES or not count.isdigit() or not seconds.isdigit() or not int(seconds):
+            raise ValueError(f"RATE_LIMITS: {part!r} is not one of report, key, login = count/seconds")
+        rates[name] = (int(count), int(seconds))
+    return rates
+
+
+@cache
+def _kept_key(data_dir: Path) -> str:
+    path = data_dir / "secret_key"
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        draft = data_dir / f".secret_key.{os.getpid()}"
+        draft.write_text(secrets.token_urlsafe(48))
+        draft.chmod(0o600)
+        try:
+            os.link(draft, path)  # the first process wins; a rename would let a second one replace the key
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
