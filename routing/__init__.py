@@ -1,0 +1,1 @@
+"""Who handles a case and by when: rules, places, departments and the working clock."""

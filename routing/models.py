@@ -1,0 +1,120 @@
+"""Tables of the coordination rules: departments, fields, areas, calendars, rule sets."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Column, ForeignKey, Index, String, text
+from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
+from sqlmodel import Field, SQLModel
+
+from core.db import Moment
+
+
+class Department(SQLModel, table=True):
+    """A unit that can hold a case. The centre itself is one. `code` is ours and never changes."""
+
+    __tablename__ = "departments"
+
+    code: str = Field(primary_key=True)
+    name: str
+    kind: str
+    area: str | None = None
+    parent: str | None = None
+    email: str | None = None
+    valid_from: date
+    valid_to: date | None = None  # the first day it no longer exists
+    successor: str | None = Field(default=None, foreign_key="departments.code")
+
+
+class CaseField(SQLModel, table=True):
+    """A field (lĩnh vực), two levels: a group, or a field `group.name` within it."""
+
+    __tablename__ = "fields"
+
+    code: str = Field(primary_key=True)
+    name: str
+    parent: str | None = Field(default=None, foreign_key="fields.code")
+    urgency: str = "normal"
+    public: bool = True
+    track: str | None = None
+    valid_from: date
+    valid_to: date | None = None
+
+
+class Area(SQLModel, table=True):
+    """An administrative unit of one period. `official_code` is an attribute: the state renumbers, we do not."""
+
+    __tablename__ = "areas"
+
+    code: str = Field(primary_key=True)
+    official_code: str | None = None
+    name: str
+    type: str
+    parent: str | None = Field(default=None, foreign_key="areas.code")
+    valid_from: date
+    valid_to: date | None = None
+    successors: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    lat: float | None = None
+    lng: float | None = None
+
+
+class WorkCalendar(SQLModel, table=True):
+    """Working windows per weekday of one calendar: seven lists of "07:00-11:30", Monday first."""
+
+    __tablename__ = "calendars"
+
+    code: str = Field(primary_key=True)
+    zone: str
+    week: list[list[str]] = Field(sa_type=JSONB)
+
+
+class CalendarDay(SQLModel, table=True):
+    """An exception: a day off, or a make-up day with its windows, and where that is stated."""
+
+    __tablename__ = "calendar_days"
+
+    calendar: str = Field(sa_column=Column(ForeignKey("calendars.code"), primary_key=True))
+    day: date = Field(primary_key=True)
+    windows: list[str] = Field(sa_type=JSONB)  # empty: off
+    label: str = ""
+    source: str = ""
+
+
+class RuleSet(SQLModel, table=True):
+    """A dated version of the coordination rules. Once active its content is never changed, only retired."""
+
+    __tablename__ = "rule_sets"
+    __table_args__ = (
+        Index("uq_rule_sets_code_version", "code", "version", unique=True),
+        ExcludeConstraint(
+            (text("tstzrange(valid_from, valid_to)"), "&&"),
+            name="ex_rule_sets_one_at_a_time",
+            using="gist",
+            where=text("state IN ('active', 'retired')"),
+        ),
+    )
+
+    id: UUID = Field(primary_key=True)
+    code: str
+    version: int
+    state: str  # draft | active | retired
+    valid_from: datetime = Field(sa_type=Moment)
+    valid_to: datetime | None = Field(default=None, sa_type=Moment)
+    note: str = ""
+    source_document: str = ""
+    created_at: datetime = Field(sa_type=Moment)
+    settings: dict[str, Any] = Field(sa_type=JSONB)  # everything of the set that is not a rule
+
+
+class RuleRow(SQLModel, table=True):
+    """One rule of a set: `kind` lead or limit, its condition and its outcome as the YAML states them."""
+
+    __tablename__ = "rules"
+    __table_args__ = (Index("ix_rules_rule_set_id", "rule_set_id", "rank"),)
+
+    rule_set_id: UUID = Field(foreign_key="rule_sets.id", primary_key=True)
+    code: str = Field(primary_key=True)
+    kind: str
+    rank: int
+    body: dict[str, Any] = Field(sa_type=JSONB)

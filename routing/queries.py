@@ -1,0 +1,223 @@
+"""The coordination rules in force, read from their tables into one immutable value that a process shares."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from datetime import time as wall_time
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.errors import Unavailable
+from routing import models, rulesets
+from routing.calendars import build as build_calendar
+from routing.decide import CaseField, Department, Directory, Rulebook
+from routing.places import Gazetteer, Place
+from routing.working_time import Calendar, DayRow, Span
+
+PROVINCE = "province"  # code of the calendar that holds where a department has none of its own
+FRESH_FOR = 2.0  # seconds a process may go on with what it read; activation takes hold everywhere within that
+
+
+@dataclass(frozen=True, slots=True)
+class DatedRulebook:
+    """A rulebook with its row's id and the moments between which cases are opened under it."""
+
+    id: UUID
+    valid_from: datetime
+    valid_to: datetime | None
+    book: Rulebook
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Departments, fields, areas, calendars and every rule set that cases were ever opened under."""
+
+    rulebooks: tuple[DatedRulebook, ...]
+    directory: Directory
+    fields: Mapping[str, CaseField]
+    field_rows: Mapping[str, models.CaseField]
+    places: Gazetteer
+    calendars: Mapping[str, Calendar]
+    departments: Mapping[str, models.Department]
+
+    def at(self, moment: datetime) -> DatedRulebook:
+        """The rule set in force at a moment; before the first one, the first."""
+        for dated in self.rulebooks:
+            if dated.valid_from <= moment and (dated.valid_to is None or moment < dated.valid_to):
+                return dated
+        if self.rulebooks and moment < self.rulebooks[0].valid_from:
+            return self.rulebooks[0]
+        raise Unavailable(
+            "Hệ thống chưa có bộ quy tắc phối hợp đang hiệu lực.", "No coordination rule set is in force."
+        )
+
+    def rulebook(self, rule_set_id: UUID) -> Rulebook:
+        """The rulebook a case was opened under."""
+        for dated in self.rulebooks:
+            if dated.id == rule_set_id:
+                return dated.book
+        raise Unavailable("Bộ quy tắc của phản ánh này không còn.", f"Rule set {rule_set_id} is missing.")
+
+    def calendar_of(self, holder: str, book: Rulebook) -> Calendar:
+        """The calendar a department's working clock runs by."""
+        return book.calendar
+
+    def area(self, code: str | None) -> Place | None:
+        """The area with this code."""
+        return self.places.get(code) if code else None
+
+
+class RoutingCache:
+    """The process's present Routing; looked at again when older than FRESH_FOR, read again when something changed."""
+
+    def __init__(self) -> None:
+        self._value: Routing | None = None
+        self._stamp: object = None
+        self._read_at = 0.0
+
+    @property
+    def fresh(self) -> Routing | None:
+        """The value if it may still be used without asking the database."""
+        return self._value if time.monotonic() - self._read_at <= FRESH_FOR else None
+
+    async def get(self, session: AsyncSession) -> Routing:
+        """The rules in force, at most FRESH_FOR seconds old."""
+        value = self.fresh
+        if value is None:
+            stamp = await _stamp(session)
+            value = self._value if stamp == self._stamp else None
+            if value is None:
+                value = self._value = await load(session)
+                self._stamp = stamp
+            self._read_at = time.monotonic()
+        return value
+
+
+_TABLES = ("departments", "fields", "areas", "calendars", "calendar_days", "rule_sets")
+_STAMP = text(
+    " UNION ALL ".join(f"SELECT count(*), sum(hashtextextended(t::text, 0)) FROM {table} t" for table in _TABLES)  # noqa: S608
+)
+
+
+async def _stamp(session: AsyncSession) -> object:
+    """Differs whenever a table of the rules was written to, by whom or what ever."""
+    return tuple(tuple(row) for row in (await session.execute(_STAMP)).all())
+
+
+async def load(session: AsyncSession) -> Routing:
+    """Read everything the rules consist of."""
+    areas = (await session.exec(select(models.Area))).all()
+    departments = {row.code: row for row in (await session.exec(select(models.Department))).all()}
+    field_rows = {row.code: row for row in (await session.exec(select(models.CaseField))).all()}
+    shipped = rulesets.seed_fields()
+    fields = {
+        row.code: CaseField(
+            code=row.code,
+            name=row.name,
+            urgency=row.urgency,
+            kind=shipped[row.code].kind if row.code in shipped else "report",
+            public=row.public,
+            track=row.track,
+            agent_answers=row.code in shipped and shipped[row.code].agent_answers,
+            keywords=shipped[row.code].keywords if row.code in shipped else (),
+            valid_from=row.valid_from,
+            valid_to=row.valid_to,
+        )
+        for row in field_rows.values()
+        if row.parent is not None
+    }
+    gazetteer = Gazetteer([_place(row) for row in areas])
+    directory = Directory(
+        {code: _department(row) for code, row in departments.items()},
+        {row.code: _place(row) for row in areas},
+        rulesets.seed_kinds(),
+    )
+    calendars = await _calendars(session)
+    sets = (
+        await session.exec(
+            select(models.RuleSet)
+            .where(col(models.RuleSet.state).in_(("active", "retired")))
+            .order_by(col(models.RuleSet.valid_from))
+        )
+    ).all()
+    books = []
+    for row in sets:
+        book = rulesets.build(await read_draft(session, row), directory, fields)
+        if PROVINCE in calendars:
+            book = replace(book, calendar=calendars[PROVINCE])
+        books.append(DatedRulebook(row.id, row.valid_from, row.valid_to, book))
+    return Routing(tuple(books), directory, fields, field_rows, gazetteer, calendars, departments)
+
+
+async def read_draft(session: AsyncSession, row: models.RuleSet) -> rulesets.RuleSetDraft:
+    """A stored rule set in the form of its YAML."""
+    rules = (
+        await session.exec(
+            select(models.RuleRow)
+            .where(models.RuleRow.rule_set_id == row.id)
+            .order_by(col(models.RuleRow.rank), col(models.RuleRow.code))
+        )
+    ).all()
+    return rulesets.parse_rule_set(
+        {
+            **row.settings,
+            "leads": [rule.body for rule in rules if rule.kind == "lead"],
+            "limits": [rule.body for rule in rules if rule.kind == "limit"],
+        }
+    )
+
+
+async def _calendars(session: AsyncSession) -> dict[str, Calendar]:
+    days: dict[str, list[DayRow]] = {}
+    for day in (await session.exec(select(models.CalendarDay))).all():
+        windows = tuple(Span.parse(window) for window in day.windows)
+        days.setdefault(day.calendar, []).append(
+            DayRow(day.day, "work" if windows else "off", windows or None, day.label, day.source)
+        )
+    return {
+        row.code: build_calendar(
+            row.code,
+            ZoneInfo(row.zone),
+            [[Span.parse(window) for window in windows] for windows in row.week],
+            days.get(row.code, []),
+        )
+        for row in (await session.exec(select(models.WorkCalendar))).all()
+    }
+
+
+def _place(row: models.Area) -> Place:
+    return Place(
+        code=row.code,
+        official_code=row.official_code or "",
+        name=row.name,
+        type=row.type,
+        parent=row.parent,
+        valid_from=row.valid_from,
+        valid_to=row.valid_to,
+        successors=tuple(row.successors),
+        lat=row.lat,
+        lng=row.lng,
+    )
+
+
+def _department(row: models.Department) -> Department:
+    return Department(
+        code=row.code,
+        name=row.name,
+        kind=row.kind,
+        area=row.area,
+        parent=row.parent,
+        valid_from=row.valid_from,
+        valid_to=row.valid_to,
+        successor=row.successor,
+    )
+
+
+def local_midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The first moment of a local day, in UTC."""
+    return datetime.combine(day, wall_time(), zone).astimezone(UTC)
