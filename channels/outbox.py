@@ -1,0 +1,294 @@
+"""What goes out: written in the transaction of its cause, sent by the worker outside any, settled in a second one.
+
+A row is `sending` from the commit before the vendor is called until the commit that says what came of it. Whoever finds
+it so past its lease knows only that a worker died: an idempotent channel is asked again, any other never, so that no
+message leaves twice. `lease_until` is the fence: a worker that was only slow finds another value and writes nothing,
+except that the message did leave, which is true whoever learns it.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import structlog
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from channels.adapter import Adapter, Failure, SendFailed
+from channels.message import Address, FileRef, OutboundMessage
+from channels.models import DeliveryAttempt, Outgoing
+from core import due, wake
+from core.db import Database
+from core.errors import Conflict, NotFound
+from core.ids import uuid7
+
+RECEIPT: Final = "receipt"  # better lost than doubtful: the code was shown when the report was made
+SENT, UNKNOWN = "sent", "unknown"
+LEFT = (SENT, "delivered", "read")  # states of a message that is known to have left
+UNDELIVERED = ("failed", UNKNOWN)  # states that wait for a person
+
+SEND_TIMEOUT = timedelta(seconds=30)
+LEASE = timedelta(seconds=60)  # a send and its settling, with room
+SETTLE_PAUSES = (0.1, 0.3, 1.0, 2.0, 4.0, 6.0)  # seconds; a database that restarts must not leave doubt
+
+OnSent = Callable[[AsyncSession, Outgoing, datetime], Awaitable[None]]
+log = structlog.get_logger()
+
+
+async def enqueue(
+    session: AsyncSession,
+    *,
+    subject_id: UUID,
+    entry_id: UUID,
+    purpose: str,
+    to: Address,
+    channel: str,
+    text: str,
+    reference: str,
+    at: datetime,
+    attachments: Iterable[FileRef] = (),
+) -> None:
+    """Leave a message to be sent when the caller's transaction commits; a second one for the same cause is ignored."""
+    message = (
+        insert(Outgoing)
+        .values(
+            id=uuid7(at),
+            subject_id=subject_id,
+            entry_id=entry_id,
+            purpose=purpose,
+            channel=channel,
+            scheme=to.scheme,
+            handle=to.handle,
+            text=text,
+            reference=reference,
+            attachments=[asdict(file) for file in attachments],
+            state="queued",
+            created_at=at,
+            run_at=at,
+        )
+        .on_conflict_do_nothing(index_elements=["subject_id", "purpose", "entry_id"])
+        .returning(col(Outgoing.id))
+        .cte("message")
+    )
+    await session.execute(select(wake.KNOCK).select_from(message))
+
+
+async def due_channels(session: AsyncSession, at: datetime) -> list[str]:
+    """Channels that have something to deliver, so that each can be served apart: a slow vendor delays only its own."""
+    waiting = select(Outgoing.channel).where(
+        col(Outgoing.run_at) <= at, col(Outgoing.lease_until).is_(None) | (col(Outgoing.lease_until) <= at)
+    )
+    return sorted((await session.exec(waiting.distinct())).all())
+
+
+async def deliver_due(
+    database: Database,
+    adapters: Mapping[str, Adapter],
+    at: datetime,
+    *,
+    on_sent: OnSent,
+    limit: int = 50,
+    channel: str | None = None,
+) -> int:
+    """Send up to `limit` due messages (of one channel, or of all) at once; how many rows were worked on.
+
+    `on_sent(session, outgoing, at)` runs in the transaction that records the success. If it fails, the message still
+    counts as sent and `on_sent` alone is due again.
+    """
+    started = time.monotonic()
+    only = () if channel is None else (col(Outgoing.channel) == channel,)
+    queued = col(Outgoing.state) == "queued"
+    async with database.transaction() as session:
+        fresh = await due.claim(
+            session, Outgoing, at, limit=limit, lease=LEASE, where=(queued, *only), values={"state": "sending"}
+        )
+        left_over = await due.claim(session, Outgoing, at, limit=limit, lease=LEASE, where=(~queued, *only))
+        for row in left_over:
+            if row.state == "sending":
+                session.add(_attempt(row, at, _DIED))
+    delivery = _Delivery(database, adapters, on_sent, at, started)
+    await asyncio.gather(*(delivery.send(row) for row in fresh), *(delivery.resume(row) for row in left_over))
+    return len(fresh) + len(left_over)
+
+
+async def not_delivered(session: AsyncSession, *, after: UUID | None = None, limit: int = 50) -> list[Outgoing]:
+    """Messages that failed for good or whose fate is unknown, oldest first: a person must look."""
+    waiting = select(Outgoing).where(col(Outgoing.state).in_(UNDELIVERED)).order_by(col(Outgoing.id)).limit(limit)
+    if after is not None:
+        waiting = waiting.where(col(Outgoing.id) > after)
+    return list((await session.exec(waiting)).all())
+
+
+async def resend(session: AsyncSession, id: UUID, at: datetime) -> None:
+    """A person decides that this message shall be tried again. Conflict when it is under way or has left."""
+    given_up = col(Outgoing.state).in_((*UNDELIVERED, "dropped"))
+    if await due.revive(session, Outgoing, id, at, where=(given_up,), state="queued"):
+        await wake.knock(session)
+    elif await session.get(Outgoing, id) is None:
+        raise NotFound("Không tìm thấy tin nhắn này.", "There is no such message.")
+    else:
+        raise Conflict(
+            "Tin nhắn này đang được gửi hoặc đã gửi đi.", "This message is on its way or has already been sent."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What came of one try: sent, a Failure, or unknown."""
+
+    outcome: str
+    reason: str | None = None
+    vendor_id: str | None = None
+
+
+_DIED = _Result(UNKNOWN, "the worker that was sending it died")
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """One round of deliver_due."""
+
+    database: Database
+    adapters: Mapping[str, Adapter]
+    on_sent: OnSent
+    at: datetime
+    started: float
+
+    def now(self) -> datetime:
+        """The round's time moved on by what has passed since: the clock itself is read at the edge only."""
+        return self.at + timedelta(seconds=time.monotonic() - self.started)
+
+    async def send(self, row: Outgoing) -> None:
+        """Call the vendor, then write down what came of it."""
+        result = await self.call(row)
+
+        async def write(session: AsyncSession) -> None:
+            session.add(_attempt(row, self.now(), result))
+            await self.write(session, row, result)
+
+        error = await self.insist(write)
+        if error is not None and result.outcome == SENT:
+
+            async def write_without_follow_up(session: AsyncSession) -> None:
+                session.add(_attempt(row, self.now(), result))
+                await self.note_sent(session, row, result, follow_up=error)
+
+            error = await self.insist(write_without_follow_up)
+        if error is not None:
+            log.error("outgoing not settled", id=str(row.id), outcome=result.outcome, error=error)
+
+    async def resume(self, row: Outgoing) -> None:
+        """A row somebody else began: `sending` by a worker that died, or sent and not followed up."""
+        adapter = self.adapters.get(row.channel)
+        if row.state != "sending":
+            await self.follow_up(row)
+        elif adapter is not None and adapter.capabilities.idempotent and row.attempts <= due.MAX_ATTEMPTS:
+            await self.send(row)
+        elif error := await self.insist(lambda session: self.write(session, row, _DIED)):
+            log.error("outgoing not settled", id=str(row.id), outcome=UNKNOWN, error=error)
+
+    async def call(self, row: Outgoing) -> _Result:
+        """One call of the adapter. No answer and no SendFailed leaves open whether the message left."""
+        adapter = self.adapters.get(row.channel)
+        if adapter is None:
+            return _Result(Failure.FINAL, "channel not configured")
+        if self.now() > self.at + LEASE - SEND_TIMEOUT:  # this process was held up: the lease might end in mid-send
+            return _Result(Failure.RETRYABLE, "the worker was held up before sending")
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
+                return _Result(SENT, vendor_id=await adapter.send(_message(row)))
+        except SendFailed as failed:
+            return _Result(failed.failure, failed.reason)
+        except TimeoutError:
+            reason = f"no answer within {SEND_TIMEOUT.total_seconds():.0f} s"
+        except Exception as error:
+            reason = f"the adapter failed: {type(error).__name__}"
+            log.error("adapter failed", channel=row.channel, error=type(error).__name__)
+        return _Result(Failure.RETRYABLE if adapter.capabilities.idempotent else UNKNOWN, reason)
+
+    async def write(self, session: AsyncSession, row: Outgoing, result: _Result) -> None:
+        """What the result means for the row."""
+        mine = (col(Outgoing.lease_until) == row.lease_until,)
+        now, reason = self.now(), result.reason or result.outcome
+        if result.outcome == SENT:
+            if await self.note_sent(session, row, result):
+                await self.on_sent(session, row, now)
+        elif result.outcome == UNKNOWN and row.purpose == RECEIPT:
+            await due.finish(session, Outgoing, row.id, where=mine, state="dropped")
+        elif result.outcome == UNKNOWN:
+            await due.bury(session, Outgoing, row.id, now, reason, where=mine, state=UNKNOWN)
+        elif result.outcome in (Failure.RETRYABLE, Failure.RATE_LIMITED) and row.attempts < due.MAX_ATTEMPTS:
+            await due.retry(session, Outgoing, row.id, now, row.attempts, reason, where=mine, state="queued")
+        else:
+            await due.bury(session, Outgoing, row.id, now, reason, where=mine, state="failed")
+
+    async def note_sent(
+        self, session: AsyncSession, row: Outgoing, result: _Result, *, follow_up: str | None = None
+    ) -> bool:
+        """The message has left, whoever holds the row now. False when that was known. `follow_up`: why it is due."""
+        now = self.now()
+        news = (col(Outgoing.state).not_in(LEFT),)
+        sent = {"state": SENT, "vendor_id": result.vendor_id, "sent_at": now, "dead_at": None}
+        if follow_up is None:
+            return await due.finish(session, Outgoing, row.id, where=news, **sent)
+        return await due.retry(session, Outgoing, row.id, now, 1, f"follow-up: {follow_up}", where=news, **sent)
+
+    async def follow_up(self, row: Outgoing) -> None:
+        """`on_sent` of a message that left earlier; once, because the transaction that runs it ends the work."""
+        mine = (col(Outgoing.lease_until) == row.lease_until,)
+
+        async def run(session: AsyncSession) -> None:
+            if await due.finish(session, Outgoing, row.id, where=mine):
+                await self.on_sent(session, row, self.now())
+
+        async def postpone(session: AsyncSession) -> None:
+            await due.retry(session, Outgoing, row.id, self.now(), row.attempts, f"follow-up: {error}", where=mine)
+
+        if error := await self.insist(run):
+            log.error("outgoing not followed up", id=str(row.id), error=error)
+            await self.insist(postpone)
+
+    async def insist(self, work: Callable[[AsyncSession], Awaitable[None]]) -> str | None:
+        """Do `work` in a transaction, again while the database is away or disagrees; the error's name at the end."""
+        for pause in (*SETTLE_PAUSES, None):
+            try:
+                async with self.database.transaction() as session:
+                    await work(session)
+                return None
+            except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                name = type(error).__name__
+            except Exception as error:
+                return type(error).__name__
+            if pause is not None:
+                await asyncio.sleep(pause)
+        return name
+
+
+def _message(row: Outgoing) -> OutboundMessage:
+    return OutboundMessage(
+        id=row.id,
+        channel=row.channel,
+        to=Address(row.scheme, row.handle),
+        text=row.text,
+        purpose=row.purpose,
+        attachments=tuple(FileRef(**file) for file in row.attachments),
+        reference=row.reference,
+    )
+
+
+def _attempt(row: Outgoing, at: datetime, result: _Result) -> DeliveryAttempt:
+    return DeliveryAttempt(
+        id=uuid7(at),
+        outgoing_id=row.id,
+        at=at,
+        outcome=str(result.outcome),
+        reason=result.reason,
+        vendor_id=result.vendor_id,
+    )

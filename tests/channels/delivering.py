@@ -1,0 +1,66 @@
+"""A worker of the outbox alone, to be killed. Its channel writes a line for every send and recognises no repetition."""
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from channels import console, outbox
+from channels.models import Outgoing
+from core import due
+from core.db import Database
+
+WATCHED = {outbox.__file__, due.__file__, console.__file__}
+
+
+class Steps:
+    """Counts executed lines and dies at one of them, as `kill -9` would."""
+
+    def __init__(self, die_at: int) -> None:
+        self.die_at = die_at
+        self.done = 0
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if frame.f_code.co_filename not in WATCHED:
+            return None
+        if event == "line":
+            self.done += 1
+            if self.done == self.die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self
+
+
+async def on_sent(session: Any, outgoing: Outgoing, at: datetime) -> None:
+    """Nobody to tell."""
+
+
+def run(dsn: str, file: str, ahead: float, die_at: int | None, tell: Connection) -> None:
+    """Deliver by a clock that is `ahead` seconds ahead, until killed; says so when it begins.
+
+    With `die_at` it kills itself before that line of the outbox, of `due` or of the channel, and otherwise ends when
+    nothing is left and tells how many lines that took.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the channel prints
+    asyncio.run(_deliver(dsn, file, timedelta(seconds=ahead), None if die_at is None else Steps(die_at), tell))
+
+
+async def _deliver(dsn: str, file: str, ahead: timedelta, steps: Steps | None, tell: Connection) -> None:
+    database = Database(dsn, pool=4)
+    channels = {"zalo": console.ConsoleChannel("zalo", Path(file))}
+    async with database.transaction():
+        tell.send(0)
+    if steps:
+        sys.settrace(steps)
+    while True:
+        done = await outbox.deliver_due(database, channels, datetime.now(UTC) + ahead, on_sent=on_sent, limit=5)
+        if steps and not done:
+            break
+        await asyncio.sleep(0 if done else 0.01)
+    sys.settrace(None)
+    tell.send(steps.done if steps else 0)
+    await database.close()
