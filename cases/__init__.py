@@ -1,0 +1,1 @@
+"""Cases: their life, limits, citizens and answers."""

@@ -1,0 +1,85 @@
+"""After the reply: publishing, rating, closing, opening again."""
+
+from cases import replies
+from cases.actions.triage import assign, start_lead_clocks
+from cases.bodies import Body, Publish, Rate, Reason
+from cases.desk import Desk, action
+from cases.models import Rating
+from cases.states import Action, Status
+from core.errors import Conflict
+from core.ids import uuid7
+from routing.working_time import due
+
+GOOD = 4  # a rating from here up closes the case
+
+
+@action(Action.PUBLISH, Publish)
+async def publish(desk: Desk, given: Publish) -> None:
+    """A person has checked the text: it may be read by everyone. Never against the citizen's wish."""
+    if not desk.case.public or desk.case.restricted:
+        raise Conflict("Người dân không đồng ý công khai phản ánh này.", "The citizen does not agree to publication.")
+    desk.case.public_text = given.public_text
+    desk.case.published_at = desk.at
+    desk.clocks.meet("publish")
+
+
+@action(Action.UNPUBLISH, Reason)
+async def unpublish(desk: Desk, given: Reason) -> None:
+    """No longer for everyone."""
+    if desk.case.published_at is None:
+        raise Conflict("Phản ánh chưa được công khai.", "The case is not published.")
+    desk.write("reason", given.reason)
+    desk.case.published_at = None
+
+
+@action(Action.RATE, Rate)
+async def rate(desk: Desk, given: Rate) -> None:
+    """The citizen's judgement; 4 and 5 close the case."""
+    desk.data |= {"rating": given.rating, "previous": desk.case.rating}
+    desk.session.add(
+        Rating(id=uuid7(desk.at), case_id=desk.case.id, rating=given.rating, text=given.text, at=desk.at)
+    )
+    desk.case.rating = given.rating
+    if given.rating >= GOOD and desk.case.status == Status.REPLIED:
+        desk.then.append((Action.CLOSE, {}))
+
+
+@action(Action.CLOSE, Body)
+async def close(desk: Desk, given: Body) -> None:
+    """Nothing more is expected. Publishing may still be owed."""
+    desk.clocks.cancel(keep=("publish",))
+    desk.case.ended_at = desk.at
+    desk.case.close_after = None
+
+
+@action(Action.REOPEN, Reason)
+async def reopen(desk: Desk, given: Reason) -> Status:
+    """Not solved: back to the last lead if it still lives, with fresh limits, else to the centre."""
+    case = desk.case
+    since = case.replied_at if case.status != Status.REFUSED else case.ended_at
+    if desk.actor.kind == "citizen" and since is not None:
+        until = due(since, desk.book.reopen_within, desk.book.calendar, day_end=desk.book.day_end)
+        if desk.at > until:
+            raise Conflict(
+                f"Đã quá hạn mở lại ({replies.day_and_time(until)}). Anh/chị vui lòng gửi phản ánh mới.",
+                f"The case could be reopened until {until.isoformat()}. Please send a new report.",
+            )
+    desk.write("message" if desk.actor.kind == "citizen" else "reason", given.reason, to_citizen=desk.actor.kind == "citizen")
+    desk.clocks.cancel()
+    case.ended_at = case.close_after = case.replied_at = case.approved_at = case.answer_id = case.rating = None
+    lead = desk.lead
+    heir = desk.routing.directory.living(lead.department, desk.book.day_of(desk.at)) if lead else None
+    await desk.tell("reopened", replies.reopened())
+    desk.data["lead"] = heir
+    if lead is None or heir is None or case.restricted:
+        desk.open_forward()
+        return Status.RECEIVED
+    if heir == lead.department:
+        lead.state, lead.accepted_at = "open", None
+        start_lead_clocks(desk, heir)
+    else:
+        lead.state, lead.ended_at = "succeeded", desk.at
+        await desk.session.flush()
+        assign(desk, heir, [])
+    return Status.FORWARDED
+

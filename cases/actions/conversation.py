@@ -1,0 +1,94 @@
+"""Talking about a case and with its citizen."""
+
+from sqlmodel import select
+
+from cases.bodies import AskCitizen, AssignOfficer, Body, Message, Note, Reason
+from cases.desk import Desk, action
+from cases.models import Reveal
+from cases.states import Action, Status
+from core.errors import Invalid
+from core.ids import uuid7
+from core.staff import CENTRE_ROLES, Role, RoleGrant, Staff, StaffDepartment
+
+
+@action(Action.ADD_MESSAGE, Message)
+async def add_message(desk: Desk, given: Message) -> None:
+    """The citizen adds something; a case that waited for it goes on where it was."""
+    entry = desk.write("message", given.text, to_citizen=True)
+    await desk.attach(entry)
+    if desk.case.status == Status.WAITING_CITIZEN:
+        desk.clocks.resume()
+        desk.case.waiting_from = None
+
+
+@action(Action.NOTE, Note)
+async def note(desk: Desk, given: Note) -> None:
+    """An internal note."""
+    desk.write("note", given.text)
+
+
+@action(Action.ATTACH, Body)
+async def attach(desk: Desk, given: Body) -> None:
+    """Add files; they stand under a line of their own."""
+    if not desk.files:
+        raise Invalid.at("attachments", "Chưa có tệp nào được gửi.", "No file was sent.", "missing")
+    await desk.attach(desk.write("files", ", ".join(stored.name for stored in desk.files)))
+
+
+@action(Action.ASSIGN_OFFICER, AssignOfficer)
+async def assign_officer(desk: Desk, given: AssignOfficer) -> None:
+    """Name who works on it, within the departments that have the case or at the centre."""
+    if given.officer is None:
+        desk.case.officer_id = None
+        return
+    statement = select(Staff.id).where(Staff.email == given.officer.lower(), Staff.active)
+    person = (await desk.session.exec(statement)).first()
+    homes: set[str] = set()
+    roles: set[str] = set()
+    if person is not None:
+        homes = set(
+            (await desk.session.exec(select(StaffDepartment.department).where(StaffDepartment.staff_id == person))).all()
+        )
+        roles = set((await desk.session.exec(select(RoleGrant.role).where(RoleGrant.staff_id == person))).all())
+    units = {a.department for a in desk.assignments if a.ended_at is None}
+    suits = Role.INSPECTOR in roles if desk.case.restricted else bool(homes & units or roles & CENTRE_ROLES)
+    if person is None or not suits:
+        raise Invalid.at(
+            "officer",
+            "Không có cán bộ này trong đơn vị đang xử lý phản ánh.",
+            "No such officer in the units that have this case.",
+        )
+    desk.case.officer_id = person
+    desk.data["officer"] = str(person)
+
+
+@action(Action.ASK_CITIZEN, AskCitizen)
+async def ask_citizen(desk: Desk, given: AskCitizen) -> None:
+    """Ask the reporter; clocks stop only where the rule set says so."""
+    desk.case.waiting_from = desk.case.status
+    desk.clocks.stop(desk.book.stop_while_waiting)
+    desk.first_response()
+    await desk.tell("question", given.question, kind="question")
+
+
+@action(Action.CHASE, Body)
+async def chase(desk: Desk, given: Body) -> None:
+    """The citizen asks again: the holder is reminded and it is counted, no new case."""
+    desk.case.chased += 1
+    holder = desk.lead.department if desk.lead else desk.routing.directory.centre
+    desk.data |= {"department": holder, "count": desk.case.chased}
+
+
+@action(Action.REVEAL_IDENTITY, Reason)
+async def reveal_identity(desk: Desk, given: Reason) -> None:
+    """Let those who have the case see who reported it; who did so and why is kept for the citizen."""
+    if desk.actor.id is None:
+        raise Invalid("Thao tác này cần một cán bộ.", "Only a member of staff can do this.")
+    desk.case.identity_revealed = True
+    reveal = Reveal(
+        id=uuid7(desk.at), case_id=desk.case.id, staff_id=desk.actor.id, reason=given.reason, at=desk.at
+    )
+    desk.session.add(reveal)
+    desk.data["reveal"] = str(reveal.id)
+
+

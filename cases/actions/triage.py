@@ -1,0 +1,232 @@
+"""What the centre does with a report: classify it, send it to a department, take it back, split it."""
+
+from cases import replies
+from cases.bodies import Body, Classify, Forward, Into, Reason, SetTrack, Split
+from cases.desk import Desk, action
+from cases.intake import Report, open_case
+from cases.models import Assignment
+from cases.queries import live_case
+from cases.states import OPEN, Action, Status
+from core.db import bare
+from core.errors import Conflict, Invalid
+from core.ids import uuid7
+from core.staff import Role
+from routing.decide import RESTRICTED_TRACKS
+
+
+@action(Action.CLASSIFY, Classify)
+async def classify(desk: Desk, given: Classify) -> None:
+    """Say what and where it is, and decide anew: running limits are counted again from their opening."""
+    case = desk.case
+    changed = [name for name in ("field", "area", "urgency", "kind") if getattr(given, name) is not None]
+    if given.field is not None:
+        check_field(desk, given.field)
+        case.field = given.field
+        if given.urgency is None:
+            case.urgency = desk.book.defaults(given.field).urgency
+            changed.append("urgency")
+    if given.area is not None:
+        if desk.routing.area(given.area) is None:
+            raise Invalid.at("area", f"Không có địa bàn mã {given.area}.", f"Unknown area {given.area}.", "unknown")
+        case.area, case.area_candidates = given.area, []
+    if given.urgency is not None:
+        case.urgency = given.urgency
+    if given.kind is not None:
+        case.kind = given.kind
+    _decide_anew(desk)
+    desk.data["changed"] = sorted(set(changed))
+
+
+@action(Action.SET_TRACK, SetTrack)
+async def set_track(desk: Desk, given: SetTrack) -> None:
+    """Move the case to a legal track. An agent's word counts at once, so that a denouncer is hidden at once, and
+    waits to be confirmed; a supervisor's or inspector's is the confirmation."""
+    change_track(desk, given.track)
+    desk.case.track_confirmed = bool(desk.actor.roles & {Role.SUPERVISOR, Role.INSPECTOR})
+    desk.data["confirmed"] = desk.case.track_confirmed
+    _decide_anew(desk)
+
+
+@action(Action.FORWARD, Forward)
+async def forward(desk: Desk, given: Forward) -> None:
+    """Hand the case to the department that leads, and to those that help."""
+    lead = check_department(desk, "lead", given.lead)
+    supporting = [check_department(desk, f"supporting.{n}", code) for n, code in enumerate(given.supporting)]
+    if lead in supporting or len(set(supporting)) != len(supporting):
+        raise Invalid.at(
+            "supporting", "Mỗi đơn vị chỉ có một vai trò.", "A department leads or supports, once.", "repeated"
+        )
+    desk.clocks.meet("forward")
+    assign(desk, lead, supporting)
+    if given.reason:
+        desk.write("reason", given.reason)
+    desk.data |= {"lead": lead, "supporting": supporting}
+    name = desk.routing.departments[lead].name
+    promised = desk.local(desk.case.promised_at) if desk.case.promised_at else None
+    await desk.tell("forwarded", replies.forwarded(name, promised))
+
+
+@action(Action.RECALL, Reason)
+async def recall(desk: Desk, given: Reason) -> None:
+    """Take the case back from the units."""
+    desk.write("reason", given.reason)
+    take_from_units(desk, "recalled")
+
+
+@action(Action.SPLIT, Split)
+async def split(desk: Desk, given: Split) -> None:
+    """Open a case of its own for a second matter of the same report."""
+    case = desk.case
+    if given.field is not None:
+        check_field(desk, given.field)
+    report = Report(
+        channel=case.channel,
+        text=given.text,
+        field=given.field,
+        area=case.area,
+        lat=case.lat,
+        lng=case.lng,
+        address=case.address,
+        name=case.contact.get("name"),
+        phone=case.contact.get("phone"),
+        email=case.contact.get("email"),
+        public=case.public,
+    )
+    opened = await open_case(
+        await bare(desk.session),
+        desk.office.intake,
+        report,
+        key=f"split:{case.id}:{case.version}",
+        at=desk.at,
+        actor=desk.actor,
+        account="centre",
+        citizen_id=case.citizen_id,
+        split_from=case.id,
+    )
+    code = opened.answer["code"]
+    desk.data["new"] = code
+    await desk.tell("split", replies.split(code))
+
+
+@action(Action.MERGE, Into)
+async def merge(desk: Desk, given: Into) -> None:
+    """Join a duplicate with the case that goes on; later messages follow that one."""
+    case = desk.case
+    target = await live_case(desk.session, desk.actor, given.into)
+    if target.id == case.id:
+        raise Conflict("Không thể gộp phản ánh vào chính nó.", "A case cannot be merged into itself.")
+    if target.restricted != case.restricted:
+        raise Conflict(
+            "Chỉ gộp được hai phản ánh cùng luồng xử lý.", "Only cases of the same kind of track can be merged."
+        )
+    if Status(target.status) in (Status.SPAM, Status.REFUSED, Status.REDIRECTED):
+        raise Conflict(
+            f"Phản ánh {target.code} không còn được xử lý.", f"Case {target.code} is not being worked on."
+        )
+    desk.clocks.cancel()
+    end_parts(desk, "merged")
+    case.merged_into = target.id
+    case.ended_at = desk.at
+    desk.data["into"] = target.code
+    await desk.tell("merged", replies.merged(target.code))
+
+
+@action(Action.LINK_INCIDENT, Into)
+async def link_incident(desk: Desk, given: Into) -> None:
+    """One of many reports of the same incident."""
+    incident = await live_case(desk.session, desk.actor, given.into)
+    if incident.id == desk.case.id or incident.restricted or Status(incident.status) not in OPEN:
+        raise Conflict("Không thể gắn với phản ánh này.", "This case cannot be the incident.")
+    desk.case.incident_id = incident.id
+    desk.data["into"] = incident.code
+
+
+@action(Action.UNLINK_INCIDENT, Body)
+async def unlink_incident(desk: Desk, given: Body) -> None:
+    """It was something else."""
+    if desk.case.incident_id is None:
+        raise Conflict("Phản ánh không gắn với sự cố nào.", "The case is not linked to an incident.")
+    desk.case.incident_id = None
+
+
+def check_field(desk: Desk, code: str) -> None:
+    """Invalid unless a field of the second level."""
+    if code not in desk.routing.fields:
+        raise Invalid.at("field", f"Không có lĩnh vực mã {code}.", f"Unknown field {code}.", "unknown")
+
+
+def check_department(desk: Desk, where: str, code: str) -> str:
+    """The code, if the department is alive today and is not the centre."""
+    directory = desk.routing.directory
+    if code not in directory.departments or code == directory.centre:
+        raise Invalid.at(where, f"Không có đơn vị mã {code}.", f"Unknown department {code}.", "unknown")
+    today = desk.book.day_of(desk.at)
+    if not directory.departments[code].lives(today):
+        heir = directory.living(code, today)
+        hint = f" Đơn vị kế thừa: {heir}." if heir else ""
+        raise Invalid.at(
+            where, f"Đơn vị {code} không còn hoạt động.{hint}", f"Department {code} is abolished; heir: {heir}.", "abolished"
+        )
+    return code
+
+
+def assign(desk: Desk, lead: str, supporting: list[str]) -> None:
+    """Give the case to its units and start their clocks, by the amounts the rules give for this case."""
+    case = desk.case
+    for department, role in [(lead, "lead"), *((code, "supporting") for code in supporting)]:
+        part = Assignment(
+            id=uuid7(desk.at), case_id=case.id, department=department, role=role, state="open", opened_at=desk.at
+        )
+        desk.session.add(part)
+        desk.assignments.append(part)
+    case.lead, case.units = lead, [lead, *supporting]
+    case.needs_supervisor = False
+    start_lead_clocks(desk, lead)
+    decision = desk.decide()
+    contribute = decision.limit("contribute") or decision.limit("resolve")
+    for code in supporting:
+        desk.clocks.open("contribute", code, contribute.amount if contribute else None)
+
+
+def start_lead_clocks(desk: Desk, lead: str) -> None:
+    """Accepting and resolving are now owed by the lead."""
+    desk.clocks.open("accept", lead, desk.amount("accept"))
+    desk.clocks.open("resolve", lead, desk.amount("resolve"))
+
+
+def end_parts(desk: Desk, state: str) -> None:
+    """The units' parts in the case are over."""
+    for part in desk.assignments:
+        if part.ended_at is None:
+            part.state, part.ended_at = state, desk.at
+
+
+def take_from_units(desk: Desk, state: str) -> None:
+    """The units lose the case and their limits; the centre holds it afresh. The promise to the citizen stays."""
+    end_parts(desk, state)
+    desk.case.lead, desk.case.units, desk.case.officer_id = None, [], None
+    desk.clocks.cancel()
+    desk.open_forward()
+
+
+def change_track(desk: Desk, track: str) -> None:
+    """Put the case on a track; a restricted one is promised and published nothing."""
+    case = desk.case
+    desk.data |= {"track": track, "was": case.track}
+    case.track, case.restricted = track, track in RESTRICTED_TRACKS
+    if case.restricted:
+        case.promised_at = None
+        case.public = False
+
+
+def _decide_anew(desk: Desk) -> None:
+    decision = desk.decide()
+    desk.case.decision = {
+        "lead": decision.lead,
+        "supporting": list(decision.supporting),
+        "rules": list(decision.rules),
+        "limits": {limit.stage: str(limit.amount) for limit in decision.limits},
+    }
+    desk.data["rules"] = list(decision.rules)
+    desk.clocks.amend(decision)
+

@@ -1,0 +1,194 @@
+"""What departments do with a case they have."""
+
+
+from sqlmodel import select
+
+from cases import replies
+from cases.actions.triage import take_from_units
+from cases.bodies import (
+    Body,
+    Contribute,
+    GiveBack,
+    GrantExtension,
+    Reason,
+    RequestExtension,
+    TellProgress,
+    within_reason,
+)
+from cases.desk import Desk, action
+from cases.limits import amount_of
+from cases.models import Extension, Limit
+from cases.states import Action, Part
+from core.errors import Conflict, Invalid, NotAllowed
+from core.ids import uuid7
+from core.staff import Role
+from routing.working_time import Amount, due
+
+
+@action(Action.ACCEPT, Body)
+async def accept(desk: Desk, given: Body) -> None:
+    """The lead takes the case on."""
+    desk.clocks.meet("accept")
+    if desk.lead is not None:
+        desk.lead.state, desk.lead.accepted_at = "accepted", desk.at
+    if desk.case.officer_id is None:
+        desk.case.officer_id = desk.actor.id
+
+
+@action(Action.GIVE_BACK, GiveBack)
+async def give_back(desk: Desk, given: GiveBack) -> None:
+    """Not theirs: back to the centre, with the reason, within the limit for giving back."""
+    lead = desk.lead
+    if lead is None:
+        raise Conflict("Phản ánh chưa có đơn vị chủ trì.", "The case has no lead.")
+    amount = desk.amount("give_back")
+    if amount is not None:
+        until = due(lead.opened_at, amount, desk.book.calendar, day_end=desk.book.day_end)
+        if desk.at > until:
+            raise Conflict(
+                f"Đã hết hạn trả lại ({replies.day_and_time(until)}). Hãy đề nghị điều phối viên thu hồi.",
+                f"The time to give back ended at {until.isoformat()}. Ask the dispatcher to recall the case.",
+                ended_at=until.isoformat(),
+            )
+    if given.suggested is not None and given.suggested not in desk.routing.departments:
+        raise Invalid.at("suggested", f"Không có đơn vị mã {given.suggested}.", "Unknown department.", "unknown")
+    desk.write("reason", given.reason)
+    desk.case.give_backs += 1
+    if desk.case.give_backs >= desk.book.give_backs_before_supervisor:
+        desk.case.needs_supervisor = True
+    desk.data |= {
+        "department": lead.department,
+        "suggested": given.suggested,
+        "count": desk.case.give_backs,
+        "to_supervisor": desk.case.needs_supervisor,
+    }
+    take_from_units(desk, "given_back")
+
+
+@action(Action.CONTRIBUTE, Contribute)
+async def contribute(desk: Desk, given: Contribute) -> None:
+    """A supporting unit has done its part."""
+    for part in desk.assignments:
+        if part.ended_at is None and part.role == "supporting" and part.department in desk.actor.departments:
+            desk.clocks.meet("contribute", part.department)
+            part.state = "contributed"
+            desk.data["department"] = part.department
+    desk.write("contribution", given.text)
+
+
+@action(Action.REQUEST_EXTENSION, RequestExtension)
+async def request_extension(desk: Desk, given: RequestExtension) -> None:
+    """Ask for more time, before it has run out, as often and as far as the rule set allows."""
+    limit = _resolve_limit(desk)
+    rules = desk.book.extend
+    earlier = (await desk.session.exec(select(Extension).where(Extension.case_id == desk.case.id))).all()
+    if any(extension.state == "requested" for extension in earlier):
+        raise Conflict("Đang có đề nghị gia hạn chờ duyệt.", "An extension is already waiting for a decision.")
+    granted = sum(extension.state == "granted" for extension in earlier)
+    if granted >= rules.max:
+        raise Conflict(
+            f"Đã gia hạn {granted} lần, hết số lần cho phép.", f"Extended {granted} times already; no more is allowed."
+        )
+    if rules.before_due and limit.due_at is not None and desk.at > limit.due_at:
+        raise Conflict(
+            f"Chỉ được đề nghị gia hạn trước khi hết hạn ({replies.day_and_time(desk.local(limit.due_at))}).",
+            "An extension must be asked for before the limit is due.",
+            due_at=limit.due_at.isoformat(),
+        )
+    _check_until(desk, limit, given)
+    extension = Extension(
+        id=uuid7(desk.at),
+        case_id=desk.case.id,
+        department=limit.holder,
+        until=given.until,
+        reason=given.reason,
+        requested_by=desk.actor.id,
+        requested_at=desk.at,
+    )
+    desk.session.add(extension)
+    desk.data |= {"extension": str(extension.id), "until": given.until.isoformat(), "department": limit.holder}
+
+
+@action(Action.GRANT_EXTENSION, GrantExtension)
+async def grant_extension(desk: Desk, given: GrantExtension) -> None:
+    """More time, counted apart; the citizen hears the new date and why."""
+    extension = await _decided_extension(desk, "granted")
+    limit = _resolve_limit(desk)
+    if given.until is not None:
+        _check_until(desk, limit, given)
+        extension.until = given.until
+    desk.clocks.move(limit, extension.until)
+    desk.case.promised_at = max(desk.case.promised_at or extension.until, extension.until)
+    desk.data["until"] = extension.until.isoformat()
+    await desk.tell("extended", replies.extended(desk.local(extension.until), extension.reason))
+
+
+@action(Action.DENY_EXTENSION, Reason)
+async def deny_extension(desk: Desk, given: Reason) -> None:
+    """No more time."""
+    await _decided_extension(desk, "denied")
+    desk.write("reason", given.reason)
+
+
+@action(Action.TELL_PROGRESS, TellProgress)
+async def tell_progress(desk: Desk, given: TellProgress) -> None:
+    """How far it is, and a date the unit commits itself to."""
+    if not within_reason(given.until, desk.at):
+        raise Invalid.at("until", "Ngày cam kết phải ở phía trước, trong vòng một năm.", "The date must lie ahead.")
+    desk.first_response()
+    desk.data["until"] = given.until.isoformat()
+    await desk.tell("progress", replies.progress(given.text, desk.local(given.until)), kind="progress")
+
+
+def _resolve_limit(desk: Desk) -> Limit:
+    limit = desk.clocks.find("resolve")
+    if limit is None:
+        raise Conflict("Phản ánh không có hạn xử lý đang chạy.", "No resolve limit is running.")
+    return limit
+
+
+def _check_until(desk: Desk, limit: Limit, given: RequestExtension | GrantExtension) -> None:
+    """The new date lies after the present one and within the bound of the rule set."""
+    base = amount_of(limit)
+    bound = _longer(base, 1 + desk.book.extend.max_ratio)
+    latest = due(limit.opened_at, bound, desk.book.calendar, day_end=desk.book.day_end)
+    until = given.until
+    if until is None or (limit.due_at is not None and until <= limit.due_at) or until <= desk.at:
+        raise Invalid.at("until", "Ngày mới phải sau hạn hiện tại.", "The new date must be after the present limit.")
+    if until > latest:
+        raise Invalid.at(
+            "until",
+            f"Gia hạn nhiều nhất đến {replies.day_and_time(latest)}.",
+            f"The rule set allows at most {latest.isoformat()}.",
+            "too_far",
+        )
+
+
+def _longer(amount: Amount, times: float) -> Amount:
+    minutes = {"min": 1, "h": 60, "d": 0}[amount.unit] * amount.value
+    if minutes:
+        return Amount(int(minutes * times), "min", amount.clock)
+    return Amount(int(amount.value * times), "d", amount.clock)
+
+
+async def _decided_extension(desk: Desk, state: str) -> Extension:
+    who = {"head": Part.LEAD_HEAD, "centre": Part.DISPATCHER, "dispatcher": Part.DISPATCHER}.get(
+        desk.book.extend.granted_by
+    )
+    heads = desk.lead is not None and desk.lead.department in desk.actor.departments and Role.HEAD in desk.actor.roles
+    may = {Part.LEAD_HEAD: heads, Part.DISPATCHER: Role.DISPATCHER in desk.actor.roles, None: True}[who]
+    if not may:
+        raise NotAllowed(
+            "Bộ quy tắc giao người khác quyết định gia hạn.", f"The rule set leaves extensions to {who}."
+        )
+    statement = (
+        select(Extension).where(Extension.case_id == desk.case.id, Extension.state == "requested").with_for_update()
+    )
+    extension = (await desk.session.exec(statement)).first()
+    if extension is None:
+        raise Conflict("Không có đề nghị gia hạn nào đang chờ.", "No extension is waiting for a decision.")
+    extension.state, extension.decided_by, extension.decided_at = state, desk.actor.id, desk.at
+    desk.data |= {"extension": str(extension.id), "department": extension.department}
+    return extension
+
+

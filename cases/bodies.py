@@ -1,0 +1,205 @@
+"""What each action needs to be told (DESIGN.md 7.3 and 7.6), checked before anything is done."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+from cases.replies import DESTINATIONS
+from core.text import nfc
+from routing.decide import TRACKS, URGENCIES
+
+LONGEST_TEXT = 10_000
+
+
+def clean_text(value: object) -> object:
+    """NFC, without surrounding space; characters that cannot be kept or shown are refused by `no_controls`."""
+    return nfc(value).strip() if isinstance(value, str) else value
+
+
+def no_controls(value: str) -> str:
+    """Refuse NUL and other control characters, except line ends and tabs, and half surrogates."""
+    for char in value:
+        if (char < " " and char not in "\n\r\t") or char == "\x7f" or "\ud800" <= char <= "\udfff":
+            raise ValueError("có ký tự điều khiển không hợp lệ (a control character is not allowed)")
+    return value
+
+
+Text = Annotated[
+    str, BeforeValidator(clean_text), Field(min_length=1, max_length=LONGEST_TEXT), AfterValidator(no_controls)
+]
+Short = Annotated[str, BeforeValidator(clean_text), Field(min_length=1, max_length=500), AfterValidator(no_controls)]
+Code = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.\-]+$")]
+Urgency = Literal["emergency", "urgent", "normal", "complex"]
+Track = Literal["ordinary", "complaint", "denunciation", "crime_tip", "admin_regulation", "national_portal"]
+Kind = Literal["report", "question", "proposal", "praise", "emergency", "other"]
+assert set(TRACKS) == set(Track.__args__) and set(URGENCIES) == set(Urgency.__args__)  # type: ignore[attr-defined]
+
+
+class Body(BaseModel):
+    """Common to every action: an internal note kept with it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: Text | None = None
+
+
+class Note(BaseModel):
+    """An internal note."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Text
+
+
+class AssignOfficer(Body):
+    """Who in the unit, or at the centre, works on it: staff e-mail; null takes it away."""
+
+    officer: Short | None
+
+
+class Classify(Body):
+    """New classification; what is left out stays."""
+
+    field: Code | None = None
+    area: Code | None = None
+    urgency: Urgency | None = None
+    kind: Kind | None = None
+
+
+class SetTrack(Body):
+    """Which legal track the matter belongs to."""
+
+    track: Track
+
+
+class AnswerDirectly(Body):
+    """The answer the centre knows itself."""
+
+    reply: Text
+
+
+class Forward(Body):
+    """To which department, and which ones help."""
+
+    lead: Code
+    supporting: list[Code] = Field(default_factory=list, max_length=20)
+    reason: Text | None = None
+
+
+class Reason(Body):
+    """An act that needs its reason."""
+
+    reason: Text
+
+
+class GiveBack(Reason):
+    """Why it is not theirs, and whose it may be."""
+
+    suggested: Code | None = None
+
+
+class AskCitizen(Body):
+    """What the citizen should tell."""
+
+    question: Text
+
+
+class Contribute(Body):
+    """What a supporting unit adds."""
+
+    text: Text
+
+
+class RequestExtension(Reason):
+    """Until when, and why."""
+
+    until: AwareDatetime
+
+
+class GrantExtension(Body):
+    """Until when, if not what was asked for."""
+
+    until: AwareDatetime | None = None
+
+
+class TellProgress(Body):
+    """How far it is, and the date the unit commits itself to."""
+
+    text: Text
+    until: AwareDatetime
+
+
+class SubmitAnswer(Body):
+    """The reply to the citizen, a separate text for the public, files by id as returned by `attach`."""
+
+    reply: Text
+    public_text: Text | None = None
+    attachments: list[str] = Field(default_factory=list, max_length=10)
+
+
+class Publish(Body):
+    """The text for the public that a person has checked."""
+
+    public_text: Text
+
+
+class Refuse(Body):
+    """Why it cannot be taken; the text sent, if it should differ from the reason's own."""
+
+    reason_code: Code
+    reply: Text | None = None
+
+
+class Redirect(Body):
+    """Where it was handed over to, and what the citizen is told."""
+
+    track: Track | None = None
+    to: Literal["113", "114", "115", "reception_board", "inspectorate", "police", "other"] | None = None
+    reply: Text
+
+
+class Into(Body):
+    """The code of another case."""
+
+    into: Short
+
+
+class Split(Body):
+    """The second matter of the report."""
+
+    text: Text
+    field: Code | None = None
+
+
+class Rate(BaseModel):
+    """The citizen's judgement."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rating: Annotated[int, Field(ge=1, le=5, strict=True)]
+    text: Text | None = None
+
+
+class Message(BaseModel):
+    """What the citizen adds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Text
+
+
+class ReopenByCitizen(BaseModel):
+    """What is not solved."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Text
+
+
+assert set(DESTINATIONS) == set(Redirect.model_fields["to"].annotation.__args__[0].__args__)  # type: ignore[union-attr]
+
+
+def within_reason(until: datetime, at: datetime) -> bool:
+    """A date somebody commits to lies ahead, and not years ahead."""
+    return 0 < (until - at).total_seconds() < 366 * 86_400

@@ -1,0 +1,304 @@
+"""One command on one case: lock it, check who and whether, do it, note it in the journal. All actions run through here."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cases import states
+from cases.explain import facts_of
+from cases.limits import Clocks, dims, limits_of
+from cases.models import Assignment, Case, Entry
+from cases.queries import visible_to
+from cases.states import Action, Part, Status
+from channels import outbox
+from channels.message import Address
+from core.attachments import Attachment
+from core.errors import Invalid, NotFound, Stale
+from core.files import Stored
+from core.ids import uuid7
+from core.journal import record
+from core.staff import SYSTEM, Actor, Role
+from routing.decide import Decision, Rulebook, decide
+from routing.queries import Routing
+from routing.working_time import Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What commands need of their process: the rules, the channels that exist, how intake makes codes and keys."""
+
+    routing: Routing
+    channels: frozenset[str]
+    intake: Any = None
+
+
+@dataclass
+class Desk:
+    """One command in progress. Handlers change `case`, use `clocks`, `write` and `tell`, and note `data`."""
+
+    session: AsyncSession
+    office: Office
+    case: Case
+    actor: Actor
+    at: datetime
+    book: Rulebook
+    clocks: Clocks
+    assignments: list[Assignment]
+    files: tuple[Stored, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)
+    then: list[tuple[Action, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def routing(self) -> Routing:
+        """The rules in force."""
+        return self.office.routing
+
+    @property
+    def lead(self) -> Assignment | None:
+        """The lead's part, if the case has one."""
+        return next((a for a in self.assignments if a.role == "lead" and a.ended_at is None), None)
+
+    def decide(self) -> Decision:
+        """Decide by the rule set the case was opened under."""
+        return decide(facts_of(self.case), self.book)
+
+    def amount(self, stage: str) -> Amount | None:
+        """How long a stage of this case may take; None when the rules set no limit."""
+        limit = self.decide().limit(stage)
+        return limit.amount if limit else None
+
+    def open_forward(self) -> None:
+        """The centre holds the case afresh."""
+        self.clocks.open("forward", self.routing.directory.centre, self.amount("forward"))
+
+    def local(self, moment: datetime) -> datetime:
+        """A moment in the centre's zone, for sentences."""
+        return moment.astimezone(self.book.calendar.zone)
+
+    def write(self, kind: str, text: str, *, to_citizen: bool = False) -> Entry:
+        """Add a line to the case's conversation."""
+        entry = Entry(
+            id=uuid7(self.at),
+            case_id=self.case.id,
+            kind=kind,
+            author_kind=self.actor.kind,
+            author_id=self.actor.id,
+            text=text,
+            to_citizen=to_citizen,
+            created_at=self.at,
+        )
+        self.session.add(entry)
+        return entry
+
+    async def tell(self, purpose: str, text: str, *, kind: str = "notice", entry: Entry | None = None) -> None:
+        """Queue a message on the citizen's own channel; it stands on the tracking page too."""
+        line = entry or self.write(kind, text, to_citizen=True)
+        await self.session.flush()
+        channel, to = self.address()
+        await outbox.enqueue(
+            self.session,
+            subject_id=self.case.id,
+            entry_id=line.id,
+            purpose=purpose,
+            to=to,
+            channel=channel,
+            text=text,
+            reference=self.case.code,
+            at=self.at,
+        )
+
+    def address(self) -> tuple[str, Address]:
+        """The citizen's own channel if it can be written to from here, else the tracking page."""
+        channel = self.case.channel if self.case.channel in self.office.channels else "web"
+        return channel, Address("tracking", self.case.code)
+
+    async def attach(self, entry: Entry) -> None:
+        """The files sent along become part of a line of the conversation."""
+        if not self.files:
+            return
+        await self.session.flush()  # the line before its files
+        for stored in self.files:
+            self.session.add(
+                Attachment(
+                    id=stored.id,
+                    case_id=self.case.id,
+                    entry_id=entry.id,
+                    name=stored.name,
+                    media_type=stored.media_type,
+                    size=stored.size,
+                    sha256=stored.sha256,
+                    original_sha256=stored.original_sha256,
+                    width=stored.width,
+                    height=stored.height,
+                    created_at=self.at,
+                )
+            )
+        self.data["files"] = [str(stored.id) for stored in self.files]
+
+    def first_response(self) -> None:
+        """A person has now answered or asked; only the first counts."""
+        if self.case.first_response_at is None:
+            self.case.first_response_at = self.at
+            self.data["first_response"] = True
+
+
+Handler = Callable[[Desk, Any], Awaitable[Status | None]]
+HANDLERS: dict[Action, tuple[type[BaseModel], Handler]] = {}
+
+
+def action(name: Action, body: type[BaseModel]) -> Callable[[Handler], Handler]:
+    """Register what an action does. A handler may return a status where the table leaves it to the case."""
+
+    def register(handler: Handler) -> Handler:
+        HANDLERS[name] = (body, handler)
+        return handler
+
+    return register
+
+
+async def perform(
+    session: AsyncSession,
+    office: Office,
+    actor: Actor,
+    case_ref: str | UUID,
+    name: Action,
+    body: dict[str, Any],
+    at: datetime,
+    *,
+    files: tuple[Stored, ...] = (),
+    if_version: int | None = None,
+    present: Callable[[Case], Awaitable[dict[str, Any]]] | None = None,
+) -> Case:
+    """Do one action as one person, in the caller's transaction.
+
+    NotFound when the person may not see the case; NotAllowed and Conflict by the table; Stale when `if_version` is
+    not the case's (with `present(case)` in the problem); Invalid when the body does not fit.
+    """
+    desk = await _sit_down(session, office, actor, case_ref, at)
+    desk.files = files
+    case = desk.case
+    parts = parts_of(actor, case, desk.assignments)
+    before = Status(case.status)
+    living = desk.lead is not None and desk.routing.directory.living(desk.lead.department, desk.book.day_of(at)) is not None
+    after = states.step(
+        before,
+        name,
+        parts,
+        waiting_from=Status(case.waiting_from) if case.waiting_from else None,
+        lead_lives=living,
+    )
+    if if_version is not None and if_version != case.version:
+        raise Stale(
+            "Phản ánh vừa được người khác thay đổi. Hãy xem bản mới rồi làm lại.",
+            "Somebody changed this case first. Look at it again.",
+            **({"case": await present(case)} if present else {}),
+        )
+    shape, handler = HANDLERS[name]
+    given = _read(shape, body)
+    was_restricted = case.restricted
+    case.version += 1
+    decided = await handler(desk, given)
+    case.status = (decided or after).value
+    if note := getattr(given, "note", None):
+        desk.write("note", note)
+    session.add_all(desk.clocks.added)
+    await session.flush()
+    await _note(desk, name, before, was_restricted)
+    for following, follow_body in desk.then:
+        await perform(session, office, SYSTEM, case.id, following, follow_body, at)
+    return case
+
+
+async def _sit_down(session: AsyncSession, office: Office, actor: Actor, ref: str | UUID, at: datetime) -> Desk:
+    statement = select(Case).where(Case.code == ref if isinstance(ref, str) else Case.id == ref)
+    if actor.kind in ("staff", "api_key"):
+        statement = statement.where(visible_to(actor))
+    case = (await session.exec(statement.with_for_update().execution_options(populate_existing=True))).first()
+    if case is None:
+        raise not_found()
+    rows = (await session.exec(select(Assignment).where(Assignment.case_id == case.id))).all()
+    book = office.routing.rulebook(case.rule_set_id)
+    clocks = Clocks(case, await limits_of(session, case.id, lock=True), office.routing, book, at)
+    return Desk(session, office, case, actor, at, book, clocks, list(rows))
+
+
+def not_found() -> NotFound:
+    """Unknown, hidden and mistyped look the same."""
+    return NotFound("Không tìm thấy phản ánh này.", "No such case.")
+
+
+def parts_of(actor: Actor, case: Case, assignments: list[Assignment]) -> frozenset[Part]:
+    """What this person is to this case. On a restricted track only inspectors are anything."""
+    if actor.kind == "citizen":
+        return frozenset({Part.CITIZEN})
+    if actor.kind == "system":
+        return frozenset({Part.SYSTEM})
+    if case.restricted:
+        return frozenset({Part.INSPECTOR}) if Role.INSPECTOR in actor.roles else frozenset()
+    parts = {Part(role.value) for role in actor.roles if role.value in set(Part)}
+    for assignment in assignments:
+        if assignment.ended_at is None and assignment.department in actor.departments:
+            place = "lead" if assignment.role == "lead" else "supporting"
+            parts |= {Part(f"{place}_{role.value}") for role in actor.roles if role in (Role.OFFICER, Role.HEAD)}
+    return frozenset(parts)
+
+
+def _read(shape: type[BaseModel], body: dict[str, Any]) -> BaseModel:
+    try:
+        return shape.model_validate(body)
+    except ValidationError as problem:
+        raise invalid_body(problem) from None
+
+
+def invalid_body(problem: ValidationError) -> Invalid:
+    """A pydantic complaint as our own, without echoing what was sent."""
+    errors = [
+        {"where": ".".join(str(step) for step in error["loc"]) or "body", "detail": error["msg"], "code": error["type"]}
+        for error in problem.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    where = ", ".join(error["where"] for error in errors)
+    return Invalid(f"Dữ liệu gửi lên chưa đúng: {where}.", f"The input is not valid: {where}.", errors=errors)
+
+
+async def _note(desk: Desk, name: Action, before: Status, was_restricted: bool) -> None:
+    """One journal row for the act; a second one when the case enters or leaves the restricted tracks."""
+    case = desk.case
+    data = {
+        "code": case.code,
+        "received_at": case.received_at.astimezone(UTC).isoformat(),
+        "from": before.value,
+        "to": case.status,
+        "version": case.version,
+        "dims": dims(case, desk.routing),
+        "limits": desk.clocks.ops,
+        **desk.data,
+    }
+    restricted = case.restricted or was_restricted
+    await record(
+        desk.session,
+        f"case.{name.value}",
+        at=desk.at,
+        actor_kind=desk.actor.kind,
+        actor_id=desk.actor.id,
+        case_id=case.id,
+        restricted=restricted,
+        data=data,
+    )
+    if case.restricted != was_restricted:
+        await desk.session.flush()  # the act before its consequence
+        await record(
+            desk.session,
+            "case.withdrawn" if case.restricted else "case.restored",
+            at=desk.at,
+            actor_kind="system",
+            case_id=case.id,
+            data={"code": case.code},
+        )
+    await desk.session.flush()
+

@@ -1,0 +1,397 @@
+"""From a report to a case, in one statement: raw row, identity, citizen, case, entry, files, limit, receipt, journal.
+
+Everything is worked out in Python first (code, decision, due time), then written by one statement that is a
+transaction of its own on the web's hot path, or part of the caller's transaction. Written as SQL because the ORM costs
+many times the processor time here (docs/decisions); this is its one place.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from cases import replies
+from cases.codes import make_code, tracking_key
+from cases.limits import new_limit, opened_op
+from core.errors import Invalid, Unavailable
+from core.files import Stored
+from core.ids import uuid7
+from core.staff import CITIZEN, Actor
+from routing.decide import RESTRICTED_TRACKS, Facts, decide
+from routing.places import recognise
+from routing.queries import Routing
+from routing.working_time import due
+
+NUMBERS_AT_ONCE = 32  # case numbers a process reserves at a time; a restart leaves at most this many unused
+
+
+class Driver(Protocol):
+    """What intake needs of a database connection: the driver's own, or its pool."""
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        """One row."""
+        ...
+
+    async def fetch(self, query: str, *args: Any) -> Any:
+        """All rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report whose members have been checked one by one, from any channel."""
+
+    channel: str
+    text: str
+    field: str | None = None
+    area: str | None = None
+    lat: float | None = None
+    lng: float | None = None
+    address: str | None = None
+    name: str | None = None
+    phone: str | None = None
+    email: str | None = None
+    public: bool = True
+    urgency: str | None = None
+    kind: str | None = None
+    files: tuple[Stored, ...] = ()
+
+    @property
+    def contact(self) -> dict[str, str]:
+        """What is stated about the reporter."""
+        stated = {"name": self.name, "phone": self.phone, "email": self.email}
+        return {member: value for member, value in stated.items() if value}
+
+    def members(self) -> dict[str, Any]:
+        """The parsed members as kept in the raw row; files by the checksum of what was sent."""
+        return {
+            "channel": self.channel,
+            "text": self.text,
+            "field": self.field,
+            "location": [self.lat, self.lng, self.address, self.area],
+            "contact": self.contact,
+            "public": self.public,
+            "urgency": self.urgency,
+            "kind": self.kind,
+            "files": [[stored.name, stored.original_sha256] for stored in self.files],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the reporter is told: the code, its key, and the running limits."""
+
+    case_id: UUID
+    answer: dict[str, Any]
+    replayed: bool = False
+
+
+@dataclass(slots=True)
+class CaseNumbers:
+    """Numbers for case codes from the one sequence, reserved in small blocks per process."""
+
+    _free: list[int] = field(default_factory=list)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def take(self, driver: Driver) -> int:
+        """The next number."""
+        async with self._lock:
+            if not self._free:
+                rows = await driver.fetch(
+                    "SELECT nextval('case_numbers') AS n FROM generate_series(1, $1)", NUMBERS_AT_ONCE
+                )
+                self._free = sorted((int(row["n"]) for row in rows), reverse=True)
+            return self._free.pop()
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeDesk:
+    """What opening a case needs of its process."""
+
+    routing: Routing
+    numbers: CaseNumbers
+    prefix: str
+    secret: bytes
+    mode: str = "normal"
+
+
+async def open_case(
+    driver: Driver,
+    desk: IntakeDesk,
+    report: Report,
+    *,
+    key: str,
+    at: datetime,
+    actor: Actor = CITIZEN,
+    account: str = "centre",
+    citizen_id: UUID | None = None,
+    split_from: UUID | None = None,
+) -> Opened:
+    """Open the case of a report, once per (channel, account, key): the same report again gives the same answer.
+
+    Another report under a used key is Invalid (422). A twin that arrives while the first is being written waits for
+    it. `citizen_id` names a known person instead of the contact given.
+    """
+    raw = json.dumps(report.members(), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    fingerprint = hashlib.sha256(raw.encode()).digest()
+    arguments, opened = _prepare(
+        desk, report, await desk.numbers.take(driver), raw, fingerprint, key, at, actor, account, citizen_id, split_from
+    )
+    if await driver.fetchrow(_OPEN, *arguments) is not None:
+        return opened
+    first = await driver.fetchrow(
+        "SELECT fingerprint, subject_id, answer FROM received WHERE channel = $1 AND account = $2 AND external_id = $3",
+        report.channel,
+        account,
+        key,
+    )
+    if first is None or first["subject_id"] is None:  # the first one vanished between our two statements
+        raise Unavailable("Vui lòng gửi lại sau giây lát.", "Please send again in a moment.", headers={"Retry-After": "1"})
+    if first["fingerprint"] != fingerprint:
+        raise Invalid(
+            "Khóa Idempotency-Key này đã dùng cho một phản ánh khác. Hãy dùng khóa mới cho nội dung mới.",
+            "This Idempotency-Key was used for another report. Use a new key for new content.",
+            errors=[{"where": "Idempotency-Key", "detail": "đã dùng cho nội dung khác", "code": "key_reused"}],
+        )
+    answer = json.loads(first["answer"])
+    answer["tracking_key"] = tracking_key(desk.secret, first["subject_id"], 1)
+    return Opened(first["subject_id"], answer, replayed=True)
+
+
+def _prepare(
+    desk: IntakeDesk,
+    report: Report,
+    number: int,
+    raw: str,
+    fingerprint: bytes,
+    key: str,
+    at: datetime,
+    actor: Actor,
+    account: str,
+    citizen_id: UUID | None,
+    split_from: UUID | None,
+) -> tuple[Sequence[Any], Opened]:
+    """Everything the statement writes, and what the reporter is told."""
+    routing, dated = desk.routing, desk.routing.at(at)
+    book = dated.book
+    case_id, entry_id, receipt_id = uuid7(at), uuid7(at), uuid7(at)
+    local = at.astimezone(book.calendar.zone)
+    code = make_code(desk.prefix, local.year, number)
+    area, candidates = _place(routing, report, local.date())
+    defaults = book.defaults(report.field)
+    track = book.detect_track(report.text, report.field, report.channel)
+    restricted = track in RESTRICTED_TRACKS
+    urgency, kind = report.urgency or defaults.urgency, report.kind or defaults.kind
+    facts = Facts(
+        received_at=at,
+        field=report.field,
+        urgency=urgency,
+        kind=kind,
+        track=track,
+        area=area,
+        channel=report.channel,
+        mode=desk.mode,
+        competence_clear=report.field is not None,
+    )
+    decision = decide(facts, book)
+    centre = routing.directory.centre
+    forward, resolve = decision.limit("forward"), decision.limit("resolve")
+    if forward is None:
+        raise Unavailable("Bộ quy tắc thiếu hạn chuyển.", "The rule set has no forward limit for these facts.")
+    limit = new_limit(case_id, "forward", centre, forward.amount, at, routing, book)
+    promised = None
+    if resolve is not None and not restricted:
+        promised = due(at, resolve.amount, routing.calendar_of(decision.lead, book), day_end=book.day_end)
+    handle = ("phone", report.phone) if report.phone else ("email", report.email) if report.email else (None, None)
+    also = report.email if report.phone and report.email else None
+    answer = {
+        "code": code,
+        "status": "received",
+        "received_at": local.isoformat(),
+        "promised_at": promised.isoformat() if promised else None,
+        "limits": [
+            {
+                "stage": "forward",
+                "clock": limit.clock,
+                "holder": centre,
+                "opened_at": local.isoformat(),
+                "due_at": limit.due_at.astimezone(local.tzinfo).isoformat() if limit.due_at else None,
+                "met_at": None,
+                "breached_at": None,
+            }
+        ],
+    }
+    journal = {
+        "code": code,
+        "received_at": at.isoformat(),
+        "from": None,
+        "to": "received",
+        "version": 1,
+        "dims": {"department": centre, "field": report.field or "", "channel": report.channel, "area": area or ""},
+        "limits": [opened_op(limit)],
+        "track": track,
+        "urgency": urgency,
+        "kind": kind,
+        "mode": desk.mode,
+        "rule_set": f"{book.code} v{book.version}",
+        "rules": list(decision.rules),
+    }
+    made = {
+        "lead": decision.lead,
+        "supporting": list(decision.supporting),
+        "rules": list(decision.rules),
+        "limits": {stage.stage: str(stage.amount) for stage in decision.limits},
+    }
+    files = report.files
+    arguments = (
+        uuid7(at),  # 1 received.id
+        report.channel,
+        account,
+        key,
+        at,
+        raw,
+        fingerprint,
+        case_id,
+        _json(answer),
+        # identity: 10
+        handle[0],
+        handle[1],
+        uuid7(at),
+        citizen_id or (uuid7(at) if handle[1] else None),
+        citizen_id is None and handle[1] is not None,
+        also,
+        uuid7(at),
+        # case: 17
+        code,
+        track,
+        restricted,
+        urgency,
+        kind,
+        desk.mode,
+        _json(report.contact),
+        report.text,
+        report.field,
+        area,
+        _json(candidates),
+        report.lat,
+        report.lng,
+        report.address,
+        dated.id,
+        _json(made),
+        promised,
+        report.public and defaults.public and not restricted,
+        # entry: 35
+        entry_id,
+        actor.kind,
+        actor.id,
+        # limit: 38
+        limit.id,
+        limit.holder,
+        limit.clock,
+        limit.amount,
+        limit.unit,
+        limit.calendar,
+        limit.due_at,
+        limit.next_at,
+        # receipt: 46
+        receipt_id,
+        replies.receipt(code, local),
+        # journal: 48
+        _json(journal),
+        # files: 49
+        [stored.id for stored in files],
+        [stored.name for stored in files],
+        [stored.media_type for stored in files],
+        [stored.size for stored in files],
+        [stored.sha256 for stored in files],
+        [stored.original_sha256 for stored in files],
+        [stored.width for stored in files],
+        [stored.height for stored in files],
+        split_from,  # 57
+    )
+    told = {**answer, "tracking_key": tracking_key(desk.secret, case_id, 1)}
+    return arguments, Opened(case_id, told)
+
+
+def _place(routing: Routing, report: Report, on: Any) -> tuple[str | None, list[dict[str, Any]]]:
+    """The area if it is beyond doubt, and the candidates a person chooses from."""
+    if report.area is not None:
+        return report.area, []
+    found = recognise(report.text, routing.places, on, report.lat, report.lng)
+    if found.definite is None and report.address:
+        by_address = recognise(report.address, routing.places, on, report.lat, report.lng)
+        if by_address.definite is not None or not found.candidates:
+            found = by_address
+    return found.definite, [
+        {"code": place.code, "name": place.name, "type": place.type, "parent": place.parent, "score": round(score, 2)}
+        for place, score in ((routing.places.get(code), score) for code, score in found.candidates)
+        if place is not None
+    ]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+_OPEN = """
+WITH raw AS (
+    INSERT INTO received (id, channel, account, external_id, received_at, raw, fingerprint, subject_id, answer)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    ON CONFLICT (channel, account, external_id) DO NOTHING
+    RETURNING received_at AS at
+), who AS (
+    INSERT INTO identities AS i (id, citizen_id, scheme, handle, seen_at)
+    SELECT $12, $13, $10, $11, at FROM raw WHERE $14
+    ON CONFLICT (scheme, handle) DO UPDATE SET seen_at = greatest(i.seen_at, excluded.seen_at)
+    RETURNING citizen_id
+), person AS (
+    INSERT INTO citizens (id, created_at)
+    SELECT citizen_id, at FROM who, raw WHERE citizen_id = $13 AND $14
+), also AS (
+    INSERT INTO identities (id, citizen_id, scheme, handle, seen_at)
+    SELECT $16, citizen_id, 'email', $15, at FROM who, raw WHERE $15::varchar IS NOT NULL
+    ON CONFLICT (scheme, handle) DO NOTHING
+), opened AS (
+    INSERT INTO cases (
+        id, code, version, status, track, track_confirmed, restricted, urgency, kind, mode, channel, received_at,
+        created_at, citizen_id, contact, identity_revealed, key_version, text, field, area, area_candidates, lat, lng,
+        address, rule_set_id, decision, promised_at, give_backs, needs_supervisor, chased, public
+    )
+    SELECT $8, $17, 1, 'received', $18, false, $19, $20, $21, $22, $2, at,
+        at, coalesce((SELECT citizen_id FROM who), $13), $23, false, 1, $24, $25, $26, $27, $28, $29,
+        $30, $31, $32, $33, 0, false, 0, $34
+    FROM raw
+), said AS (
+    INSERT INTO entries (id, case_id, kind, author_kind, author_id, text, to_citizen, created_at)
+    SELECT $35, $8, 'report', $36, $37, $24, true, at FROM raw
+), clock AS (
+    INSERT INTO limits (id, case_id, stage, holder, clock, amount, unit, calendar, opened_at, due_at, next_at)
+    SELECT $38, $8, 'forward', $39, $40, $41, $42, $43, at, $44, $45 FROM raw
+), receipt AS (
+    INSERT INTO outgoing (
+        id, subject_id, entry_id, purpose, channel, scheme, handle, text, reference, state, created_at, run_at
+    )
+    SELECT $46, $8, $35, 'receipt', $2, 'tracking', $17, $47, $17, 'queued', at, at FROM raw
+    WHERE $2 IN ('web', 'app')
+), noted AS (
+    INSERT INTO journal (kind, case_id, actor_kind, actor_id, occurred_at, restricted, data)
+    SELECT 'case.open', $8, $36, $37, at, $19, $48 FROM raw
+), files AS (
+    INSERT INTO attachments (
+        id, case_id, entry_id, name, media_type, size, sha256, original_sha256, width, height, created_at
+    )
+    SELECT f.*, raw.at FROM raw, (
+        SELECT a.id, $8::uuid, $35::uuid, a.name, a.media_type, a.size, a.sha256, a.original, a.width, a.height
+        FROM unnest($49::uuid[], $50::text[], $51::text[], $52::int[], $53::text[], $54::text[], $55::int[], $56::int[])
+            AS a (id, name, media_type, size, sha256, original, width, height)
+    ) f
+), tie AS (
+    INSERT INTO case_links (case_id, other_id, kind, at)
+    SELECT $57::uuid, $8, 'split', at FROM raw WHERE $57::uuid IS NOT NULL
+)
+SELECT 1 AS new FROM raw
+"""

@@ -1,0 +1,279 @@
+"""Clocks of a case: a projection of the journal, written in the same transaction (DESIGN.md 4 and 6).
+
+`Clocks` changes the limits of one case within one command and notes every change as an op for the journal row;
+`run_due` writes reminders and breaches when their time has come.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cases.models import Case, Limit
+from core.ids import uuid7
+from core.journal import record
+from routing.decide import Decision, Rulebook
+from routing.queries import Routing
+from routing.working_time import Amount, Calendar, at_fraction, due
+
+Op = dict[str, Any]
+
+
+def stops_of(limit: Limit) -> list[tuple[datetime, datetime]]:
+    """Closed stops of a limit as instants."""
+    return [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in limit.stops]
+
+
+def amount_of(limit: Limit) -> Amount:
+    """The limit's amount as routing counts it."""
+    return Amount(limit.amount, limit.unit, limit.clock)  # type: ignore[arg-type]
+
+
+def computed_due(limit: Limit, calendars: Mapping[str, Calendar], book: Rulebook) -> datetime:
+    """Due time from opening, amount and stops alone, as if never extended."""
+    return due(
+        limit.opened_at, amount_of(limit), calendars[limit.calendar], day_end=book.day_end, stops=stops_of(limit)
+    ).astimezone(UTC)
+
+
+def next_threshold(limit: Limit, calendar: Calendar, book: Rulebook) -> datetime | None:
+    """When the next reminder or the breach of this limit is to be written; None when nothing is left."""
+    if limit.due_at is None or limit.met_at or limit.cancelled_at or limit.breached_at:
+        return None
+    for fraction in book.remind:
+        if fraction < 1 and round(fraction * 100) > limit.reminded:
+            return at_fraction(
+                limit.opened_at, limit.due_at, limit.clock, calendar, fraction, stops=stops_of(limit)  # type: ignore[arg-type]
+            ).astimezone(UTC)
+    return limit.due_at
+
+
+def new_limit(
+    case_id: UUID, stage: str, holder: str, amount: Amount, opened_at: datetime, routing: Routing, book: Rulebook
+) -> Limit:
+    """A limit that starts to run at `opened_at`."""
+    calendar = routing.calendar_of(holder, book)
+    limit = Limit(
+        id=uuid7(opened_at),
+        case_id=case_id,
+        stage=stage,
+        holder=holder,
+        clock=amount.clock,
+        amount=amount.value,
+        unit=amount.unit,
+        calendar=calendar.code,
+        opened_at=opened_at,
+        due_at=due(opened_at, amount, calendar, day_end=book.day_end).astimezone(UTC),
+    )
+    limit.next_at = next_threshold(limit, calendar, book)
+    return limit
+
+
+def opened_op(limit: Limit) -> Op:
+    """The journal's note of a new limit."""
+    return _op(
+        "opened",
+        limit,
+        clock=limit.clock,
+        amount=limit.amount,
+        unit=limit.unit,
+        calendar=limit.calendar,
+        opened_at=limit.opened_at.isoformat(),
+    )
+
+
+class Clocks:
+    """The limits of one locked case during one command. `ops` is what the command's journal row will say of them."""
+
+    def __init__(self, case: Case, rows: Iterable[Limit], routing: Routing, book: Rulebook, at: datetime) -> None:
+        self.case = case
+        self.rows = list(rows)
+        self.routing = routing
+        self.book = book
+        self.at = at
+        self.ops: list[Op] = []
+        self.added: list[Limit] = []
+
+    @property
+    def running(self) -> list[Limit]:
+        """Limits neither met nor cancelled."""
+        return [row for row in self.rows if row.met_at is None and row.cancelled_at is None]
+
+    def find(self, stage: str, holder: str | None = None) -> Limit | None:
+        """The running limit of a stage, of this holder if given."""
+        return next(
+            (row for row in self.running if row.stage == stage and holder in (None, row.holder)),
+            None,
+        )
+
+    def open(self, stage: str, holder: str, amount: Amount | None, opened_at: datetime | None = None) -> None:
+        """Start a limit now, or at `opened_at`; nothing when the rules give the stage none."""
+        if amount is None or self.find(stage, holder) is not None:
+            return
+        limit = new_limit(self.case.id, stage, holder, amount, opened_at or self.at, self.routing, self.book)
+        self.rows.append(limit)
+        self.added.append(limit)
+        self.ops.append(opened_op(limit))
+
+    def meet(self, stage: str, holder: str | None = None) -> None:
+        """The stage is done. Late, and not yet noticed by the worker: the breach is noted first."""
+        limit = self.find(stage, holder)
+        if limit is None:
+            return
+        self._resume(limit)
+        if limit.due_at is not None and self.at > limit.due_at and limit.breached_at is None:
+            limit.breached_at = limit.due_at
+            self.ops.append(_op("breached", limit, at=self.at.isoformat()))
+        limit.met_at, limit.next_at = self.at, None
+        self.ops.append(_op("met", limit, at=self.at.isoformat()))
+
+    def cancel(self, *, keep: Iterable[str] = ()) -> None:
+        """Nothing more is owed, except for the stages in `keep`."""
+        for limit in self.running:
+            if limit.stage not in keep:
+                limit.cancelled_at, limit.next_at, limit.stopped_at = self.at, None, None
+                if limit.due_at is None:
+                    limit.due_at = computed_due(limit, self.routing.calendars, self.book)
+                self.ops.append(_op("cancelled", limit, at=self.at.isoformat()))
+
+    def run_again(self, stage: str, holder: str) -> None:
+        """What was met is owed again, with its due time as it stood."""
+        met = [row for row in self.rows if row.stage == stage and row.holder == holder and row.met_at is not None]
+        if not met:
+            return
+        limit = max(met, key=lambda row: row.opened_at)
+        limit.met_at = None
+        limit.next_at = self._next(limit)
+        self.ops.append(_op("reopened", limit, at=self.at.isoformat()))
+
+    def move(self, limit: Limit, until: datetime) -> None:
+        """An extension was granted."""
+        was = limit.due_at
+        limit.due_at = limit.moved_to = until
+        limit.next_at = self._next(limit)
+        self.ops.append(_op("moved", limit, was=was.isoformat() if was else None))
+
+    def amend(self, decision: Decision) -> None:
+        """The case was decided anew: running limits take the new amounts, counted from their own opening."""
+        for limit in self.running:
+            wanted = decision.limit(limit.stage)
+            if wanted is None or wanted.amount == amount_of(limit) or limit.moved_to or limit.breached_at:
+                continue
+            was = limit.due_at
+            limit.amount, limit.unit, limit.clock = wanted.amount.value, wanted.amount.unit, wanted.amount.clock
+            if limit.stopped_at is None:
+                limit.due_at = computed_due(limit, self.routing.calendars, self.book)
+            limit.reminded = 0
+            limit.next_at = self._next(limit)
+            self.ops.append(
+                _op(
+                    "amended",
+                    limit,
+                    clock=limit.clock,
+                    amount=limit.amount,
+                    unit=limit.unit,
+                    opened_at=limit.opened_at.isoformat(),
+                    was=was.isoformat() if was else None,
+                )
+            )
+
+    def stop(self, stages: Iterable[str]) -> None:
+        """Clocks of these stages stand still from now on, where the rule set allows it."""
+        for limit in self.running:
+            if limit.stage in stages and limit.stopped_at is None and limit.breached_at is None:
+                self.ops.append(_op("stopped", limit, at=self.at.isoformat()))
+                limit.stopped_at, limit.due_at, limit.next_at = self.at, None, None
+
+    def resume(self) -> None:
+        """Stopped clocks run on; their due time moves by the working time that was stopped."""
+        for limit in self.running:
+            self._resume(limit)
+
+    def _resume(self, limit: Limit) -> None:
+        if limit.stopped_at is None:
+            return
+        since = limit.stopped_at
+        limit.stops = [*limit.stops, [since.isoformat(), self.at.isoformat()]]
+        limit.stopped_at = None
+        limit.due_at = computed_due(limit, self.routing.calendars, self.book)
+        if limit.moved_to is not None:
+            limit.due_at = max(limit.due_at, limit.moved_to + (self.at - since))
+            limit.moved_to = limit.due_at
+        limit.next_at = self._next(limit)
+        self.ops.append(_op("resumed", limit, **{"from": since.isoformat(), "at": self.at.isoformat()}))
+
+    def _next(self, limit: Limit) -> datetime | None:
+        return next_threshold(limit, self.routing.calendars[limit.calendar], self.book)
+
+
+async def limits_of(session: AsyncSession, case_id: UUID, *, lock: bool = False) -> list[Limit]:
+    """All limits of a case, oldest first; locked against the worker's reminders when they will change."""
+    statement = select(Limit).where(Limit.case_id == case_id).order_by(col(Limit.opened_at), col(Limit.id))
+    return list((await session.exec(statement.with_for_update() if lock else statement)).all())
+
+
+async def run_due(session: AsyncSession, routing: Routing, at: datetime, limit: int = 200) -> int:
+    """Write the reminders and breaches whose time has come, each once; returns how many limits were looked at.
+
+    Rows locked by a command are left for the next round: the command itself notes a breach it finds.
+    """
+    statement = (
+        select(Limit, Case)
+        .join(Case, col(Case.id) == col(Limit.case_id))
+        .where(col(Limit.next_at) <= at)
+        .order_by(col(Limit.next_at))
+        .limit(limit)
+        .with_for_update(of=Limit, skip_locked=True)
+    )
+    found = (await session.exec(statement)).all()
+    for row, case in found:
+        book = routing.rulebook(case.rule_set_id)
+        calendar = routing.calendars[row.calendar]
+        while row.next_at is not None and row.next_at <= at:
+            if row.due_at is not None and row.next_at >= row.due_at:
+                row.breached_at, row.reminded, row.next_at = row.due_at, 100, None
+                kind, op = "limit.breached", _op("breached", row, at=at.isoformat())
+            else:
+                reached = next(f for f in book.remind if round(f * 100) > row.reminded)
+                row.reminded = round(reached * 100)
+                row.next_at = next_threshold(row, calendar, book)
+                kind, op = "limit.reminded", _op("reminded", row, percent=row.reminded)
+            await record(
+                session,
+                kind,
+                at=at,
+                actor_kind="system",
+                case_id=case.id,
+                restricted=case.restricted,
+                data={
+                    "code": case.code,
+                    "received_at": case.received_at.isoformat(),
+                    "dims": dims(case, routing),
+                    "limits": [op],
+                },
+            )
+    return len(found)
+
+
+def dims(case: Case, routing: Routing) -> dict[str, str]:
+    """The dimensions figures are counted by."""
+    return {
+        "department": case.lead or routing.directory.centre,
+        "field": case.field or "",
+        "channel": case.channel,
+        "area": case.area or "",
+    }
+
+
+def _op(name: str, limit: Limit, **more: Any) -> Op:
+    return {
+        "op": name,
+        "id": str(limit.id),
+        "stage": limit.stage,
+        "holder": limit.holder,
+        "due_at": limit.due_at.isoformat() if limit.due_at else None,
+        **more,
+    }

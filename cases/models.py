@@ -1,0 +1,254 @@
+"""Tables of cases and the people who report them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, String, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field, SQLModel
+
+from core.db import Moment
+
+
+class Citizen(SQLModel, table=True):
+    """A person who reports, known by identities; the row itself holds nothing about them."""
+
+    __tablename__ = "citizens"
+
+    id: UUID = Field(primary_key=True)
+    created_at: datetime = Field(sa_type=Moment)
+
+
+class Identity(SQLModel, table=True):
+    """One handle of a citizen: phone in E.164, e-mail, Zalo id… Its upsert is the per-sender lock of intake."""
+
+    __tablename__ = "identities"
+    __table_args__ = (Index("uq_identities_scheme_handle", "scheme", "handle", unique=True),)
+
+    id: UUID = Field(primary_key=True)
+    citizen_id: UUID = Field(foreign_key="citizens.id", index=True)
+    scheme: str
+    handle: str
+    seen_at: datetime = Field(sa_type=Moment)
+
+
+class Case(SQLModel, table=True):
+    """One matter of one report. Status changes only through cases.states; history is the journal."""
+
+    __tablename__ = "cases"
+    __table_args__ = (
+        Index("ix_cases_received_at_id", "received_at", "id"),
+        Index(
+            "ix_cases_status_received_at_id",
+            "status",
+            "received_at",
+            "id",
+            postgresql_where=text("status NOT IN ('closed', 'refused', 'redirected', 'merged', 'spam')"),
+        ),
+        Index("ix_cases_lead_received_at_id", "lead", "received_at", "id", postgresql_where=text("lead IS NOT NULL")),
+        Index("ix_cases_units", "units", postgresql_using="gin", postgresql_where=text("units <> '{}'")),
+        Index("ix_cases_published_at", "published_at", "id", postgresql_where=text("published_at IS NOT NULL")),
+        Index("ix_cases_citizen_id", "citizen_id", postgresql_where=text("citizen_id IS NOT NULL")),
+        Index("ix_cases_close_after", "close_after", postgresql_where=text("status = 'replied'")),
+        Index("ix_cases_restricted", "received_at", "id", postgresql_where=text("restricted")),
+        CheckConstraint("(track IN ('complaint', 'denunciation', 'crime_tip')) = restricted", name="restricted"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    code: str = Field(unique=True)
+    version: int = 1
+    status: str
+    track: str
+    track_confirmed: bool = False
+    restricted: bool = False
+    urgency: str
+    kind: str
+    mode: str
+    channel: str
+    received_at: datetime = Field(sa_type=Moment)
+    created_at: datetime = Field(sa_type=Moment)
+    citizen_id: UUID | None = Field(default=None, foreign_key="citizens.id")
+    contact: dict[str, str] = Field(default_factory=dict, sa_type=JSONB)  # name, phone, email as stated here
+    identity_revealed: bool = False
+    key_version: int = 1
+    text: str
+    field: str | None = Field(default=None, foreign_key="fields.code")
+    area: str | None = Field(default=None, foreign_key="areas.code")
+    area_candidates: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSONB)
+    lat: float | None = None
+    lng: float | None = None
+    address: str | None = None
+    lead: str | None = Field(default=None, foreign_key="departments.code")
+    units: list[str] = Field(default_factory=list, sa_column=Column(ARRAY(String), nullable=False, server_default="{}"))
+    officer_id: UUID | None = Field(default=None, foreign_key="staff.id")
+    rule_set_id: UUID = Field(foreign_key="rule_sets.id")
+    decision: dict[str, Any] = Field(sa_type=JSONB)  # suggested lead, supporting, rules matched
+    promised_at: datetime | None = Field(default=None, sa_type=Moment)
+    waiting_from: str | None = None
+    give_backs: int = 0
+    needs_supervisor: bool = False
+    chased: int = 0
+    public: bool = True  # the citizen agrees to publication
+    public_text: str | None = None
+    published_at: datetime | None = Field(default=None, sa_type=Moment)
+    answer_id: UUID | None = None  # entry of the answer that stands
+    approved_at: datetime | None = Field(default=None, sa_type=Moment)
+    first_response_at: datetime | None = Field(default=None, sa_type=Moment)
+    replied_at: datetime | None = Field(default=None, sa_type=Moment)
+    ended_at: datetime | None = Field(default=None, sa_type=Moment)
+    close_after: datetime | None = Field(default=None, sa_type=Moment)
+    rating: int | None = None
+    merged_into: UUID | None = Field(default=None, foreign_key="cases.id")
+    incident_id: UUID | None = Field(default=None, foreign_key="cases.id")
+
+
+class Entry(SQLModel, table=True):
+    """A line of the case's conversation. `public_to_citizen` lines are what the reporter reads."""
+
+    __tablename__ = "entries"
+    __table_args__ = (Index("ix_entries_case_id", "case_id", "id"),)
+
+    id: UUID = Field(primary_key=True)
+    case_id: UUID = Field(foreign_key="cases.id")
+    kind: str  # report, message, note, reason, question, progress, answer, contribution, notice
+    author_kind: str
+    author_id: UUID | None = None
+    text: str
+    to_citizen: bool = False
+    created_at: datetime = Field(sa_type=Moment)
+
+
+class Assignment(SQLModel, table=True):
+    """A department's part in a case."""
+
+    __tablename__ = "assignments"
+    __table_args__ = (
+        Index("ix_assignments_case_id", "case_id"),
+        Index(
+            "uq_assignments_one_lead",
+            "case_id",
+            unique=True,
+            postgresql_where=text("role = 'lead' AND ended_at IS NULL"),
+        ),
+        Index(
+            "uq_assignments_one_place",
+            "case_id",
+            "department",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: UUID = Field(primary_key=True)
+    case_id: UUID = Field(foreign_key="cases.id")
+    department: str = Field(foreign_key="departments.code")
+    role: str  # lead | supporting
+    state: str  # open, accepted, contributed, answered, given_back, recalled
+    opened_at: datetime = Field(sa_type=Moment)
+    accepted_at: datetime | None = Field(default=None, sa_type=Moment)
+    ended_at: datetime | None = Field(default=None, sa_type=Moment)
+
+
+class Limit(SQLModel, table=True):
+    """A running or finished clock of a case, charged to its holder: a projection of the journal."""
+
+    __tablename__ = "limits"
+    __table_args__ = (
+        Index("ix_limits_case_id", "case_id"),
+        Index(
+            "uq_limits_one_open",
+            "case_id",
+            "holder",
+            "stage",
+            unique=True,
+            postgresql_where=text("met_at IS NULL AND cancelled_at IS NULL"),
+        ),
+        Index("ix_limits_next_at", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index(
+            "ix_limits_late",
+            "due_at",
+            postgresql_where=text("met_at IS NULL AND cancelled_at IS NULL"),
+        ),
+    )
+
+    id: UUID = Field(primary_key=True)
+    case_id: UUID = Field(sa_column=Column(ForeignKey("cases.id"), nullable=False))
+    stage: str
+    holder: str
+    clock: str  # working | calendar
+    amount: int
+    unit: str  # min | h | d
+    calendar: str
+    opened_at: datetime = Field(sa_type=Moment)
+    due_at: datetime | None = Field(sa_type=Moment)  # NULL while stopped
+    met_at: datetime | None = Field(default=None, sa_type=Moment)
+    cancelled_at: datetime | None = Field(default=None, sa_type=Moment)
+    breached_at: datetime | None = Field(default=None, sa_type=Moment)
+    moved_to: datetime | None = Field(default=None, sa_type=Moment)  # set by an extension
+    stopped_at: datetime | None = Field(default=None, sa_type=Moment)
+    stops: list[list[str]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False, server_default="[]"))
+    reminded: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # per cent last reminded at
+    next_at: datetime | None = Field(default=None, sa_type=Moment)  # next reminder or breach
+
+
+class Extension(SQLModel, table=True):
+    """A request for more time and what became of it."""
+
+    __tablename__ = "extensions"
+    __table_args__ = (
+        Index("uq_extensions_one_open", "case_id", unique=True, postgresql_where=text("state = 'requested'")),
+        Index("ix_extensions_case_id", "case_id"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    case_id: UUID = Field(foreign_key="cases.id")
+    department: str
+    until: datetime = Field(sa_type=Moment)
+    reason: str
+    state: str = "requested"  # requested | granted | denied
+    requested_by: UUID
+    requested_at: datetime = Field(sa_type=Moment)
+    decided_by: UUID | None = None
+    decided_at: datetime | None = Field(default=None, sa_type=Moment)
+
+
+class Rating(SQLModel, table=True):
+    """The citizen's judgement of an answer; a later one replaces the earlier in the case, both stay here."""
+
+    __tablename__ = "ratings"
+    __table_args__ = (
+        Index("ix_ratings_case_id", "case_id", "at"),
+        CheckConstraint("rating BETWEEN 1 AND 5", name="one_to_five"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    case_id: UUID = Field(foreign_key="cases.id")
+    rating: int
+    text: str | None = None
+    at: datetime = Field(sa_type=Moment)
+
+
+class CaseLink(SQLModel, table=True):
+    """Two cases that belong together: `split` (from → new)."""
+
+    __tablename__ = "case_links"
+
+    case_id: UUID = Field(foreign_key="cases.id", primary_key=True)
+    other_id: UUID = Field(foreign_key="cases.id", primary_key=True, index=True)
+    kind: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=Moment)
+
+
+class Reveal(SQLModel, table=True):
+    """Who opened a reporter's identity to the units, when and why; the citizen can ask for it."""
+
+    __tablename__ = "reveals"
+    __table_args__ = (Index("ix_reveals_case_id", "case_id"),)
+
+    id: UUID = Field(primary_key=True)
+    case_id: UUID = Field(foreign_key="cases.id")
+    staff_id: UUID = Field(foreign_key="staff.id")
+    reason: str
+    at: datetime = Field(sa_type=Moment)
+

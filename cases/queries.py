@@ -1,0 +1,314 @@
+"""Reads of cases, shaped for those who ask. Visibility lives in `visible_to` and nowhere else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, false, func, or_, text, true
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cases.codes import read_code
+from cases.models import Assignment, Case, Entry, Extension, Limit
+from core.attachments import Attachment
+from core.errors import Conflict, Invalid, NotFound
+from core.journal import Journal
+from core.staff import CENTRE_ROLES, Actor, Role, Staff
+from routing.queries import Routing
+
+EVERYTHING_ORDINARY = CENTRE_ROLES | {Role.INSPECTOR, Role.LEADER, Role.ADMIN}
+
+
+def visible_to(actor: Actor) -> ColumnElement[bool]:
+    """Which cases this person may know of.
+
+    The centre, leaders and administrators: all ordinary ones. Units: those they lead or support. Restricted tracks:
+    inspectors only.
+    """
+    ordinary = col(Case.restricted).is_(False)
+    if actor.roles & EVERYTHING_ORDINARY:
+        return true() if Role.INSPECTOR in actor.roles else ordinary
+    if actor.departments and actor.roles & {Role.OFFICER, Role.HEAD}:
+        return and_(ordinary, col(Case.units).overlap(sorted(actor.departments)))
+    return false()
+
+
+def sees_identity(actor: Actor, case: Case) -> bool:
+    """Whether the reporter is shown unmasked: once revealed, and always inside a restricted track."""
+    if case.restricted:
+        return Role.INSPECTOR in actor.roles
+    works_on_it = actor.roles - {Role.LEADER, Role.ADMIN, Role.INSPECTOR}
+    return case.identity_revealed and bool(works_on_it)
+
+
+async def case_by_code(session: AsyncSession, actor: Actor, code: str) -> Case:
+    """The case, if this person may see it."""
+    standard = read_code(code)
+    statement = select(Case).where(Case.code == standard, visible_to(actor))
+    found = (await session.exec(statement)).first() if standard else None
+    if found is None:
+        raise NotFound("Không tìm thấy phản ánh này.", "No such case.")
+    return found
+
+
+async def live_case(session: AsyncSession, actor: Actor, code: str) -> Case:
+    """The case behind a code, following merges to the one that goes on; locked, so that it stays that one."""
+    standard = read_code(code)
+    statement = select(Case).where(Case.code == standard, visible_to(actor)).with_for_update()
+    found = (await session.exec(statement)).first() if standard else None
+    if found is None:
+        raise Invalid.at("into", "Không tìm thấy phản ánh này.", "No such case.", "unknown")
+    return await follow_merges(session, found)
+
+
+async def follow_merges(session: AsyncSession, case: Case) -> Case:
+    """The case a merged one lives on in; itself if not merged."""
+    seen = {case.id}
+    while case.merged_into is not None:
+        case = (await session.exec(select(Case).where(Case.id == case.merged_into).with_for_update())).one()
+        if case.id in seen:
+            raise Conflict("Các phản ánh này đã gộp vòng tròn.", "These cases are merged in a circle.")
+        seen.add(case.id)
+    return case
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a list of cases is narrowed by; None and empty mean all."""
+
+    status: Sequence[str] = ()
+    department: str | None = None
+    field: str | None = None
+    area: str | None = None
+    channel: str | None = None
+    urgency: str | None = None
+    track: str | None = None
+    late: bool | None = None
+    q: str | None = None
+    assigned: str | None = None  # me | none | an e-mail
+    received_from: date | None = None
+    received_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of a list and where it goes on."""
+
+    items: list[Case]
+    next_cursor: str | None
+
+
+async def list_cases(
+    session: AsyncSession,
+    actor: Actor,
+    filters: Filters,
+    routing: Routing,
+    *,
+    cursor: str | None,
+    limit: int,
+) -> Page:
+    """Cases newest first, by keyset on (received_at, id)."""
+    statement = select(Case).where(visible_to(actor), *_conditions(actor, filters, routing))
+    if cursor:
+        at, case_id = read_cursor(cursor)
+        statement = statement.where(
+            or_(col(Case.received_at) < at, and_(col(Case.received_at) == at, col(Case.id) < case_id))
+        )
+    statement = statement.order_by(col(Case.received_at).desc(), col(Case.id).desc()).limit(limit + 1)
+    rows = list((await session.exec(statement)).all())
+    more = rows[limit - 1] if len(rows) > limit else None
+    return Page(rows[:limit], make_cursor(more.received_at, more.id) if more else None)
+
+
+def _conditions(actor: Actor, filters: Filters, routing: Routing) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = []
+    if filters.status:
+        wanted.append(col(Case.status).in_(list(filters.status)))
+    if filters.department:
+        wanted.append(col(Case.units).overlap([filters.department]))
+    if filters.field:
+        group = [code for code, known in routing.field_rows.items() if known.parent == filters.field]
+        wanted.append(col(Case.field).in_([filters.field, *group]))
+    for name in ("area", "channel", "urgency", "track"):
+        if value := getattr(filters, name):
+            wanted.append(getattr(Case, name) == value)
+    if filters.late is not None:
+        late = (
+            select(Limit.id)
+            .where(
+                Limit.case_id == Case.id,
+                col(Limit.met_at).is_(None),
+                col(Limit.cancelled_at).is_(None),
+                col(Limit.due_at) < func.now(),
+            )
+            .exists()
+        )
+        wanted.append(late if filters.late else ~late)
+    if filters.assigned == "none":
+        wanted.append(col(Case.officer_id).is_(None))
+    elif filters.assigned == "me":
+        wanted.append(col(Case.officer_id) == actor.id)
+    elif filters.assigned:
+        wanted.append(
+            col(Case.officer_id) == select(Staff.id).where(Staff.email == filters.assigned.lower()).scalar_subquery()
+        )
+    zone = routing.calendars["province"].zone
+    if filters.received_from:
+        wanted.append(col(Case.received_at) >= datetime.combine(filters.received_from, time(), zone))
+    if filters.received_to:
+        wanted.append(col(Case.received_at) < datetime.combine(filters.received_to + timedelta(days=1), time(), zone))
+    if filters.q:
+        wanted.append(_matches(filters.q))
+    return wanted
+
+
+def _matches(q: str) -> ColumnElement[bool]:
+    """A code, or words of the report in any order."""
+    if code := read_code(q):
+        return col(Case.code) == code
+    words = [word for word in q.split() if word][:8]
+    return and_(*(col(Case.text).icontains(word, autoescape=True) for word in words))
+
+
+def make_cursor(at: datetime, case_id: UUID) -> str:
+    """Where a list goes on, as an opaque token."""
+    return f"{int(at.timestamp() * 1_000_000):x}.{case_id.hex}"
+
+
+def read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    """What `make_cursor` made; Invalid for anything else."""
+    micros, _, key = cursor.partition(".")
+    try:
+        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(micros, 16)), UUID(hex=key)
+    except (ValueError, OverflowError):
+        raise Invalid.at("cursor", "Con trỏ trang không hợp lệ.", "Not a cursor of this list.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """A case with everything a page about it shows."""
+
+    case: Case
+    entries: list[Entry]
+    assignments: list[Assignment]
+    limits: list[Limit]
+    attachments: list[Attachment]
+    extensions: list[Extension]
+    officer: str | None
+    merged_into: str | None
+    incident: str | None
+
+
+async def case_file(session: AsyncSession, case: Case) -> CaseFile:
+    """Everything about one case, in a fixed number of statements."""
+    entries = await session.exec(
+        select(Entry).where(Entry.case_id == case.id).order_by(col(Entry.created_at), col(Entry.id))
+    )
+    assignments = await session.exec(
+        select(Assignment).where(Assignment.case_id == case.id).order_by(col(Assignment.opened_at), col(Assignment.id))
+    )
+    limits = await session.exec(
+        select(Limit).where(Limit.case_id == case.id).order_by(col(Limit.opened_at), col(Limit.id))
+    )
+    files = await session.exec(
+        select(Attachment).where(Attachment.case_id == case.id).order_by(col(Attachment.created_at), col(Attachment.id))
+    )
+    extensions = await session.exec(
+        select(Extension).where(Extension.case_id == case.id).order_by(col(Extension.requested_at))
+    )
+    names = (
+        await session.execute(
+            text(
+                "SELECT (SELECT email FROM staff WHERE id = :officer) AS officer, "
+                "(SELECT code FROM cases WHERE id = :merged) AS merged, "
+                "(SELECT code FROM cases WHERE id = :incident) AS incident"
+            ),
+            {"officer": case.officer_id, "merged": case.merged_into, "incident": case.incident_id},
+        )
+    ).one()
+    return CaseFile(
+        case,
+        list(entries),
+        list(assignments),
+        list(limits),
+        list(files),
+        list(extensions),
+        names.officer,
+        names.merged,
+        names.incident,
+    )
+
+
+async def timeline(session: AsyncSession, case: Case, *, internal: bool) -> list[dict[str, Any]]:
+    """What happened to a case, oldest first, from the journal and the conversation.
+
+    `internal` False gives only what its citizen may know: no names of staff, no notes, no reasons between offices.
+    """
+    rows = (
+        await session.exec(
+            select(Journal, Staff.name)
+            .join(Staff, col(Staff.id) == col(Journal.actor_id), isouter=True)
+            .where(Journal.case_id == case.id)
+            .order_by(col(Journal.id))
+        )
+    ).all()
+    entries = (await session.exec(select(Entry).where(Entry.case_id == case.id).order_by(col(Entry.id)))).all()
+    said: dict[datetime, list[Entry]] = {}
+    for entry in entries:
+        if internal or entry.to_citizen:
+            said.setdefault(entry.created_at, []).append(entry)
+    items = []
+    for event, name in rows:
+        if not internal and event.kind not in FOR_CITIZENS:
+            continue
+        lines = said.pop(event.occurred_at, [])
+        data = {key: value for key, value in event.data.items() if key not in ("dims", "code", "received_at")}
+        items.append(
+            {
+                "at": event.occurred_at,
+                "kind": event.kind,
+                "actor": (name or event.actor_kind) if internal else event.actor_kind,
+                "data": data if internal else {"to": event.data.get("to")},
+                "text": "\n".join(line.text for line in lines) or None,
+            }
+        )
+    return items
+
+
+FOR_CITIZENS = frozenset(
+    f"case.{name}"
+    for name in (
+        "open",
+        "add_message",
+        "forward",
+        "accept",
+        "ask_citizen",
+        "tell_progress",
+        "grant_extension",
+        "reply",
+        "rate",
+        "close",
+        "reopen",
+        "refuse",
+        "redirect",
+        "merge",
+        "split",
+        "publish",
+    )
+)
+
+
+async def published(session: AsyncSession, *, cursor: str | None, limit: int) -> Page:
+    """Published cases, newest publication first."""
+    statement = select(Case).where(col(Case.published_at).is_not(None), col(Case.restricted).is_(False))
+    if cursor:
+        at, case_id = read_cursor(cursor)
+        statement = statement.where(
+            or_(col(Case.published_at) < at, and_(col(Case.published_at) == at, col(Case.id) < case_id))
+        )
+    statement = statement.order_by(col(Case.published_at).desc(), col(Case.id).desc()).limit(limit + 1)
+    rows = list((await session.exec(statement)).all())
+    more = rows[limit - 1] if len(rows) > limit else None
+    return Page(rows[:limit], make_cursor(more.published_at, more.id) if more and more.published_at else None)
