@@ -1,0 +1,1 @@
+"""Figures and feeds for the operations centre, read from the journal."""

@@ -1,0 +1,704 @@
+"""What every figure means, and what one journal row adds to which sums. Pure: no database, no clock.
+
+A figure is stored as signed sums per local day and dimension (`SUMS`); what people read besides is derived from them
+(`DERIVED`). `contributions` turns one journal row into such sums; nothing else ever changes a figure.
+
+Restricted tracks. A row written while its case was restricted is in no figure. `case.withdrawn` takes out, each on its
+own day, everything the case had added; `case.restored` lets all its rows count, those written in between too, so that
+after it the figures are what they would be had the case never been restricted. `standing` says which rows count.
+
+Reclassification. `received` and the stock `open` follow the case: when its department, field, or area changes, one is
+taken from the old cell and added to the new, so that a figure always equals the list of cases behind it. Every other
+figure stays where its event happened.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, tzinfo
+from typing import Any, NamedTuple
+
+OPEN_STATUSES = frozenset({"received", "forwarded", "in_progress", "waiting_citizen", "answered"})
+STAGES = {
+    "forward": ("chuyển xử lý", "forwarding"),
+    "accept": ("đơn vị tiếp nhận", "acceptance"),
+    "give_back": ("trả lại", "giving back"),
+    "resolve": ("giải quyết", "resolution"),
+    "contribute": ("phối hợp", "contribution"),
+    "reply": ("duyệt và trả lời", "approval and reply"),
+    "publish": ("công khai", "publication"),
+}
+DURATIONS = ("forward_time", "first_response", "resolution")
+PERCENTILES = (50, 90, 95)
+BUCKETS_PER_E = 8  # a class is 13 % wide, so a percentile read from it is right within 6.5 %
+ENOUGH_RATINGS = 20  # below this many ratings no mean and no share is shown
+
+WITHDRAWN, RESTORED = "case.withdrawn", "case.restored"
+MARKERS = frozenset({WITHDRAWN, RESTORED})
+
+DIMENSIONS = ("department", "field", "channel", "area")
+
+
+class Dims(NamedTuple):
+    """Where a figure is counted; "" where not known. The centre is a department."""
+
+    department: str
+    field: str
+    channel: str
+    area: str
+
+
+class Contribution(NamedTuple):
+    """A signed amount for one cell of one figure."""
+
+    day: date
+    figure: str
+    department: str
+    field: str
+    channel: str
+    area: str
+    bucket: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One journal row of a case, as far as figures care."""
+
+    kind: str
+    occurred_at: datetime
+    restricted: bool
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a figure means, for the board, the feed and the documentation.
+
+    A code ending in `.*` stands for a family: one figure per stage or refusal reason. `stock` figures are read at the
+    end of a period, not summed over it.
+    """
+
+    code: str
+    vi: str
+    en: str
+    unit: str  # reports | limits | ratings | seconds | share | points | events
+    definition_vi: str
+    definition_en: str
+    scope: str = "by the local day of the event"
+    exclusions: str = "restricted cases"
+    stock: bool = False
+
+
+_COHORT = "by the local day the limit fell due, under the department that held it"
+_FOLLOWS = "by the local day of receipt, under the department, field and area the case has now"
+
+
+def _count(code: str, vi: str, en: str, definition_vi: str, definition_en: str, **more: Any) -> Definition:
+    return Definition(code, vi, en, more.pop("unit", "reports"), definition_vi, definition_en, **more)
+
+
+SUMS: tuple[Definition, ...] = (
+    _count(
+        "received",
+        "Tiếp nhận",
+        "Received",
+        "Số phản ánh tiếp nhận, kể cả sau đó từ chối, gộp hay đánh dấu rác.",
+        "Reports received, including those later refused, merged or marked as spam.",
+        scope=_FOLLOWS,
+    ),
+    _count(
+        "answered_first_contact",
+        "Trả lời ngay lần đầu",
+        "Answered at first contact",
+        "Số phản ánh tổng đài trả lời ngay, không chuyển đơn vị.",
+        "Reports the centre answered itself without forwarding.",
+    ),
+    _count(
+        "forwarded",
+        "Chuyển xử lý",
+        "Forwarded",
+        "Số lượt chuyển cho đơn vị chủ trì; phản ánh bị trả lại rồi chuyển nữa tính lại.",
+        "Forwardings to a lead department; a report given back and forwarded again counts again.",
+        scope="by the local day of the event, under the department it went to",
+    ),
+    _count(
+        "replied",
+        "Đã trả lời",
+        "Done (replied)",
+        "Số lượt kết quả được gửi đến người dân; mở lại rồi trả lời nữa tính lại.",
+        "Answers that reached the citizen; a case reopened and answered again counts again.",
+    ),
+    _count(
+        "closed",
+        "Kết thúc",
+        "Closed",
+        "Số phản ánh kết thúc sau khi trả lời.",
+        "Cases closed after the reply.",
+    ),
+    _count(
+        "refused",
+        "Từ chối",
+        "Refused",
+        "Số phản ánh từ chối, có lý do.",
+        "Reports refused with a reason.",
+    ),
+    _count(
+        "refused.*",
+        "Từ chối vì {0}",
+        "Refused: {1}",
+        "Số phản ánh từ chối theo từng lý do.",
+        "Reports refused, by reason code.",
+    ),
+    _count(
+        "redirected",
+        "Chuyển cơ quan khác",
+        "Redirected",
+        "Số phản ánh bàn giao cho cơ quan ngoài hệ thống.",
+        "Reports handed over to a body outside the system.",
+    ),
+    _count(
+        "merged",
+        "Gộp",
+        "Merged",
+        "Số phản ánh trùng được gộp vào phản ánh khác.",
+        "Duplicates joined with another report.",
+    ),
+    _count(
+        "spam",
+        "Rác",
+        "Spam",
+        "Số phản ánh đánh dấu rác, trừ những phản ánh được bỏ dấu trong ngày tính.",
+        "Reports marked as spam, less those unmarked, each on its own day.",
+    ),
+    _count(
+        "reopened",
+        "Mở lại",
+        "Reopened",
+        "Số lượt mở lại sau khi trả lời, kết thúc hoặc từ chối.",
+        "Reopenings after a reply, a closing or a refusal.",
+    ),
+    _count(
+        "opened",
+        "Phát sinh",
+        "Entered the stock",
+        "Số lượt phản ánh trở thành đang xử lý: tiếp nhận, mở lại, bỏ dấu rác.",
+        "Times a case became open: received, reopened, unmarked as spam.",
+    ),
+    _count(
+        "ended",
+        "Ra khỏi tồn",
+        "Left the stock",
+        "Số lượt phản ánh thôi đang xử lý: trả lời, từ chối, chuyển cơ quan khác, gộp, rác.",
+        "Times a case stopped being open: replied, refused, redirected, merged, spam.",
+    ),
+    _count(
+        "open",
+        "Đang xử lý",
+        "Open",
+        "Số phản ánh chưa trả lời và chưa kết thúc vào cuối ngày; bằng phát sinh trừ ra khỏi tồn từ trước đến nay.",
+        "Cases neither replied nor ended at the end of the day: all that ever entered the stock less all that left it.",
+        scope="at the end of the period, under the department, field and area the case had then",
+        stock=True,
+    ),
+    _count(
+        "give_backs",
+        "Trả lại",
+        "Given back",
+        "Số lượt đơn vị trả lại vì không đúng thẩm quyền.",
+        "Times a department gave a case back.",
+        unit="events",
+        scope="by the local day of the event, under the department that gave it back",
+    ),
+    _count(
+        "extensions_requested",
+        "Xin gia hạn",
+        "Extensions requested",
+        "Số lượt đơn vị xin gia hạn.",
+        "Requests for more time.",
+        unit="events",
+    ),
+    _count(
+        "extensions_granted",
+        "Được gia hạn",
+        "Extensions granted",
+        "Số lượt được gia hạn.",
+        "Requests for more time that were granted.",
+        unit="events",
+    ),
+    _count(
+        "extensions_denied",
+        "Không được gia hạn",
+        "Extensions denied",
+        "Số lượt không được gia hạn.",
+        "Requests for more time that were denied.",
+        unit="events",
+    ),
+    _count(
+        "chased",
+        "Nhắc",
+        "Chased",
+        "Số lượt nhắc đơn vị, kể cả do người dân hỏi lại.",
+        "Times the holder was chased, also by the citizen.",
+        unit="events",
+    ),
+    _count(
+        "breached.*",
+        "Quá hạn {0}",
+        "Breached: {1}",
+        "Số hạn bị vượt, theo ngày vượt.",
+        "Limits that ran out unmet, on the day that was noted.",
+        unit="limits",
+        scope="by the local day of the breach, under the department that held the limit",
+    ),
+    _count(
+        "due.*",
+        "Đến hạn {0}",
+        "Fell due: {1}",
+        "Số hạn đến hạn trong kỳ: đã xong, hoặc đã vượt. Mỗi hạn tính một lần, lần quá hạn đầu; gia hạn sau khi đã "
+        "quá hạn không xoá lần quá hạn.",
+        "Limits that fell due: met, or breached. Each counts once; an extension granted after the breach does not "
+        "undo it. A day is complete when it is over.",
+        unit="limits",
+        scope=_COHORT,
+        exclusions="restricted cases; limits cancelled before they fell due",
+    ),
+    _count(
+        "due_met.*",
+        "Đến hạn và đúng hạn {0}",
+        "Fell due and met in time: {1}",
+        "Trong số hạn đến hạn, số xong đúng hạn.",
+        "Of the limits that fell due, those met in time.",
+        unit="limits",
+        scope=_COHORT,
+        exclusions="restricted cases; limits cancelled before they fell due",
+    ),
+    _count(
+        "met.*",
+        "Đã xong {0}",
+        "Finished: {1}",
+        "Số hạn hoàn thành trong kỳ, sớm hay muộn; bị trả lại thì bỏ ra.",
+        "Limits met in the period, early or late; taken out again when the work is returned.",
+        unit="limits",
+        scope="by the local day it was met, under the department that held the limit",
+    ),
+    _count(
+        "met_in_time.*",
+        "Đã xong đúng hạn {0}",
+        "Finished in time: {1}",
+        "Trong số hạn hoàn thành trong kỳ, số đúng hạn.",
+        "Of the limits met in the period, those met in time.",
+        unit="limits",
+        scope="by the local day it was met, under the department that held the limit",
+    ),
+    _count(
+        "ratings",
+        "Lượt đánh giá",
+        "Ratings",
+        "Số phản ánh được người dân đánh giá; đánh giá lại thay lần trước.",
+        "Cases rated by their citizens; a later rating replaces the earlier.",
+        unit="ratings",
+    ),
+    _count(
+        "rating_sum",
+        "Tổng điểm",
+        "Rating points",
+        "Tổng số điểm của các đánh giá (1 đến 5).",
+        "Sum of the ratings, 1 to 5 each.",
+        unit="points",
+    ),
+    _count(
+        "ratings_good",
+        "Hài lòng",
+        "Good ratings",
+        "Số đánh giá 4 hoặc 5 điểm.",
+        "Ratings of 4 or 5.",
+        unit="ratings",
+    ),
+    _count(
+        "forward_time",
+        "Thời gian chuyển",
+        "Time to forwarding",
+        "Từ lúc tiếp nhận đến lúc chuyển đơn vị, giờ lịch; mỗi lượt chuyển tính một lần.",
+        "From receipt to forwarding in calendar time; each forwarding counts.",
+        unit="seconds",
+    ),
+    _count(
+        "first_response",
+        "Phản hồi đầu tiên",
+        "First response",
+        "Từ lúc tiếp nhận đến câu trả lời hay câu hỏi đầu tiên của con người, giờ lịch.",
+        "From receipt to the first answer or question by a person, in calendar time.",
+        unit="seconds",
+        exclusions="restricted cases; automatic receipts; cases still without a response",
+    ),
+    _count(
+        "resolution",
+        "Thời gian giải quyết",
+        "Resolution time",
+        "Từ lúc tiếp nhận đến lúc trả lời người dân, giờ lịch; mỗi lần trả lời tính một lần.",
+        "From receipt to the reply in calendar time; each reply counts.",
+        unit="seconds",
+        exclusions="restricted cases; cases not yet replied",
+    ),
+)
+
+_PERIOD = "over the whole period asked for, never an average of averages"
+
+DERIVED: tuple[Definition, ...] = (
+    Definition(
+        "on_time_rate.*",
+        "Tỷ lệ đúng hạn {0}",
+        "On-time rate: {1}",
+        "share",
+        "Trong tất cả hạn đến hạn trong kỳ, tỷ lệ xong đúng hạn. Hạn giải quyết là con số chính.",
+        "Of all limits that fell due in the period, the share met in time. The headline is resolution.",
+        _COHORT,
+        "restricted cases; limits cancelled before they fell due; limits still running",
+    ),
+    Definition(
+        "on_time_rate_closed.*",
+        "Tỷ lệ đúng hạn trong số đã xong {0}",
+        "On-time rate of the finished: {1}",
+        "share",
+        "Trong số hạn hoàn thành trong kỳ, tỷ lệ đúng hạn. Số này không thấy việc trễ còn dang dở.",
+        "Of the limits met in the period, the share met in time. Blind to late work never finished.",
+        "by the local day it was met",
+    ),
+    *(
+        Definition(
+            f"{base.code}.p{percent}",
+            f"{base.vi}, P{percent}",
+            f"{base.en}, P{percent}",
+            "seconds",
+            f"{base.definition_vi} {percent} % số trường hợp không lâu hơn mức này (sai số 6,5 %).",
+            f"{base.definition_en} {percent} % took no longer than this (within 6.5 %).",
+            _PERIOD,
+            base.exclusions,
+        )
+        for base in SUMS
+        if base.code in DURATIONS
+        for percent in PERCENTILES
+    ),
+    *(
+        Definition(
+            f"{base.code}.n",
+            f"{base.vi}, số trường hợp",
+            f"{base.en}, number measured",
+            "events",
+            "Số trường hợp đo được.",
+            "How many the percentiles rest on.",
+            _PERIOD,
+            base.exclusions,
+        )
+        for base in SUMS
+        if base.code in DURATIONS
+    ),
+    Definition(
+        "rating_mean",
+        "Điểm trung bình",
+        "Mean rating",
+        "points",
+        f"Tổng điểm chia số lượt đánh giá; không có khi ít hơn {ENOUGH_RATINGS} lượt.",
+        f"Rating points by ratings; absent below {ENOUGH_RATINGS} ratings.",
+        _PERIOD,
+    ),
+    Definition(
+        "rating_good_share",
+        "Tỷ lệ hài lòng",
+        "Share of good ratings",
+        "share",
+        f"Tỷ lệ đánh giá 4 hoặc 5 điểm; không có khi ít hơn {ENOUGH_RATINGS} lượt.",
+        f"Share of ratings of 4 or 5; absent below {ENOUGH_RATINGS} ratings.",
+        _PERIOD,
+    ),
+    Definition(
+        "first_contact_share",
+        "Tỷ lệ trả lời ngay",
+        "Share answered at first contact",
+        "share",
+        "Trả lời ngay lần đầu chia cho tiếp nhận trong kỳ.",
+        "Answered at first contact by received.",
+        _PERIOD,
+    ),
+    Definition(
+        "reopen_share",
+        "Tỷ lệ mở lại",
+        "Reopen rate",
+        "share",
+        "Số lượt mở lại chia cho số lượt đã trả lời trong kỳ.",
+        "Reopened by replied in the period.",
+        _PERIOD,
+    ),
+)
+
+# Read from the tables themselves at the moment of asking, so they have no past.
+LIVE: tuple[Definition, ...] = (
+    Definition(
+        "late_now.*",
+        "Đang quá hạn {0}",
+        "Late now: {1}",
+        "limits",
+        "Số hạn chưa xong đã quá hạn vào lúc hỏi.",
+        "Unmet limits past their due time at the moment of asking.",
+        "at the moment of asking, under the department that holds the limit",
+        stock=True,
+    ),
+    *(
+        Definition(
+            f"open_age.{code}",
+            f"Đang xử lý, {vi}",
+            f"Open, {en}",
+            "reports",
+            f"Số phản ánh đang xử lý đã tiếp nhận {vi}.",
+            f"Open cases received {en}.",
+            "at the moment of asking",
+            stock=True,
+        )
+        for code, vi, en in (
+            ("d1", "trong 1 ngày", "within 1 day"),
+            ("d3", "2 đến 3 ngày trước", "2 to 3 days ago"),
+            ("d7", "4 đến 7 ngày trước", "4 to 7 days ago"),
+            ("d15", "8 đến 15 ngày trước", "8 to 15 days ago"),
+            ("d30", "16 đến 30 ngày trước", "16 to 30 days ago"),
+            ("more", "hơn 30 ngày trước", "more than 30 days ago"),
+        )
+    ),
+)
+AGES = ((1, "d1"), (3, "d3"), (7, "d7"), (15, "d15"), (30, "d30"))  # up to this many days; older: "more"
+
+_BY_CODE = {definition.code: definition for definition in (*SUMS, *DERIVED, *LIVE)}
+
+
+def definition_of(code: str) -> Definition:
+    """The definition of a figure; of a family's member (`due.resolve`) with its name filled in. KeyError if none."""
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    family, _, member = code.partition(".")
+    found = _BY_CODE[f"{family}.*"]
+    vi, en = STAGES.get(member, (member, member))
+    return replace(found, code=code, vi=found.vi.format(vi, en), en=found.en.format(vi, en))
+
+
+def bucket_of(seconds: float) -> int:
+    """Class of a duration: eight per factor e, all below a second in class 0."""
+    return math.floor(BUCKETS_PER_E * math.log(seconds)) if seconds > 1 else 0
+
+
+def bucket_middle(bucket: int) -> float:
+    """The duration in seconds that stands for a class: its geometric middle."""
+    return math.exp((bucket + 0.5) / BUCKETS_PER_E)
+
+
+def percentile(classes: Mapping[int, int], percent: int) -> float | None:
+    """The duration in seconds that `percent` per cent of the counted do not exceed; None when nothing is counted."""
+    total = sum(classes.values())
+    if total <= 0:
+        return None
+    wanted, seen = total * percent / 100, 0
+    for bucket in sorted(classes):
+        seen += classes[bucket]
+        if seen >= wanted:
+            return bucket_middle(bucket)
+    raise ValueError("a histogram with negative classes")
+
+
+def counts(event: Event) -> bool:
+    """Whether a journal row speaks of a case in a way figures know: all but markers name the case's dimensions."""
+    return event.kind in MARKERS or (event.kind.startswith(("case.", "limit.")) and "dims" in event.data)
+
+
+def dims_of(event: Event) -> Dims:
+    """The dimensions a row gives its case."""
+    dims = event.data["dims"]
+    return Dims(dims["department"], dims["field"], dims["channel"], dims["area"])
+
+
+def standing(history: Sequence[Event]) -> list[bool]:
+    """For all rows of one case in order: does it count now?
+
+    Rows after the last marker count unless written while restricted; rows before it count if it restored the case.
+    """
+    last = max((n for n, event in enumerate(history) if event.kind in MARKERS), default=-1)
+    restored = last >= 0 and history[last].kind == RESTORED
+    return [
+        event.kind not in MARKERS and (restored if n < last else not event.restricted)
+        for n, event in enumerate(history)
+    ]
+
+
+def with_predecessors(history: Sequence[Event]) -> Iterator[tuple[Event, Dims | None]]:
+    """Each row of one case with the dimensions the case had before it; None before the first."""
+    was: Dims | None = None
+    for event in history:
+        yield event, was
+        if event.kind not in MARKERS and counts(event):
+            was = dims_of(event)
+
+
+def marker_contributions(history: Sequence[Event], marker: Event, zone: tzinfo) -> list[Contribution]:
+    """What a `case.withdrawn` or `case.restored` changes, given all earlier rows of its case in order."""
+    now = marker.kind == RESTORED
+    changed: list[Contribution] = []
+    for (event, was), before in zip(with_predecessors(history), standing(history), strict=True):
+        if before == now or event.kind in MARKERS:
+            continue
+        sign = 1 if now else -1
+        changed += [each._replace(value=sign * each.value) for each in contributions(event, was, zone)]
+    return changed
+
+
+def contributions(event: Event, was: Dims | None, zone: tzinfo) -> list[Contribution]:
+    """What one row adds to the figures; `was` are the dimensions its case had before, None at its first row.
+
+    Markers add nothing by themselves (`marker_contributions`), and whether the row counts at all is `standing`'s.
+    """
+    if event.kind in MARKERS or not counts(event):
+        return []
+    book = _Book(event, dims_of(event), zone)
+    if event.kind.startswith("case."):
+        _stock(book, was)
+        _EVENTS.get(event.kind, _nothing)(book)
+        if event.data.get("first_response"):
+            book.duration("first_response")
+    for op in event.data.get("limits", ()):
+        _limit(book, op)
+    return book.entries
+
+
+class _Book:
+    """Collects the entries of one row."""
+
+    def __init__(self, event: Event, dims: Dims, zone: tzinfo) -> None:
+        self.event, self.data, self.dims, self.zone = event, event.data, dims, zone
+        self.day = self.local(event.occurred_at)
+        self.entries: list[Contribution] = []
+
+    def local(self, moment: datetime | str) -> date:
+        """The local day of a moment, given as such or in ISO form."""
+        at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        return at.astimezone(self.zone).date()
+
+    def add(
+        self,
+        figure: str,
+        value: int = 1,
+        *,
+        day: date | None = None,
+        dims: Dims | None = None,
+        department: str | None = None,
+        bucket: int = 0,
+    ) -> None:
+        """Note an amount, on the event's day and dimensions unless others are given."""
+        if value:
+            at = dims or self.dims
+            self.entries.append(
+                Contribution(day or self.day, figure, department or at.department, *at[1:], bucket, value)
+            )
+
+    def duration(self, figure: str) -> None:
+        """Note the time from receipt to this event in its class."""
+        taken = self.event.occurred_at - datetime.fromisoformat(self.data["received_at"])
+        self.add(figure, bucket=bucket_of(taken.total_seconds()))
+
+
+def _stock(book: _Book, was: Dims | None) -> None:
+    """`received`, and the stock of open cases: both follow the case when its dimensions change."""
+    before, after = book.data.get("from") in OPEN_STATUSES, book.data.get("to") in OPEN_STATUSES
+    old = was or book.dims
+    if was is not None and was != book.dims:
+        received = book.local(book.data["received_at"])
+        book.add("received", -1, day=received, dims=was)
+        book.add("received", 1, day=received)
+    if (before, old) != (after, book.dims):
+        book.add("open", -int(before), dims=old)
+        book.add("open", int(after))
+    if before != after:
+        book.add("opened" if after else "ended")
+    if book.data.get("to") == "closed" != book.data.get("from"):  # by hand, by time, or by a good rating
+        book.add("closed")
+
+
+def _nothing(book: _Book) -> None:
+    """Actions that no figure counts."""
+
+
+def _open(book: _Book) -> None:
+    book.add("received", day=book.local(book.data["received_at"]))
+
+
+def _forward(book: _Book) -> None:
+    book.add("forwarded")
+    book.duration("forward_time")
+
+
+def _reply(book: _Book) -> None:
+    book.add("replied")
+    book.duration("resolution")
+
+
+def _refuse(book: _Book) -> None:
+    book.add("refused")
+    book.add(f"refused.{book.data['reason_code']}")
+
+
+def _give_back(book: _Book) -> None:
+    book.add("give_backs", department=book.data["department"])
+
+
+def _rate(book: _Book) -> None:
+    rating, previous = book.data["rating"], book.data.get("previous")
+    book.add("ratings", 1 if previous is None else 0)
+    book.add("rating_sum", rating - (previous or 0))
+    book.add("ratings_good", int(rating >= 4) - int((previous or 0) >= 4))
+
+
+def _tally(figure: str, value: int = 1) -> Callable[[_Book], None]:
+    def note(book: _Book) -> None:
+        book.add(figure, value)
+
+    return note
+
+
+_EVENTS: dict[str, Callable[[_Book], None]] = {
+    "case.open": _open,
+    "case.answer_directly": _tally("answered_first_contact"),
+    "case.forward": _forward,
+    "case.reply": _reply,
+    "case.refuse": _refuse,
+    "case.redirect": _tally("redirected"),
+    "case.merge": _tally("merged"),
+    "case.mark_spam": _tally("spam"),
+    "case.unmark_spam": _tally("spam", -1),
+    "case.reopen": _tally("reopened"),
+    "case.give_back": _give_back,
+    "case.request_extension": _tally("extensions_requested"),
+    "case.grant_extension": _tally("extensions_granted"),
+    "case.deny_extension": _tally("extensions_denied"),
+    "case.chase": _tally("chased"),
+    "case.rate": _rate,
+}
+
+
+def _limit(book: _Book, op: Mapping[str, Any]) -> None:
+    """A limit enters the due cohort once: when it is met in time, or when it is breached.
+
+    Met after a breach it is in already; owed again (`reopened`), what was met in time leaves until it is met or
+    breached. Moving, amending, stopping and cancelling change nothing by themselves: before the due time it was not
+    counted, and a breach stands. `breached` on an op says that a breach of this limit stands; without it, met after
+    the due time is late.
+    """
+    name, stage, holder = op["op"], op["stage"], op["holder"]
+    if name == "breached":
+        book.add(f"breached.{stage}", department=holder)
+        book.add(f"due.{stage}", day=book.local(op["due_at"]), department=holder)
+    elif name in ("met", "reopened"):
+        met_at = op["at"] if name == "met" else op.get("met_at", op["at"])
+        late = op.get("breached", datetime.fromisoformat(met_at) > datetime.fromisoformat(op["due_at"]))
+        sign = 1 if name == "met" else -1
+        book.add(f"met.{stage}", sign, day=book.local(met_at), department=holder)
+        if not late:
+            due_day = book.local(op["due_at"])
+            book.add(f"met_in_time.{stage}", sign, day=book.local(met_at), department=holder)
+            book.add(f"due.{stage}", sign, day=due_day, department=holder)
+            book.add(f"due_met.{stage}", sign, day=due_day, department=holder)
