@@ -1,0 +1,506 @@
+"""The command line of 1022: everything an operator runs. Wiring only; what it wires lives in the packages."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+import migrations
+from cases import demo as demo_province
+from cases import verify
+from channels.adapter import Adapter
+from channels.console import ConsoleChannel
+from channels.portal import Portal
+from core import backup as backups
+from core import doctor as doctoring
+from core import journal, logs, staffing
+from core.db import Database
+from core.errors import DomainError
+from core.postgres import Cluster, DatabaseUnavailable
+from core.settings import Settings
+from core.supervise import Child, supervise
+from ioc import project as ioc_project
+from ioc import queries as ioc_queries
+from ioc import reconcile as ioc_reconcile
+from routing import commands as routing_commands
+from routing import queries as routing_queries
+from routing.calendars import BadCalendar, parse_calendar, province_calendar
+from routing.decide import BadFacts, explain, facts_from_dict
+from routing.rulesets import BadRuleSet, load_rule_set
+from routing.working_time import deadline_report
+from web import app as web_app
+from worker import run_worker
+
+T = TypeVar("T")
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+rules_cli = typer.Typer(no_args_is_help=True, help="Check a rule set, explain a decision.")
+ioc_cli = typer.Typer(no_args_is_help=True, help="Figures of the operations centre.")
+limits_cli = typer.Typer(no_args_is_help=True, help="The clocks of cases.")
+staff_cli = typer.Typer(no_args_is_help=True, help="Accounts of staff and keys of other systems.")
+cli.add_typer(rules_cli, name="rules")
+cli.add_typer(ioc_cli, name="ioc")
+cli.add_typer(limits_cli, name="limits")
+cli.add_typer(staff_cli, name="staff")
+
+
+def adapters_for(settings: Settings, *, demo: bool) -> dict[str, Adapter]:
+    """The channels that exist. A channel is one file and one line here; without its settings it is absent."""
+    adapters: dict[str, Adapter] = {"web": Portal("web"), "app": Portal("app")}
+    if demo:
+        would_send = settings.data_dir / "would-send.jsonl"
+        adapters |= {name: ConsoleChannel(name, would_send) for name in ("sms", "email")}
+    return adapters
+
+
+@cli.command()
+def run(
+    demo: Annotated[bool, typer.Option("--demo", help="With the demo province and its accounts")] = False,
+    host: Annotated[str | None, typer.Option(help="Address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
+) -> None:
+    """Database if none is configured, migrations, web and worker, until Ctrl-C."""
+    settings = _settings()
+    host, port = host or settings.host, port or settings.port
+    with _database(settings) as (url, cluster):
+        _prepare(settings, url, demo=demo)
+        flags = ["--demo"] if demo else []
+        me = [sys.executable, str(Path(__file__).resolve())]
+        print(f"1022: http://{host}:{port}   (API: /api/docs)", flush=True)
+        if demo:
+            password = demo_province.password(settings.data_dir, settings.demo_password)
+            names = ", ".join(account[0] for account in demo_province.ACCOUNTS)
+            print(f"Demo accounts: {names}\nPassword: {password}", flush=True)
+        supervise(
+            [
+                Child("web", [*me, "web", *flags, "--host", host, "--port", str(port)]),
+                Child("worker", [*me, "worker", *flags]),
+            ],
+            cluster.ensure_running if cluster else None,
+        )
+
+
+@cli.command()
+def web(
+    demo: Annotated[bool, typer.Option("--demo")] = False,
+    host: Annotated[str | None, typer.Option()] = None,
+    port: Annotated[int | None, typer.Option()] = None,
+) -> None:
+    """The web process alone; any number may run behind a balancer."""
+    settings = _settings()
+    with _database(settings) as (url, _):
+        database = Database(url, pool=settings.database_pool, application="hotline-web")
+        app = web_app.build(settings, database, adapters_for(settings, demo=demo), demo=demo)
+        uvicorn.run(
+            app,
+            host=host or settings.host,
+            port=port or settings.port,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
+            timeout_graceful_shutdown=4,
+        )
+
+
+@cli.command()
+def worker(demo: Annotated[bool, typer.Option("--demo")] = False) -> None:
+    """The worker alone: deliveries, limits, journal, figures; any number may run."""
+    settings = _settings()
+
+    async def work(url: str) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, stop.set)
+        database = Database(url, pool=settings.database_pool, application="hotline-worker")
+        try:
+            await run_worker(settings, database, adapters_for(settings, demo=demo), stop)
+        finally:
+            await database.close()
+
+    with _database(settings) as (url, _):
+        _run(work(url))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the newest version."""
+    with _database(_settings()) as (url, _):
+        migrations.upgrade(_plain(url))
+    print(f"database is at {migrations.newest()}")
+
+
+@cli.command()
+def demo() -> None:
+    """Make the demo province and its accounts in the configured database."""
+    settings = _settings()
+    with _database(settings) as (url, _):
+        _prepare(settings, url, demo=True)
+    print(f"Password of the demo accounts: {demo_province.password(settings.data_dir, settings.demo_password)}")
+
+
+@cli.command()
+def doctor() -> None:
+    """Print every setting with its meaning, and what is missing or wrong."""
+    try:
+        settings = Settings()
+    except ValidationError as problem:
+        _fail(_told(problem))
+    try:
+        with _database(settings) as (url, _):
+            report, healthy = _run(doctoring.report(settings, url, migrations.newest()))
+    except (DatabaseUnavailable, OSError) as problem:
+        report, healthy = doctoring.without_database(settings, str(problem)), False
+    print("\n".join(report))
+    if not healthy:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def deadline(
+    start: Annotated[str, typer.Option("--from", help="2022-04-29T15:30, local unless it has an offset")],
+    limit: Annotated[str, typer.Option(help="8h/working, 30min/calendar, 5d/working")],
+    calendar: Annotated[Path | None, typer.Option(help="YAML, the calendar part of a rule set")] = None,
+) -> None:
+    """When a limit is due, and how that comes about. Needs no database."""
+    try:
+        days = parse_calendar(calendar.read_text(encoding="utf-8")) if calendar else province_calendar()
+        print("\n".join(deadline_report(start, limit, days)))
+    except (BadCalendar, ValueError, OSError) as problem:
+        _fail(str(problem))
+
+
+@rules_cli.command("check")
+def rules_check(file: Path) -> None:
+    """Say what is wrong with a rule set file; exit 1 if it could not be activated."""
+    try:
+        problems = routing_commands.checked(load_rule_set(file))
+    except (BadRuleSet, OSError) as problem:
+        _fail(str(problem))
+    for problem in problems:
+        print(f"{problem.severity}: {problem.where}: {problem.message_vi}")
+    wrong = sum(problem.severity == "error" for problem in problems)
+    print(f"{file.name}: {wrong} errors, {len(problems) - wrong} warnings")
+    if wrong:
+        raise typer.Exit(1)
+
+
+@rules_cli.command("explain")
+def rules_explain(facts: Path) -> None:
+    """Decide on facts given as JSON by the rule sets in force, and say why: one JSON object."""
+    settings = _settings()
+
+    async def told(url: str) -> dict[str, Any]:
+        async with _session(url) as session:
+            routing = await routing_queries.load(session)
+        given = json.loads(facts.read_text(encoding="utf-8"))
+        book = routing.at(facts_from_dict(given).received_at).book
+        return explain(facts_from_dict(given, book), book).to_dict()
+
+    try:
+        with _database(settings) as (url, _):
+            _prepare(settings, url, demo=False)
+            print(json.dumps(_run(told(url)), ensure_ascii=False, indent=2))
+    except (BadFacts, OSError, json.JSONDecodeError) as problem:
+        _fail(str(problem))
+
+
+@ioc_cli.command("figures")
+def ioc_figures(
+    since: Annotated[str, typer.Option("--from", help="First local day, YYYY-MM-DD")],
+    to: Annotated[str, typer.Option(help="Last local day, inclusive")],
+    by: Annotated[str, typer.Option(help="department,field,channel,area,day")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="A list of {figure, from, to, by, value}")] = False,
+) -> None:
+    """Figures of a period."""
+    settings = _settings()
+    try:
+        first, last = date.fromisoformat(since), date.fromisoformat(to)
+        dims = ioc_queries.dimensions([part for part in by.split(",") if part])
+    except ValueError as problem:
+        _fail(str(problem))
+
+    async def rows(url: str) -> list[dict[str, Any]]:
+        async with _session(url) as session:
+            return await ioc_queries.figures_command(session, first, last, dims, settings.zone)
+
+    with _database(settings) as (url, _):
+        found = _run(rows(url))
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    for row in found:
+        cells = " ".join(f"{name}={value}" for name, value in row["by"].items())
+        print(f"{row['figure']:<32}{row['value']!s:>14}  {cells}")
+
+
+@ioc_cli.command("reconcile")
+def ioc_reconcile_command() -> None:
+    """Compare the figures with the journal and the cases; exit 1 and say where if they differ."""
+    settings = _settings()
+
+    async def compare(url: str) -> list[Any]:
+        at = datetime.now(UTC)
+        async with _session(url) as session:
+            await journal.number_positions(session)
+        async with _session(url) as session:
+            while await ioc_project.project(session, settings.zone, at):
+                pass
+        async with _session(url) as session:
+            return await ioc_reconcile.reconcile(session, settings.zone, at)
+
+    with _database(settings) as (url, _):
+        differences = _run(compare(url))
+    for difference in differences:
+        print(difference)
+    print(f"difference {len(differences)}")
+    if differences:
+        raise typer.Exit(1)
+
+
+@limits_cli.command("verify")
+def limits_verify() -> None:
+    """Recompute every limit from the journal and compare; exit 1 and say where if they differ."""
+    settings = _settings()
+
+    async def compare(url: str) -> tuple[int, list[str]]:
+        async with _session(url) as session:
+            return await verify.limits(session, await routing_queries.load(session))
+
+    with _database(settings) as (url, _):
+        checked, differences = _run(compare(url))
+    for difference in differences:
+        print(difference)
+    print(f"{checked} limits, difference {len(differences)}")
+    if differences:
+        raise typer.Exit(1)
+
+
+@staff_cli.command("add")
+def staff_add(
+    email: str,
+    name: Annotated[str, typer.Option(prompt=True)],
+    role: Annotated[list[str] | None, typer.Option(help="May be repeated")] = None,
+    department: Annotated[list[str] | None, typer.Option(help="Code; may be repeated")] = None,
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="HOTLINE_NEW_PASSWORD")] = "",
+) -> None:
+    """Make an account."""
+
+    async def work(session: Any) -> str:
+        person = await staffing.add(session, email, name, password, role or [], department or [], datetime.now(UTC))
+        return f"added {person.email}"
+
+    _staff(work)
+
+
+@staff_cli.command("grant")
+def staff_grant(
+    email: str,
+    role: Annotated[list[str] | None, typer.Option(help="May be repeated")] = None,
+    department: Annotated[list[str] | None, typer.Option(help="Code; may be repeated")] = None,
+) -> None:
+    """Add roles and departments to an account."""
+
+    async def work(session: Any) -> str:
+        person = await staffing.found(session, email)
+        await staffing.grant(session, person, role or [], department or [], datetime.now(UTC))
+        return f"granted to {person.email}"
+
+    _staff(work)
+
+
+@staff_cli.command("reset-password")
+def staff_reset_password(
+    email: str,
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="HOTLINE_NEW_PASSWORD")
+    ] = "",
+) -> None:
+    """Set a new password; whoever is signed in is signed out."""
+
+    async def work(session: Any) -> str:
+        person = await staffing.found(session, email)
+        await staffing.reset_password(session, person, password, datetime.now(UTC))
+        return f"new password for {person.email}"
+
+    _staff(work)
+
+
+@staff_cli.command("api-key")
+def staff_api_key(name: str, scope: Annotated[list[str], typer.Option(help="May be repeated: feed.read, …")]) -> None:
+    """Make a key for another system; it is shown this once."""
+
+    async def work(session: Any) -> str:
+        _, key = await staffing.make_api_key(session, name, scope, datetime.now(UTC))
+        return key
+
+    _staff(work)
+
+
+@cli.command()
+def backup(directory: Path) -> None:
+    """Write database, files and (embedded) secret key to a new folder."""
+    settings = _settings()
+    try:
+        with _database(settings) as (url, cluster):
+            backups.backup(
+                _plain(url),
+                directory,
+                at=datetime.now(UTC),
+                files_dir=settings.files_dir,
+                secret_key=_key_file(settings),
+                binaries=settings.postgres_bin,
+            )
+    except backups.BackupError as problem:
+        _fail(str(problem))
+    print(f"backup written to {directory}")
+
+
+@cli.command()
+def restore(directory: Path) -> None:
+    """Put a backup into an empty database; the journal is numbered before anything opens."""
+    settings = _settings()
+
+    async def number(url: str) -> None:
+        async with _session(url, as_owner=True) as session:
+            await journal.number_after_restore(session)
+
+    try:
+        with _database(settings) as (url, _):
+            backups.restore(
+                _plain(url),
+                directory,
+                files_dir=settings.files_dir,
+                secret_key=_key_file(settings),
+                binaries=settings.postgres_bin,
+                after=lambda: _run(number(url)),
+            )
+    except backups.BackupError as problem:
+        _fail(str(problem))
+    print(f"restored from {directory}")
+
+
+# ---- shared
+
+
+class _database:
+    """The database's address, embedded if none is configured; the last user stops an embedded one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cluster: Cluster | None = None
+
+    def __enter__(self) -> tuple[str, Cluster | None]:
+        if self._settings.database_url:
+            return self._settings.database_url, None
+        self._cluster = Cluster(self._settings.data_dir, binaries=self._settings.postgres_bin)
+        self._cluster.attach()
+        return self._cluster.url, self._cluster
+
+    def __exit__(self, *error: object) -> None:
+        if self._cluster is not None:
+            self._cluster.detach()
+
+
+@asynccontextmanager
+async def _session(url: str, *, as_owner: bool = False) -> AsyncIterator[Any]:
+    database = Database(url, pool=2, application="hotline-command", as_owner=as_owner)
+    try:
+        async with database.transaction() as session:
+            yield session
+    finally:
+        await database.close()
+
+
+def _prepare(settings: Settings, url: str, *, demo: bool) -> None:
+    """Migrations, and the province shipped here where the tables are empty."""
+    migrations.upgrade(_plain(url))
+
+    async def seed() -> None:
+        async with _session(url) as session:
+            at = datetime.now(UTC)
+            if demo:
+                password = demo_province.password(settings.data_dir, settings.demo_password)
+                await demo_province.make(session, password, at)
+            else:
+                await routing_commands.seed(session, at)
+
+    _run(seed())
+
+
+def _staff(work: Any) -> None:
+    async def run_it(url: str) -> str:
+        async with _session(url) as session:
+            return str(await work(session))
+
+    with _database(_settings()) as (url, _):
+        print(_run(run_it(url)))
+
+
+def _settings() -> Settings:
+    try:
+        settings = Settings()
+    except ValidationError as problem:
+        _fail(_told(problem))
+    logs.configure(settings.log_level)
+    return settings
+
+
+def _told(problem: ValidationError) -> str:
+    lines = []
+    for error in problem.errors(include_url=False, include_input=False, include_context=False):
+        name = "_".join(str(step) for step in error["loc"]).upper()
+        lines.append(f"HOTLINE_{name}: {error['msg']}" if name else error["msg"])
+    return "; ".join(lines)
+
+
+def _key_file(settings: Settings) -> Path | None:
+    return None if settings.secret_key else settings.data_dir / "secret_key"
+
+
+def _plain(url: str) -> str:
+    return url.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"error: {sentence}", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run a command; whatever goes wrong is one clear sentence and an exit status."""
+    try:
+        cli()
+    except DomainError as problem:
+        print(f"error: {problem.en}", file=sys.stderr)
+        sys.exit(1)
+    except DatabaseUnavailable as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(1)
+    except (SQLAlchemyError, ConnectionError, OSError) as problem:
+        print(f"error: the database cannot be used: {type(problem).__name__}. Try: main.py doctor", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""HTTP skins over commands and queries: API now, pages later."""

@@ -1,0 +1,69 @@
+"""Files of cases, for staff who see the case and for the citizen with its key."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from sqlmodel import select
+from starlette.responses import StreamingResponse
+
+from cases.models import Case, Entry
+from cases.queries import visible_to
+from core.attachments import Attachment
+from core.errors import NotFound
+from core.files import INLINE_TYPES, content_disposition
+from web.deps import COOKIE, Db, Here, Now, who_of
+from web.docs import PROBLEMS
+from web.reports import Key, KeyHeader, own_case
+
+router = APIRouter(prefix="/api/v1/attachments", tags=["attachments"], responses=PROBLEMS)
+CHUNK = 1 << 16
+
+
+@router.get("/{attachment_id}", response_class=StreamingResponse)
+async def attachment(
+    request: Request,
+    here: Here,
+    session: Db,
+    at: Now,
+    attachment_id: UUID,
+    code: str | None = None,
+    key: Key = None,
+    tracking_key: KeyHeader = None,
+) -> StreamingResponse:
+    """The bytes of a file. Citizens add the case `code` and their key; they get what they sent and were sent."""
+    statement = (
+        select(Attachment, Case)
+        .join(Case, Case.id == Attachment.case_id)  # type: ignore[arg-type]
+        .where(Attachment.id == attachment_id)
+    )
+    signed_in = "authorization" in request.headers or "x-api-key" in request.headers or COOKIE in request.cookies
+    if code is not None and (key or tracking_key) and not signed_in:
+        own = await own_case(request, here, session, code, tracking_key or key, at)
+        statement = statement.join(Entry, Entry.id == Attachment.entry_id).where(  # type: ignore[arg-type]
+            Case.id == own.id, Entry.to_citizen
+        )
+    else:
+        statement = statement.where(visible_to(await who_of(request, here, session, at)))
+    found = (await session.exec(statement)).first()
+    if found is None:
+        raise NotFound("Không tìm thấy tệp này.", "No such file.")
+    file = found[0]
+    stream = await here.files.open(f"{file.sha256[:2]}/{file.sha256}")
+
+    def chunks():  # type: ignore[no-untyped-def]
+        with stream:
+            while piece := stream.read(CHUNK):
+                yield piece
+
+    inline = file.media_type in INLINE_TYPES
+    return StreamingResponse(
+        chunks(),
+        media_type=file.media_type,
+        headers={
+            "Content-Disposition": "inline" if inline else content_disposition(file.name),
+            "Content-Length": str(file.size),
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "private, max-age=3600",
+        },
+    )

@@ -1,0 +1,202 @@
+"""The staff's side: lists, a case, every action of the table."""
+
+import uuid
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response
+
+from cases.actions import conversation  # noqa: F401 - registers all actions
+from cases.bodies import Code, Forward, Kind, Urgency
+from cases.desk import HANDLERS, Office, perform
+from cases.explain import explain_case
+from cases.intake import open_case
+from cases.models import Case
+from cases.queries import Filters, case_by_code, case_file, list_cases, timeline
+from cases.replies import REFUSALS
+from cases.states import STAFF_ACTIONS, Action
+from core.db import bare
+from core.errors import Invalid
+from core.files import take
+from core.staff import Actor
+from web.bodies import read_body, read_members
+from web.deps import AtOffice, Db, Here, Now, Rules, Who, desk_of
+from web.docs import PROBLEMS, json_body, multipart_body
+from web.reports import ReportIn, to_report, with_files
+from web.shapes import case_row, case_to_staff, when, zone_of
+
+router = APIRouter(prefix="/api/v1", tags=["cases"], responses=PROBLEMS)
+
+StaffChannel = Literal["voice", "counter", "web", "app", "zalo", "facebook", "telegram", "email", "sms", "open311"]
+
+
+class StaffReportIn(ReportIn):
+    """A report entered for a caller or visitor."""
+
+    source: Literal["web", "app"] = "web"
+    channel: StaffChannel = "voice"
+    urgency: Urgency | None = None
+    kind: Kind | None = None
+    forward: Forward | None = None
+
+
+@router.get("/cases")
+async def cases(
+    session: Db,
+    who: Who,
+    routing: Rules,
+    status: Annotated[list[str] | None, Query()] = None,
+    department: Code | None = None,
+    field: Code | None = None,
+    area: Code | None = None,
+    channel: Code | None = None,
+    urgency: Code | None = None,
+    track: Code | None = None,
+    late: bool | None = None,
+    q: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
+    assigned: Annotated[str | None, Query(max_length=254, pattern=r"^[^\x00]*$")] = None,
+    received_from: date | None = None,
+    received_to: date | None = None,
+    cursor: Annotated[str | None, Query(max_length=100)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> dict[str, Any]:
+    """Cases this person may see, newest first. `status` may be repeated or comma separated."""
+    wanted = [name for part in status or [] for name in part.split(",") if name]
+    filters = Filters(
+        status=wanted,
+        department=department,
+        field=field,
+        area=area,
+        channel=channel,
+        urgency=urgency,
+        track=track,
+        late=late,
+        q=q,
+        assigned=assigned,
+        received_from=received_from,
+        received_to=received_to,
+    )
+    page = await list_cases(session, who, filters, routing, cursor=cursor, limit=limit)
+    return {"items": [case_row(case, routing) for case in page.items], "next_cursor": page.next_cursor}
+
+
+@router.post("/cases", status_code=201, openapi_extra={"requestBody": {"required": True, "content": {
+    **json_body(StaffReportIn), **multipart_body(StaffReportIn, "attachments")}}})  # fmt: skip
+async def open_for_somebody(
+    request: Request,
+    response: Response,
+    here: Here,
+    session: Db,
+    who: Who,
+    office: AtOffice,
+    at: Now,
+    idempotency_key: Annotated[str | None, Header(max_length=200, pattern=r"^[\x21-\x7e]+$")] = None,
+) -> dict[str, Any]:
+    """Open a case for a caller or visitor, and forward it at once if asked to."""
+    who.require("case.open")
+    given, uploads = await read_body(request, StaffReportIn)
+    report = to_report(given, office.routing, channel=given.channel, urgency=given.urgency, kind=given.kind)
+    if uploads:
+        report = with_files(report, await take(uploads, here.files, at=at, use_location=given.use_photo_location))
+    opened = await open_case(
+        await bare(session),
+        desk_of(here, office.routing),
+        report,
+        key=idempotency_key or str(uuid.uuid4()),
+        at=at,
+        actor=who,
+        account="centre",
+    )
+    if given.forward is not None and not opened.replayed:
+        body = given.forward.model_dump()
+        await perform(session, office, who, opened.case_id, Action.FORWARD, body, at)
+    case = await session.get(Case, opened.case_id, populate_existing=True)
+    if case is None:
+        raise Invalid("Phản ánh vừa mở không đọc lại được.", "The case just opened cannot be read.")
+    shown = await _shown(response, session, case, who, office)
+    return {**shown, "tracking_key": opened.answer["tracking_key"]}
+
+
+@router.get("/cases/{code}")
+async def case(response: Response, session: Db, who: Who, office: AtOffice, code: str) -> dict[str, Any]:
+    """One case with everything this person may see; `ETag` is its version."""
+    return await _shown(response, session, await case_by_code(session, who, code), who, office)
+
+
+@router.get("/cases/{code}/timeline")
+async def case_timeline(session: Db, who: Who, routing: Rules, code: str) -> dict[str, Any]:
+    """What happened, oldest first."""
+    found = await case_by_code(session, who, code)
+    zone = zone_of(routing)
+    items = await timeline(session, found, internal=True)
+    return {"items": [{**item, "at": when(item["at"], zone)} for item in items]}
+
+
+@router.get("/cases/{code}/explain")
+async def explain(session: Db, who: Who, routing: Rules, code: str) -> dict[str, Any]:
+    """Which rules matched and which did not and why, and the deadlines hour by hour."""
+    return explain_case(await case_by_code(session, who, code), routing)
+
+
+@router.get("/refusal-reasons")
+async def refusal_reasons(who: Who) -> list[dict[str, str]]:
+    """Reasons a report may be refused for, with the text the citizen gets."""
+    return [{"code": code, "name": name, "text": text} for code, (name, text) in REFUSALS.items()]
+
+
+async def _shown(response: Response, session: Db, case: Case, who: Actor, office: Office) -> dict[str, Any]:
+    response.headers["ETag"] = f'"{case.version}"'
+    return case_to_staff(await case_file(session, case), who, office.routing)
+
+
+def _version(if_match: str | None) -> int | None:
+    if if_match is None or if_match.strip() == "*":
+        return None
+    plain = if_match.strip().removeprefix("W/").strip('"')
+    if not plain.isdigit() or len(plain) > 9:
+        raise Invalid.at("If-Match", 'If-Match phải có dạng "7".', 'If-Match must look like "7".')
+    return int(plain)
+
+
+def _route(action: Action) -> None:
+    shape, handler = HANDLERS[action]
+
+    async def act(
+        request: Request,
+        response: Response,
+        here: Here,
+        session: Db,
+        who: Who,
+        office: AtOffice,
+        at: Now,
+        code: str,
+        if_match: Annotated[str | None, Header(max_length=40)] = None,
+    ) -> dict[str, Any]:
+        version = _version(if_match)
+        members, uploads = await read_members(request)
+        target = await case_by_code(session, who, code)
+        files = tuple(await take(uploads, here.files, at=at)) if uploads else ()
+
+        async def present(case: Case) -> dict[str, Any]:
+            return case_to_staff(await case_file(session, case), who, office.routing)
+
+        done = await perform(
+            session, office, who, target.code, action, members, at, files=files, if_version=version, present=present
+        )
+        return await _shown(response, session, done, who, office)
+
+    content = {**json_body(shape), **multipart_body(shape, "attachments")}
+    router.add_api_route(
+        f"/cases/{{code}}/{action.value}",
+        act,
+        methods=["POST"],
+        name=action.value,
+        summary=(handler.__doc__ or action.value).strip().splitlines()[0],
+        description=(handler.__doc__ or "").strip(),
+        openapi_extra={"requestBody": {"required": False, "content": content}},
+    )
+
+
+for _action in STAFF_ACTIONS:
+    _route(_action)

@@ -1,0 +1,110 @@
+"""What routes ask for: the moment, a transaction, who is asking, the rules in force."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, APIKeyHeader, OAuth2PasswordBearer
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cases.desk import Office
+from cases.intake import IntakeDesk
+from core import auth
+from core.errors import NotAllowed, NotSignedIn
+from core.staff import Actor
+from routing.queries import Routing
+from web.state import State
+
+COOKIE = "hotline_session"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
+_api_key = APIKeyHeader(name="X-Api-Key", auto_error=False)
+_cookie = APIKeyCookie(name=COOKIE, auto_error=False)  # these three document; `who_of` reads
+
+
+def state_of(request: Request) -> State:
+    """The process's state."""
+    state: State = request.app.state.hotline
+    return state
+
+
+Here = Annotated[State, Depends(state_of)]
+
+
+def _now(here: Here) -> datetime:
+    return here.clock()
+
+
+Now = Annotated[datetime, Depends(_now)]
+
+
+async def _transaction(here: Here) -> AsyncIterator[AsyncSession]:
+    async with here.database.transaction() as session:
+        yield session
+
+
+# scope="function": committed before the response is sent, so a failing commit is an error to the client too
+Db = Annotated[AsyncSession, Depends(_transaction, scope="function")]
+
+
+async def who_of(request: Request, here: State, session: AsyncSession, at: datetime) -> Actor:
+    """Who sent this request, by bearer token, API key or cookie; a write with a cookie must bring the page's token."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return await auth.who_is(session, token, "bearer", at)
+    if key := request.headers.get("x-api-key"):
+        return await auth.who_has_key(session, key)
+    cookie = request.cookies.get(COOKIE)
+    if not cookie:
+        raise NotSignedIn("Mời anh/chị đăng nhập.", "Please sign in.")
+    who = await auth.who_is(session, cookie, "cookie", at)
+    if request.method not in SAFE and not auth.csrf_fits(
+        here.key, cookie, request.headers.get("x-csrf-token", "")
+    ):
+        raise NotAllowed("Thiếu mã chống giả mạo (X-CSRF-Token).", "The X-CSRF-Token is missing or wrong.")
+    return who
+
+
+async def _who(
+    request: Request,
+    here: Here,
+    session: Db,
+    at: Now,
+    bearer: Annotated[str | None, Depends(_bearer)] = None,
+    api_key: Annotated[str | None, Depends(_api_key)] = None,
+    cookie: Annotated[str | None, Depends(_cookie)] = None,
+) -> Actor:
+    return await who_of(request, here, session, at)
+
+
+Who = Annotated[Actor, Depends(_who)]
+
+
+async def _rules(here: Here, session: Db) -> Routing:
+    return await here.routing.get(session)
+
+
+Rules = Annotated[Routing, Depends(_rules)]
+
+
+def desk_of(here: State, routing: Routing) -> IntakeDesk:
+    """What opening a case needs."""
+    return IntakeDesk(routing, here.numbers, here.settings.code_prefix, here.key)
+
+
+def office_of(here: State, routing: Routing) -> Office:
+    """What commands need."""
+    return Office(routing, here.channels, desk_of(here, routing))
+
+
+def _office(here: Here, routing: Rules) -> Office:
+    return office_of(here, routing)
+
+
+AtOffice = Annotated[Office, Depends(_office)]
+
+
+def client_address(request: Request) -> str:
+    """The caller's address, as the server (behind trusted proxies only) knows it."""
+    return request.client.host if request.client else "unknown"

@@ -1,0 +1,89 @@
+"""Code lists: departments, fields, areas."""
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from web.deps import Now, Rules
+from web.docs import PROBLEMS
+from web.shapes import zone_of
+
+router = APIRouter(prefix="/api/v1", tags=["code lists"], responses=PROBLEMS)
+On = Annotated[date | None, Query(description="As of this day; absent: today. `all=true` for every period")]
+
+
+@router.get("/departments")
+async def departments(routing: Rules, at: Now, on: On = None, every: Annotated[bool, Query(alias="all")] = False) -> Any:
+    """Departments, alive on the day."""
+    day = on or at.astimezone(zone_of(routing)).date()
+    return [
+        {
+            "code": row.code,
+            "name": row.name,
+            "kind": row.kind,
+            "area": row.area,
+            "parent": row.parent,
+            "valid_from": row.valid_from,
+            "valid_to": row.valid_to,
+            "successor": row.successor,
+        }
+        for row in sorted(routing.departments.values(), key=lambda row: row.name)
+        if every or routing.directory.departments[row.code].lives(day)
+    ]
+
+
+@router.get("/fields")
+async def fields(routing: Rules, at: Now, on: On = None, every: Annotated[bool, Query(alias="all")] = False) -> Any:
+    """Fields (lĩnh vực) of both levels, in force on the day."""
+    day = on or at.astimezone(zone_of(routing)).date()
+    return [
+        {
+            "code": row.code,
+            "name": row.name,
+            "parent": row.parent,
+            "urgency": row.urgency,
+            "public": row.public,
+            "valid_from": row.valid_from,
+            "valid_to": row.valid_to,
+        }
+        for row in sorted(routing.field_rows.values(), key=lambda row: row.code)
+        if every or (row.valid_from <= day and (row.valid_to is None or day < row.valid_to))
+    ]
+
+
+@router.get("/areas")
+async def areas(
+    routing: Rules,
+    at: Now,
+    q: Annotated[str | None, Query(max_length=100, description="Part of a name, old or new, marks or none")] = None,
+    lat: Annotated[float | None, Query(ge=-90, le=90, allow_inf_nan=False)] = None,
+    lng: Annotated[float | None, Query(ge=-180, le=180, allow_inf_nan=False)] = None,
+    on: On = None,
+    every: Annotated[bool, Query(alias="all")] = False,
+) -> Any:
+    """Areas: all valid on the day, those whose name fits `q` (old names too), or those near a point."""
+    day = on or at.astimezone(zone_of(routing)).date()
+    if lat is not None and lng is not None:
+        found = [(routing.places.get(code), score) for code, score in routing.places.near(lat, lng, day)]
+        return [{**_area(place), "score": round(score, 2)} for place, score in found if place is not None]
+    if q:
+        return [_area(place) for place in routing.places.search(q, day, 20)]
+    return [
+        _area(place)
+        for place in (routing.places.get(code) for code in routing.directory.areas)
+        if place is not None and (every or place.valid(day))
+    ]
+
+
+def _area(place: Any) -> dict[str, Any]:
+    return {
+        "code": place.code,
+        "official_code": place.official_code or None,
+        "name": place.name,
+        "type": place.type,
+        "parent": place.parent,
+        "valid_from": place.valid_from,
+        "valid_to": place.valid_to,
+        "successors": list(place.successors),
+    }

@@ -1,0 +1,162 @@
+"""Errors as RFC 9457 problem details, in the reader's language."""
+
+import json
+from typing import Any
+
+import asyncpg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from core.errors import DomainError
+
+log = structlog.get_logger()
+MEDIA_TYPE = "application/problem+json"
+
+TITLES = {
+    400: ("Yêu cầu không đọc được", "Bad request"),
+    401: ("Cần đăng nhập", "Sign in first"),
+    403: ("Không được phép", "Not allowed"),
+    404: ("Không tìm thấy", "Not found"),
+    405: ("Không dùng được cách gọi này", "Method not allowed"),
+    409: ("Trạng thái không cho phép", "Not possible now"),
+    412: ("Đã có người thay đổi", "Changed meanwhile"),
+    413: ("Quá lớn", "Too large"),
+    415: ("Loại tệp không nhận", "Type not accepted"),
+    422: ("Dữ liệu chưa đúng", "Not valid"),
+    429: ("Quá nhiều lần", "Too many"),
+    500: ("Lỗi hệ thống", "Internal error"),
+    503: ("Tạm thời gián đoạn", "Temporarily unavailable"),
+}
+
+
+def language(request: Request) -> str:
+    """`en` when the reader asks for English first, else the centre's language."""
+    wanted = request.headers.get("accept-language", "").strip().lower()
+    if wanted.startswith("en"):
+        return "en"
+    return "vi" if wanted.startswith("vi") else str(request.app.state.hotline.settings.language)
+
+
+def problem(
+    request: Request,
+    status: int,
+    vi: str,
+    en: str,
+    *,
+    code: str = "error",
+    errors: list[dict[str, Any]] | None = None,
+    headers: dict[str, str] | None = None,
+    extra: dict[str, Any] | None = None,
+) -> Response:
+    """A problem document."""
+    english = language(request) == "en"
+    title = TITLES.get(status, ("Lỗi", "Error"))[english]
+    body = {
+        "type": f"urn:1022:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": en if english else vi,
+        "errors": errors or [],
+        **(extra or {}),
+    }
+    return Response(
+        json.dumps(body, ensure_ascii=False, default=str),
+        status,
+        {"Content-Language": "en" if english else "vi", **(headers or {})},
+        MEDIA_TYPE,
+    )
+
+
+async def on_domain_error(request: Request, error: DomainError) -> Response:
+    """Ours: it carries everything."""
+    headers = error.headers
+    if error.status == 401:
+        headers = {"WWW-Authenticate": "Bearer", **headers}
+    return problem(
+        request,
+        error.status,
+        error.vi,
+        error.en,
+        code=error.code,
+        errors=error.errors,
+        headers=headers,
+        extra=error.extra,
+    )
+
+
+async def on_invalid(request: Request, error: RequestValidationError | ValidationError) -> Response:
+    """Members of a body, query or path that do not fit; what was sent is not echoed."""
+    errors = [
+        {"where": ".".join(str(step) for step in each["loc"]), "detail": each["msg"], "code": each["type"]}
+        for each in error.errors()
+    ]
+    where = ", ".join(each["where"] for each in errors)
+    return problem(
+        request, 422, f"Dữ liệu gửi lên chưa đúng: {where}.", f"Not valid: {where}.", code="invalid", errors=errors
+    )
+
+
+async def on_http(request: Request, error: HTTPException) -> Response:
+    """The framework's own: unknown path, wrong method, unreadable multipart."""
+    vi, en = TITLES.get(error.status_code, ("Lỗi", "Error"))
+    detail = str(error.detail)
+    return problem(
+        request,
+        error.status_code,
+        f"{vi}.",
+        f"{en}: {detail}" if detail and detail != en else f"{en}.",
+        code="http",
+        headers=dict(error.headers or {}),
+    )
+
+
+async def on_database(request: Request, error: Exception) -> Response:
+    """The database is away, busy or asked us to try again: nothing was stored."""
+    if isinstance(error, DBAPIError) and not isinstance(error, OperationalError | InterfaceError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if not state.startswith(("08", "40", "53", "55", "57")) and not error.connection_invalidated:
+            return await on_crash(request, error)
+    log.warning("database unavailable", kind=type(error).__name__)
+    return problem(
+        request,
+        503,
+        "Hệ thống tạm gián đoạn, nội dung chưa được lưu. Vui lòng gửi lại sau giây lát.",
+        "Temporarily unavailable; nothing was stored. Please send again in a moment.",
+        code="unavailable",
+        headers={"Retry-After": "2"},
+    )
+
+
+async def on_gone(request: Request, error: Exception) -> Response:
+    """The client hung up in the middle of its request."""
+    return Response(status_code=400)
+
+
+async def on_crash(request: Request, error: Exception) -> Response:
+    """A fault of ours: the log has it, the reader does not. Messages of errors may hold data, so only their kind."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    log.error("request failed", kind=type(error).__name__, where=where, path=request.scope.get("path"))
+    return problem(
+        request, 500, "Hệ thống gặp lỗi. Sự cố đã được ghi lại.", "Something failed on our side. It has been noted."
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Register all of the above."""
+    app.add_exception_handler(DomainError, on_domain_error)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, on_invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(ValidationError, on_invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, on_http)  # type: ignore[arg-type]
+    app.add_exception_handler(ClientDisconnect, on_gone)
+    for kind in (SQLAlchemyError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        app.add_exception_handler(kind, on_database)

@@ -1,0 +1,238 @@
+"""How cases look in JSON: to staff, in lists, to their citizen, to everyone (DESIGN.md 7.3)."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cases import citizens
+from cases.desk import parts_of
+from cases.models import Case, Limit
+from cases.queries import CaseFile, sees_identity
+from cases.states import NOT_FOR_STAFF, Status, possible
+from core.attachments import Attachment
+from core.staff import Actor
+from routing.queries import Routing
+
+LIST_TEXT = 280  # characters of the report in a list
+
+
+def when(moment: datetime | None, zone: ZoneInfo) -> str | None:
+    """ISO 8601 in the centre's zone."""
+    return moment.astimezone(zone).isoformat() if moment else None
+
+
+def zone_of(routing: Routing) -> ZoneInfo:
+    """The centre's zone."""
+    return routing.calendars["province"].zone
+
+
+def named_department(code: str | None, routing: Routing) -> dict[str, str] | None:
+    """{code, name} of a department."""
+    if code is None:
+        return None
+    known = routing.departments.get(code)
+    return {"code": code, "name": known.name if known else code}
+
+
+def named_field(code: str | None, routing: Routing) -> dict[str, str] | None:
+    """{code, name} of a field."""
+    if code is None:
+        return None
+    known = routing.field_rows.get(code)
+    return {"code": code, "name": known.name if known else code}
+
+
+def named_area(code: str | None, routing: Routing) -> dict[str, str] | None:
+    """{code, name, type} of an area, as it was named at intake."""
+    place = routing.area(code)
+    return {"code": place.code, "name": place.name, "type": place.type} if place else None
+
+
+def limit_shape(limit: Limit, zone: ZoneInfo) -> dict[str, Any]:
+    """One running or finished clock."""
+    return {
+        "stage": limit.stage,
+        "clock": limit.clock,
+        "amount": f"{limit.amount}{limit.unit}/{limit.clock}",
+        "holder": limit.holder,
+        "opened_at": when(limit.opened_at, zone),
+        "due_at": when(limit.due_at, zone),
+        "met_at": when(limit.met_at, zone),
+        "cancelled_at": when(limit.cancelled_at, zone),
+        "breached_at": when(limit.breached_at, zone),
+        "stopped_at": when(limit.stopped_at, zone),
+    }
+
+
+def attachment_shape(attachment: Attachment) -> dict[str, Any]:
+    """One file; its bytes are at `url`."""
+    return {
+        "id": str(attachment.id),
+        "name": attachment.name,
+        "media_type": attachment.media_type,
+        "size": attachment.size,
+        "sha256": attachment.sha256,
+        "url": f"/api/v1/attachments/{attachment.id}",
+    }
+
+
+def case_row(case: Case, routing: Routing) -> dict[str, Any]:
+    """A case in a list."""
+    zone = zone_of(routing)
+    return {
+        "code": case.code,
+        "version": case.version,
+        "status": case.status,
+        "kind": case.kind,
+        "track": case.track,
+        "channel": case.channel,
+        "urgency": case.urgency,
+        "mode": case.mode,
+        "text": case.text[:LIST_TEXT],
+        "field": named_field(case.field, routing),
+        "area": named_area(case.area, routing),
+        "lead": named_department(case.lead, routing),
+        "public": case.public,
+        "needs_supervisor": case.needs_supervisor,
+        "promised_at": when(case.promised_at, zone),
+        "received_at": when(case.received_at, zone),
+        "created_at": when(case.created_at, zone),
+    }
+
+
+def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, Any]:
+    """A case with everything this person may see and what they may do now."""
+    case, zone = file.case, zone_of(routing)
+    contact = citizens.plain(case.contact) if sees_identity(actor, case) else citizens.masked(case.contact)
+    parts = parts_of(actor, case, file.assignments)
+    live = [a for a in file.assignments if a.ended_at is None]
+    return {
+        **case_row(case, routing),
+        "text": case.text,
+        "track_confirmed": case.track_confirmed,
+        "location": {"lat": case.lat, "lng": case.lng, "address": case.address, "area": case.area},
+        "attachments": [attachment_shape(each) for each in file.attachments],
+        "assignments": [
+            {
+                "department": named_department(a.department, routing),
+                "role": a.role,
+                "state": a.state,
+                "opened_at": when(a.opened_at, zone),
+                "accepted_at": when(a.accepted_at, zone),
+                "ended_at": when(a.ended_at, zone),
+            }
+            for a in file.assignments
+        ],
+        "area_candidates": case.area_candidates,
+        "supporting": [named_department(a.department, routing) for a in live if a.role == "supporting"],
+        "suggested": {
+            "lead": named_department(case.decision.get("lead"), routing),
+            "supporting": [named_department(code, routing) for code in case.decision.get("supporting", [])],
+        },
+        "limits": [limit_shape(each, zone) for each in file.limits],
+        "citizen": {**contact, "revealed": case.identity_revealed},
+        "officer": file.officer,
+        "entries": [
+            {
+                "id": str(entry.id),
+                "kind": entry.kind,
+                "author": entry.author_kind,
+                "text": entry.text,
+                "to_citizen": entry.to_citizen,
+                "at": when(entry.created_at, zone),
+            }
+            for entry in file.entries
+        ],
+        "extensions": [
+            {
+                "department": each.department,
+                "until": when(each.until, zone),
+                "reason": each.reason,
+                "state": each.state,
+                "requested_at": when(each.requested_at, zone),
+            }
+            for each in file.extensions
+        ],
+        "give_backs": case.give_backs,
+        "chased": case.chased,
+        "rating": case.rating,
+        "public_text": case.public_text,
+        "published_at": when(case.published_at, zone),
+        "approved_at": when(case.approved_at, zone),
+        "replied_at": when(case.replied_at, zone),
+        "ended_at": when(case.ended_at, zone),
+        "merged_into": file.merged_into,
+        "incident": file.incident,
+        "rule_set": _rule_set(case, routing),
+        "actions": [action.value for action in possible(Status(case.status), parts) if action not in NOT_FOR_STAFF],
+    }
+
+
+def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routing) -> dict[str, Any]:
+    """A case as its reporter follows it: no names of staff, no inner workings."""
+    case, zone = file.case, zone_of(routing)
+    shown = {entry.id for entry in file.entries if entry.to_citizen}
+    reply = next((e.text for e in file.entries if e.id == case.answer_id and case.replied_at is not None), None)
+    return {
+        "code": case.code,
+        "status": case.status,
+        "received_at": when(case.received_at, zone),
+        "promised_at": when(case.promised_at, zone),
+        "text": case.text,
+        "field": named_field(case.field, routing),
+        "area": named_area(case.area, routing),
+        "location": {"lat": case.lat, "lng": case.lng, "address": case.address, "area": case.area},
+        "lead": None if case.restricted else named_department(case.lead, routing),
+        "limits": [
+            {
+                key: value
+                for key, value in limit_shape(each, zone).items()
+                if key in ("stage", "clock", "holder", "opened_at", "due_at", "met_at", "breached_at")
+            }
+            for each in file.limits
+            if each.cancelled_at is None and each.stage in ("forward", "accept", "resolve") and not case.restricted
+        ],
+        "messages": [
+            {
+                "id": str(entry.id),
+                "kind": entry.kind,
+                "from": "citizen" if entry.author_kind == "citizen" else "centre",
+                "text": entry.text,
+                "at": when(entry.created_at, zone),
+            }
+            for entry in file.entries
+            if entry.to_citizen
+        ],
+        "timeline": [{**event, "at": when(event["at"], zone)} for event in events],
+        "attachments": [attachment_shape(each) for each in file.attachments if each.entry_id in shown],
+        "reply": reply,
+        "rating": case.rating,
+        "merged_into": file.merged_into,
+        "actions": [action.value for action in possible(Status(case.status), parts_of(_CITIZEN, case, []))],
+    }
+
+
+def published_case(case: Case, routing: Routing) -> dict[str, Any]:
+    """A published case: the checked text, never the citizen's own words; the place is the unit's centre."""
+    zone, place = zone_of(routing), routing.area(case.area)
+    return {
+        "code": case.code,
+        "status": case.status,
+        "text": case.public_text,
+        "field": named_field(case.field, routing),
+        "area": named_area(case.area, routing),
+        "lead": named_department(case.lead, routing),
+        "location": {"lat": place.lat, "lng": place.lng} if place and place.lat is not None else None,
+        "received_on": case.received_at.astimezone(zone).date().isoformat(),
+        "replied_on": case.replied_at.astimezone(zone).date().isoformat() if case.replied_at else None,
+        "published_at": when(case.published_at, zone),
+        "rating": case.rating,
+    }
+
+
+def _rule_set(case: Case, routing: Routing) -> str:
+    book = routing.rulebook(case.rule_set_id)
+    return f"{book.code} v{book.version}"
+
+
+_CITIZEN = Actor(kind="citizen")

@@ -1,0 +1,89 @@
+"""Signing in and out: bearer token for programs, cookie for pages."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.security import OAuth2PasswordRequestForm
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from core import auth
+from core.errors import NotSignedIn
+from core.staff import Staff
+from web.deps import COOKIE, Here, Now, Who, client_address
+from web.docs import PROBLEMS
+from web.state import State
+
+router = APIRouter(prefix="/api/v1", tags=["sign-in"], responses=PROBLEMS)
+Form = Annotated[OAuth2PasswordRequestForm, Depends()]
+
+
+class Token(BaseModel):
+    """A bearer token and how long it holds, in seconds."""
+
+    access_token: str
+    token_type: str = "bearer"
+    expires_in: int
+
+
+async def _checked(request: Request, here: State, form: OAuth2PasswordRequestForm, at: datetime, kind: str) -> str:
+    """A new token for the right password. Wrong ones are counted per account and per address."""
+    rate = here.rates.get("login")
+    buckets = [f"login:{form.username.strip().lower()}", f"login:{client_address(request)}"]
+    async with here.database.transaction() as session:
+        for bucket in buckets:
+            await auth.refuse_if_throttled(session, bucket, rate, at)
+        found: Staff | None = await auth.check_password(session, form.username, form.password)
+        if found is not None:
+            await auth.forget_failures(session, buckets[0])
+            return await auth.sign_in(session, found.id, kind, at)
+        for bucket in buckets:
+            await auth.count_failure(session, bucket, rate, at)
+    raise NotSignedIn("E-mail hoặc mật khẩu không đúng.", "Wrong e-mail or password.")
+
+
+@router.post("/auth/token")
+async def token(request: Request, here: Here, at: Now, form: Form) -> Token:
+    """OAuth2 password form → bearer token."""
+    made = await _checked(request, here, form, at, "bearer")
+    return Token(access_token=made, expires_in=int(auth.SIGN_IN_LASTS.total_seconds()))
+
+
+@router.post("/auth/session", status_code=201)
+async def session(request: Request, here: Here, at: Now, form: Form) -> Response:
+    """The same form → a cookie for pages, and the token that writes must bring in `X-CSRF-Token`."""
+    made = await _checked(request, here, form, at, "cookie")
+    response = JSONResponse({"csrf_token": auth.csrf_token(here.key, made)}, 201)
+    response.set_cookie(
+        COOKIE,
+        made,
+        max_age=int(auth.SIGN_IN_LASTS.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=here.settings.public_url.startswith("https://"),
+    )
+    return response
+
+
+@router.delete("/auth/session", status_code=204)
+async def sign_out(request: Request, here: Here, who: Who) -> Response:
+    """Forget the cookie or token this request came with."""
+    bearer = request.headers.get("authorization", "").partition(" ")[2]
+    used = bearer or request.cookies.get(COOKIE, "")
+    async with here.database.transaction() as transaction:
+        await auth.sign_out(transaction, used)
+    response = Response(status_code=204)
+    response.delete_cookie(COOKIE)
+    return response
+
+
+@router.get("/me")
+async def me(who: Who) -> dict[str, Any]:
+    """Who am I."""
+    return {
+        "name": who.name,
+        "email": who.email,
+        "roles": sorted(who.roles),
+        "departments": sorted(who.departments),
+    }

@@ -1,0 +1,40 @@
+"""What a web process holds: made once in `web.app`, read by the dependencies."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from cases.intake import CaseNumbers
+from channels.adapter import Adapter
+from core.db import Database
+from core.files import FileStore
+from core.settings import Settings
+from routing.queries import RoutingCache
+from web.throttle import ReportThrottle
+
+
+def wall_clock() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class State:
+    """One web process."""
+
+    settings: Settings
+    database: Database
+    adapters: Mapping[str, Adapter]
+    files: FileStore
+    key: bytes
+    rates: dict[str, tuple[int, int]]
+    throttle: ReportThrottle
+    demo: bool = False
+    clock: Callable[[], datetime] = wall_clock
+    routing: RoutingCache = field(default_factory=RoutingCache)
+    numbers: CaseNumbers = field(default_factory=CaseNumbers)
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """Channels that can be written to from here."""
+        return frozenset(self.adapters)

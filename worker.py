@@ -1,0 +1,210 @@
+"""The loop that does what is due: deliver, remind, close, number the journal, keep the figures, sweep, reconcile.
+
+Any number of workers may run. Deliveries are shared row by row, periodic duties as rows of `duties`; both are found by
+looking, and a NOTIFY only shortens the wait. A worker may be killed at any line.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, time, timedelta
+
+import structlog
+
+from cases import commands, limits
+from channels import inbox, outbox
+from channels.adapter import Adapter
+from core import auth, due, journal, wake
+from core.db import Database
+from core.settings import Settings
+from ioc import project, reconcile
+from routing.queries import RoutingCache
+
+IDLE, LONGEST_IDLE = 0.25, 1.0  # seconds between two looks for something to deliver
+BEAT = 0.2  # seconds between two looks at the duties: figures and screens follow the journal within a second
+SLOW_BEAT = 5.0  # seconds between two looks at the duties that tidy and check
+FIRST_TROUBLE, LONGEST_TROUBLE = 0.2, 5.0  # seconds to wait after an error
+GRACE = 4.0  # seconds that sends under way may still take when asked to stop
+BATCH = 50
+QUICK_LEASE, SLOW_LEASE = timedelta(seconds=10), timedelta(minutes=15)
+NIGHT = time(2, 15)  # local time of the nightly duties
+
+log = structlog.get_logger()
+
+
+def now() -> datetime:
+    """The clock of the edge."""
+    return datetime.now(UTC)
+
+
+async def run_worker(
+    settings: Settings,
+    database: Database,
+    adapters: Mapping[str, Adapter],
+    stop: asyncio.Event,
+    *,
+    clock: Callable[[], datetime] = now,
+) -> None:
+    """Work until `stop` is set, then end within five seconds. `clock` is read once a round."""
+    worker = Worker(settings, database, adapters, stop, clock)
+    listening = asyncio.create_task(wake.listen(settings.database_direct_url or database.dsn, worker.knocked.set))
+    tasks = [
+        asyncio.create_task(worker.rounds("delivery", worker.deliver, worker.knocked, IDLE, LONGEST_IDLE)),
+        asyncio.create_task(worker.rounds("duties", worker.run_quick, stop, BEAT, BEAT)),
+        asyncio.create_task(worker.rounds("slow duties", worker.run_slow, stop, SLOW_BEAT, SLOW_BEAT)),
+    ]
+    try:
+        await stop.wait()
+        worker.knocked.set()
+        await asyncio.wait([*tasks, *worker.busy.values()], timeout=GRACE)
+    finally:
+        left = [listening, *tasks, *worker.busy.values()]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+class Worker:
+    """What the loops of one process share."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        adapters: Mapping[str, Adapter],
+        stop: asyncio.Event,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.zone = settings.zone
+        self.database = database
+        self.adapters = adapters
+        self.stop = stop
+        self.clock = clock
+        self.routing = RoutingCache()
+        self.knocked = asyncio.Event()
+        self.busy: dict[str, asyncio.Task[None]] = {}
+        self.ensured = False
+        self.quick: dict[str, tuple[timedelta, due.Work]] = {
+            "journal.number": (timedelta(milliseconds=200), self.number),
+            "ioc.project": (timedelta(milliseconds=400), self.project),
+            "limits.run": (timedelta(seconds=1), self.remind),
+            "cases.close": (timedelta(seconds=10), self.close),
+        }
+        self.slow: dict[str, tuple[timedelta, due.Work]] = {"sweep": (timedelta(hours=1), self.sweep)}
+        self.nightly: dict[str, tuple[timedelta, due.Work]] = {"ioc.reconcile": (timedelta(days=1), self.reconcile)}
+
+    async def rounds(
+        self, name: str, look: Callable[[], Awaitable[bool]], hint: asyncio.Event, idle: float, longest: float
+    ) -> None:
+        """Look for work until asked to stop: at once at a `hint`, soon while there is some, less often when idle."""
+        pause, trouble = idle, FIRST_TROUBLE
+        while not self.stop.is_set():
+            try:
+                pause = idle if await look() else min(pause * 2, longest)
+            except Exception as error:
+                log.warning("round failed", loop=name, error=type(error).__name__, again_in=trouble)
+                await _rest(self.stop, trouble)  # no hint shortens this one
+                trouble = min(trouble * 2, LONGEST_TROUBLE)
+                continue
+            trouble = FIRST_TROUBLE
+            await _rest(hint, pause)
+            if hint is not self.stop:
+                hint.clear()
+
+    async def deliver(self) -> bool:
+        """Start a delivery for every channel that has something due and is not at it already."""
+        at = self.clock()
+        async with self.database.transaction() as session:
+            waiting = await outbox.due_channels(session, at)
+        fresh = [channel for channel in waiting if channel not in self.busy]
+        for channel in fresh:
+            self.busy[channel] = asyncio.create_task(self.deliver_channel(channel))
+        return bool(fresh)
+
+    async def deliver_channel(self, channel: str) -> None:
+        """Deliver until this channel has nothing more; another channel's slow vendor does not hold it up."""
+        try:
+            more = True
+            while more and not self.stop.is_set():
+                sent = await outbox.deliver_due(
+                    self.database,
+                    self.adapters,
+                    self.clock(),
+                    on_sent=self.reply_sent,
+                    limit=BATCH,
+                    channel=channel,
+                )
+                more = sent >= BATCH
+        except Exception as error:
+            log.warning("delivery failed", channel=channel, error=type(error).__name__)
+            await _rest(self.stop, FIRST_TROUBLE)
+        finally:
+            del self.busy[channel]
+            self.knocked.set()
+
+    async def run_quick(self) -> bool:
+        """The duties that keep up with what happens."""
+        return await self.run({name: work for name, (_, work) in self.quick.items()}, QUICK_LEASE)
+
+    async def run_slow(self) -> bool:
+        """The duties that tidy and check."""
+        both = {**self.slow, **self.nightly}
+        return await self.run({name: work for name, (_, work) in both.items()}, SLOW_LEASE)
+
+    async def run(self, works: Mapping[str, due.Work], lease: timedelta) -> bool:
+        """Those that are due; their rows are made first."""
+        at = self.clock()
+        if not self.ensured:
+            async with self.database.transaction() as session:
+                await due.ensure_duties(session, _periods({**self.quick, **self.slow}), at)
+                await due.ensure_duties(session, _periods(self.nightly), self.next_night(at))
+            self.ensured = True
+        return await due.run_duties(self.database, works, at, lease=lease) > 0
+
+    def next_night(self, at: datetime) -> datetime:
+        """The next NIGHT in the centre's time zone."""
+        local = at.astimezone(self.zone)
+        tonight = datetime.combine(local.date(), NIGHT, self.zone)
+        return tonight if tonight > local else datetime.combine(local.date() + timedelta(days=1), NIGHT, self.zone)
+
+    async def number(self, session: due.Session, at: datetime) -> int:
+        """Give committed journal rows their positions."""
+        return await journal.number_positions(session)
+
+    async def project(self, session: due.Session, at: datetime) -> int:
+        """Bring the figures up to the last position."""
+        return await project.project(session, self.zone, at)
+
+    async def remind(self, session: due.Session, at: datetime) -> int:
+        """Reminders and breaches of limits."""
+        return await limits.run_due(session, await self.routing.get(session), at)
+
+    async def close(self, session: due.Session, at: datetime) -> int:
+        """Close answered cases whose citizens had their time to speak."""
+        return await commands.close_due(session, await self.routing.get(session), at, BATCH)
+
+    async def reply_sent(self, session: due.Session, outgoing: outbox.Outgoing, at: datetime) -> None:
+        """A message has left; if it is the answer that stands, its case is now replied."""
+        await commands.reply_sent(session, await self.routing.get(session), outgoing, at)
+
+    async def sweep(self, session: due.Session, at: datetime) -> int:
+        """Drop what has run out: sign-ins, throttles, idempotency keys."""
+        await auth.sweep(session, at)
+        return await inbox.forget_keys(session, at)
+
+    async def reconcile(self, session: due.Session, at: datetime) -> int:
+        """Compare the figures with the journal; a difference is an alarm for the operator."""
+        differences = await reconcile.reconcile(session, self.zone, at)
+        if differences:
+            log.error("figures differ from the journal", differences=len(differences))
+        return 0
+
+
+def _periods(duties: Mapping[str, tuple[timedelta, due.Work]]) -> dict[str, int]:
+    return {name: int(every / timedelta(milliseconds=1)) for name, (every, _) in duties.items()}
+
+
+async def _rest(hint: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await hint.wait()
