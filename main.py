@@ -189,11 +189,11 @@ def rules_check(file: Path) -> None:
     """Say what is wrong with a rule set file; exit 1 if it could not be activated."""
     try:
         problems = routing_commands.checked(load_rule_set(file))
-    except (BadRuleSet, OSError) as problem:
-        _fail(str(problem))
-    for problem in problems:
-        print(f"{problem.severity}: {problem.where}: {problem.message_vi}")
-    wrong = sum(problem.severity == "error" for problem in problems)
+    except (BadRuleSet, OSError) as unreadable:
+        _fail(str(unreadable))
+    for each in problems:
+        print(f"{each.severity}: {each.where}: {each.message_vi}")
+    wrong = sum(each.severity == "error" for each in problems)
     print(f"{file.name}: {wrong} errors, {len(problems) - wrong} warnings")
     if wrong:
         raise typer.Exit(1)
@@ -207,11 +207,11 @@ def rules_explain(facts: Path) -> None:
     async def told(url: str) -> dict[str, Any]:
         async with _session(url) as session:
             routing = await routing_queries.load(session)
-        given = json.loads(facts.read_text(encoding="utf-8"))
         book = routing.at(facts_from_dict(given).received_at).book
         return explain(facts_from_dict(given, book), book).to_dict()
 
     try:
+        given = json.loads(facts.read_text(encoding="utf-8"))
         with _database(settings) as (url, _):
             _prepare(settings, url, demo=False)
             print(json.dumps(_run(told(url)), ensure_ascii=False, indent=2))
@@ -356,7 +356,7 @@ def backup(directory: Path) -> None:
     """Write database, files and (embedded) secret key to a new folder."""
     settings = _settings()
     try:
-        with _database(settings) as (url, cluster):
+        with _database(settings) as (url, _):
             backups.backup(
                 _plain(url),
                 directory,

@@ -14,6 +14,7 @@ import structlog
 from cases import commands, limits
 from channels import inbox, outbox
 from channels.adapter import Adapter
+from channels.models import Outgoing
 from core import auth, due, journal, wake
 from core.db import Database
 from core.settings import Settings
@@ -183,7 +184,7 @@ class Worker:
         """Close answered cases whose citizens had their time to speak."""
         return await commands.close_due(session, await self.routing.get(session), at, BATCH)
 
-    async def reply_sent(self, session: due.Session, outgoing: outbox.Outgoing, at: datetime) -> None:
+    async def reply_sent(self, session: due.Session, outgoing: Outgoing, at: datetime) -> None:
         """A message has left; if it is the answer that stands, its case is now replied."""
         await commands.reply_sent(session, await self.routing.get(session), outgoing, at)
 

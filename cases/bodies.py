@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from cases.replies import DESTINATIONS
 from core.text import nfc
-from routing.decide import TRACKS, URGENCIES
 
 LONGEST_TEXT = 10_000
 
@@ -33,7 +31,6 @@ Code = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.\-]+$")]
 Urgency = Literal["emergency", "urgent", "normal", "complex"]
 Track = Literal["ordinary", "complaint", "denunciation", "crime_tip", "admin_regulation", "national_portal"]
 Kind = Literal["report", "question", "proposal", "praise", "emergency", "other"]
-assert set(TRACKS) == set(Track.__args__) and set(URGENCIES) == set(Urgency.__args__)  # type: ignore[attr-defined]
 
 
 class Body(BaseModel):
@@ -195,9 +192,6 @@ class ReopenByCitizen(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Text
-
-
-assert set(DESTINATIONS) == set(Redirect.model_fields["to"].annotation.__args__[0].__args__)  # type: ignore[union-attr]
 
 
 def within_reason(until: datetime, at: datetime) -> bool:

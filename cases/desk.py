@@ -1,4 +1,4 @@
-"""One command on one case: lock it, check who and whether, do it, note it in the journal. All actions run through here."""
+"""One command on one case: lock it, check who and whether, do it, note it in the journal. All actions run here."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import states
+from cases.codes import read_code
 from cases.explain import facts_of
 from cases.limits import Clocks, dims, limits_of
 from cases.models import Assignment, Case, Entry
@@ -185,7 +186,9 @@ async def perform(
     case = desk.case
     parts = parts_of(actor, case, desk.assignments)
     before = Status(case.status)
-    living = desk.lead is not None and desk.routing.directory.living(desk.lead.department, desk.book.day_of(at)) is not None
+    living = (
+        desk.lead is not None and desk.routing.directory.living(desk.lead.department, desk.book.day_of(at)) is not None
+    )
     after = states.step(
         before,
         name,
@@ -197,7 +200,7 @@ async def perform(
         raise Stale(
             "Phản ánh vừa được người khác thay đổi. Hãy xem bản mới rồi làm lại.",
             "Somebody changed this case first. Look at it again.",
-            **({"case": await present(case)} if present else {}),
+            case=await present(case) if present else None,
         )
     shape, handler = HANDLERS[name]
     given = _read(shape, body)
@@ -216,7 +219,8 @@ async def perform(
 
 
 async def _sit_down(session: AsyncSession, office: Office, actor: Actor, ref: str | UUID, at: datetime) -> Desk:
-    statement = select(Case).where(Case.code == ref if isinstance(ref, str) else Case.id == ref)
+    code = read_code(ref) if isinstance(ref, str) else None
+    statement = select(Case).where(Case.id == ref if isinstance(ref, UUID) else Case.code == code)
     if actor.kind in ("staff", "api_key"):
         statement = statement.where(visible_to(actor))
     case = (await session.exec(statement.with_for_update().execution_options(populate_existing=True))).first()
@@ -301,4 +305,3 @@ async def _note(desk: Desk, name: Action, before: Status, was_restricted: bool) 
             data={"code": case.code},
         )
     await desk.session.flush()
-

@@ -150,7 +150,9 @@ async def open_case(
         key,
     )
     if first is None or first["subject_id"] is None:  # the first one vanished between our two statements
-        raise Unavailable("Vui lòng gửi lại sau giây lát.", "Please send again in a moment.", headers={"Retry-After": "1"})
+        raise Unavailable(
+            "Vui lòng gửi lại sau giây lát.", "Please send again in a moment.", headers={"Retry-After": "1"}
+        )
     if first["fingerprint"] != fingerprint:
         raise Invalid(
             "Khóa Idempotency-Key này đã dùng cho một phản ánh khác. Hãy dùng khóa mới cho nội dung mới.",
@@ -283,7 +285,7 @@ def _prepare(
         dated.id,
         _json(made),
         promised,
-        report.public and defaults.public and not restricted,
+        report.public and not restricted,
         # entry: 35
         entry_id,
         actor.kind,

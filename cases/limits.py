@@ -29,7 +29,7 @@ def stops_of(limit: Limit) -> list[tuple[datetime, datetime]]:
 
 def amount_of(limit: Limit) -> Amount:
     """The limit's amount as routing counts it."""
-    return Amount(limit.amount, limit.unit, limit.clock)  # type: ignore[arg-type]
+    return Amount.parse(f"{limit.amount}{limit.unit}/{limit.clock}")
 
 
 def computed_due(limit: Limit, calendars: Mapping[str, Calendar], book: Rulebook) -> datetime:
@@ -45,9 +45,9 @@ def next_threshold(limit: Limit, calendar: Calendar, book: Rulebook) -> datetime
         return None
     for fraction in book.remind:
         if fraction < 1 and round(fraction * 100) > limit.reminded:
-            return at_fraction(
-                limit.opened_at, limit.due_at, limit.clock, calendar, fraction, stops=stops_of(limit)  # type: ignore[arg-type]
-            ).astimezone(UTC)
+            clock = amount_of(limit).clock
+            stops = stops_of(limit)
+            return at_fraction(limit.opened_at, limit.due_at, clock, calendar, fraction, stops=stops).astimezone(UTC)
     return limit.due_at
 
 

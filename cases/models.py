@@ -251,4 +251,3 @@ class Reveal(SQLModel, table=True):
     staff_id: UUID = Field(foreign_key="staff.id")
     reason: str
     at: datetime = Field(sa_type=Moment)
-

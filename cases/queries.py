@@ -1,12 +1,13 @@
 """Reads of cases, shaped for those who ask. Visibility lives in `visible_to` and nowhere else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, text, true
+from sqlalchemy import ColumnElement, String, and_, cast, false, func, or_, text, true
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -31,8 +32,13 @@ def visible_to(actor: Actor) -> ColumnElement[bool]:
     if actor.roles & EVERYTHING_ORDINARY:
         return true() if Role.INSPECTOR in actor.roles else ordinary
     if actor.departments and actor.roles & {Role.OFFICER, Role.HEAD}:
-        return and_(ordinary, col(Case.units).overlap(sorted(actor.departments)))
+        return and_(ordinary, has_unit(actor.departments))
     return false()
+
+
+def has_unit(departments: Iterable[str]) -> ColumnElement[bool]:
+    """Whether one of these departments leads or supports the case."""
+    return col(Case.units).bool_op("&&")(cast(sorted(departments), ARRAY(String)))
 
 
 def sees_identity(actor: Actor, case: Case) -> bool:
@@ -127,7 +133,7 @@ def _conditions(actor: Actor, filters: Filters, routing: Routing) -> list[Column
     if filters.status:
         wanted.append(col(Case.status).in_(list(filters.status)))
     if filters.department:
-        wanted.append(col(Case.units).overlap([filters.department]))
+        wanted.append(has_unit({filters.department}))
     if filters.field:
         group = [code for code, known in routing.field_rows.items() if known.parent == filters.field]
         wanted.append(col(Case.field).in_([filters.field, *group]))

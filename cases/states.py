@@ -1,4 +1,4 @@
-"""The life of a case as a table (DESIGN.md 5): status × action → status, and who may do it. What is not here is refused."""
+"""The life of a case as a table: status × action → status, and who may do it. What is not here is refused."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ S = Status
 OPEN = frozenset({S.RECEIVED, S.FORWARDED, S.IN_PROGRESS, S.WAITING_CITIZEN, S.ANSWERED})
 ENDED = frozenset({S.CLOSED, S.REFUSED, S.REDIRECTED, S.MERGED, S.SPAM})
 ANY = frozenset(Status)
+
 
 class Action(StrEnum):
     """What can be done to a case."""
@@ -133,9 +134,7 @@ TABLE: dict[Action, Rule] = {
     Action.RECALL: _rule({S.FORWARDED, S.IN_PROGRESS}, {P.DISPATCHER, P.SUPERVISOR}, S.RECEIVED),
     Action.ACCEPT: _rule({S.FORWARDED}, {P.LEAD_OFFICER}, S.IN_PROGRESS),
     Action.GIVE_BACK: _rule({S.FORWARDED, S.IN_PROGRESS}, {P.LEAD_OFFICER, P.LEAD_HEAD}, S.RECEIVED),
-    Action.ASK_CITIZEN: Rule(
-        {S.RECEIVED: CENTRE, S.IN_PROGRESS: CENTRE | {P.LEAD_OFFICER}}, S.WAITING_CITIZEN
-    ),
+    Action.ASK_CITIZEN: Rule({S.RECEIVED: CENTRE, S.IN_PROGRESS: CENTRE | {P.LEAD_OFFICER}}, S.WAITING_CITIZEN),
     Action.CONTRIBUTE: _rule({S.FORWARDED, S.IN_PROGRESS, S.WAITING_CITIZEN}, {P.SUPPORTING_OFFICER}),
     Action.REQUEST_EXTENSION: _rule({S.IN_PROGRESS, S.WAITING_CITIZEN}, {P.LEAD_OFFICER}),
     Action.GRANT_EXTENSION: _rule({S.IN_PROGRESS, S.WAITING_CITIZEN}, {P.LEAD_HEAD, P.DISPATCHER}),
@@ -166,7 +165,9 @@ NOT_FOR_STAFF = frozenset({Action.REPLY, Action.ADD_MESSAGE, Action.RATE})
 STAFF_ACTIONS = tuple(action for action in Action if action not in NOT_FOR_STAFF)
 
 
-def step(status: Status, action: Action, parts: frozenset[Part], *, waiting_from: Status | None, lead_lives: bool) -> Status:
+def step(
+    status: Status, action: Action, parts: frozenset[Part], *, waiting_from: Status | None, lead_lives: bool
+) -> Status:
     """The status after `action`, or NotAllowed (403: never theirs) or Conflict (409, naming what is allowed now).
 
     `waiting_from` is where a waiting case stood; `lead_lives` whether the last lead can take it again.
@@ -183,7 +184,8 @@ def step(status: Status, action: Action, parts: frozenset[Part], *, waiting_from
         raise Conflict(
             f"Phản ánh đang ở trạng thái “{status.value}” nên không thể “{action.value}”. "
             f"Lúc này có thể: {', '.join(allowed) or 'không việc nào'}.",
-            f"The case is “{status.value}”: “{action.value}” is not possible. Now possible: {', '.join(allowed) or 'nothing'}.",
+            f"The case is “{status.value}”: “{action.value}” is not possible. "
+            f"Now possible: {', '.join(allowed) or 'nothing'}.",
             allowed=[str(name) for name in allowed],
             case_status=status.value,
         )

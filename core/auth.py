@@ -48,9 +48,7 @@ async def sign_in(session: AsyncSession, staff_id: UUID, kind: str, at: datetime
     """A new token (43 characters) for this person; only its hash is stored."""
     token = secrets.token_urlsafe(32)
     session.add(
-        SignIn(
-            token_hash=_digest(token), staff_id=staff_id, kind=kind, created_at=at, expires_at=at + SIGN_IN_LASTS
-        )
+        SignIn(token_hash=_digest(token), staff_id=staff_id, kind=kind, created_at=at, expires_at=at + SIGN_IN_LASTS)
     )
     return token
 

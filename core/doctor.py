@@ -39,7 +39,10 @@ async def report(settings: Settings, url: str, newest: str) -> tuple[list[str], 
         tell(version.major >= 15, f"PostgreSQL {version.major}.{version.minor} (15 or newer is needed)")
         migrated = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
         at = await connection.fetchval("SELECT version_num FROM alembic_version") if migrated else None
-        tell(at == newest, f"migrations at {at or 'none'}, newest {newest}" + ("" if at == newest else ": main.py migrate"))
+        tell(
+            at == newest,
+            f"migrations at {at or 'none'}, newest {newest}" + ("" if at == newest else ": main.py migrate"),
+        )
         if migrated:
             owned = await connection.fetchval(
                 "SELECT pg_has_role('hotline_app', relowner, 'MEMBER') FROM pg_class WHERE oid = 'journal'::regclass"

@@ -18,23 +18,39 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HOTLINE_", env_file=".env", extra="ignore", hide_input_in_errors=True)
 
-    host: str = Field("127.0.0.1", description="Address the web process listens on")
-    port: int = Field(8022, ge=1, le=65535, description="Port the web process listens on")
-    public_url: str = Field("http://127.0.0.1:8022", description="Address citizens and vendors reach us at")
-    trusted_proxies: str = Field("", description="Proxy addresses whose X-Forwarded-For is believed, comma separated")
-    rate_limits: str = Field("report=30/60,key=10/300,login=10/300", description="'off' or name=count/seconds, …")
-    code_prefix: str = Field("BP", pattern=r"^[A-Z]{1,4}$", description="Letters in front of case codes")
-    database_url: str | None = Field(None, description="PostgreSQL 15 or newer; absent: embedded under DATA_DIR")
-    database_direct_url: str | None = Field(None, description="Same database without a transaction pooler, for LISTEN")
-    database_pool: int = Field(10, ge=2, le=100, description="Connections a process keeps, twice")
-    postgres_bin: Path | None = Field(None, description="Folder of the PostgreSQL binaries for the embedded server")
-    data_dir: Path = Field(Path("data"), description="Folder for the embedded database, files and the secret key")
-    files_url: str | None = Field(None, description="Where attachments are kept; absent: DATA_DIR/files")
-    secret_key: str | None = Field(None, min_length=32, description="Tracking keys, tokens and signatures derive from it")
-    timezone: str = Field("Asia/Ho_Chi_Minh", description="Local time of people and of day buckets")
-    language: Literal["vi", "en"] = Field("vi", description="Language where a reader names none")
-    demo_password: str | None = Field(None, min_length=8, description="Password of the demo accounts; absent: random")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged")
+    host: str = Field(default="127.0.0.1", description="Address the web process listens on")
+    port: int = Field(default=8022, ge=1, le=65535, description="Port the web process listens on")
+    public_url: str = Field(default="http://127.0.0.1:8022", description="Address citizens and vendors reach us at")
+    trusted_proxies: str = Field(
+        default="", description="Proxy addresses whose X-Forwarded-For is believed, comma separated"
+    )
+    rate_limits: str = Field(
+        default="report=30/60,key=10/300,login=10/300", description="'off' or name=count/seconds, …"
+    )
+    code_prefix: str = Field(default="BP", pattern=r"^[A-Z]{1,4}$", description="Letters in front of case codes")
+    database_url: str | None = Field(
+        default=None, description="PostgreSQL 15 or newer; absent: embedded under DATA_DIR"
+    )
+    database_direct_url: str | None = Field(
+        default=None, description="Same database without a transaction pooler, for LISTEN"
+    )
+    database_pool: int = Field(default=10, ge=2, le=100, description="Connections a process keeps, twice")
+    postgres_bin: Path | None = Field(
+        default=None, description="Folder of the PostgreSQL binaries for the embedded server"
+    )
+    data_dir: Path = Field(
+        default=Path("data"), description="Folder for the embedded database, files and the secret key"
+    )
+    files_url: str | None = Field(default=None, description="Where attachments are kept; absent: DATA_DIR/files")
+    secret_key: str | None = Field(
+        default=None, min_length=32, description="Tracking keys, tokens and signatures derive from it"
+    )
+    timezone: str = Field(default="Asia/Ho_Chi_Minh", description="Local time of people and of day buckets")
+    language: Literal["vi", "en"] = Field(default="vi", description="Language where a reader names none")
+    demo_password: str | None = Field(
+        default=None, min_length=8, description="Password of the demo accounts; absent: random"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is logged")
 
     @field_validator("timezone")
     @classmethod

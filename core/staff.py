@@ -59,9 +59,7 @@ class Actor:
     def require(self, permission: str) -> None:
         """Raise NotAllowed unless `may(permission)`."""
         if not self.may(permission):
-            raise NotAllowed(
-                "Tài khoản của anh/chị không có quyền làm việc này.", "Your account may not do this."
-            )
+            raise NotAllowed("Tài khoản của anh/chị không có quyền làm việc này.", "Your account may not do this.")
 
 
 SYSTEM = Actor(kind="system")

@@ -103,5 +103,6 @@ async def make_api_key(session: AsyncSession, name: str, scopes: list[str], at: 
 def _check_password(password: str) -> None:
     if len(password) < auth.PASSWORD_MIN:
         raise Invalid(
-            f"Mật khẩu cần ít nhất {auth.PASSWORD_MIN} ký tự.", f"A password has at least {auth.PASSWORD_MIN} characters."
+            f"Mật khẩu cần ít nhất {auth.PASSWORD_MIN} ký tự.",
+            f"A password has at least {auth.PASSWORD_MIN} characters.",
         )

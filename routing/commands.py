@@ -135,9 +135,16 @@ async def store(session: AsyncSession, draft: RuleSetDraft, at: datetime) -> mod
     session.add(row)
     await session.flush()
     for kind, rules in (("lead", leads), ("limit", limits)):
-        for body in rules:
+        for position, body in enumerate(rules):
             session.add(
-                models.RuleRow(rule_set_id=row.id, code=body["code"], kind=kind, rank=body["rank"], body=body)
+                models.RuleRow(
+                    rule_set_id=row.id,
+                    code=body["code"],
+                    kind=kind,
+                    rank=body["rank"],
+                    position=position,
+                    body=body,
+                )
             )
     await session.flush()
     return row

@@ -111,10 +111,11 @@ class RuleRow(SQLModel, table=True):
     """One rule of a set: `kind` lead or limit, its condition and its outcome as the YAML states them."""
 
     __tablename__ = "rules"
-    __table_args__ = (Index("ix_rules_rule_set_id", "rule_set_id", "rank"),)
+    __table_args__ = (Index("ix_rules_rule_set_id", "rule_set_id", "rank", "position"),)
 
     rule_set_id: UUID = Field(foreign_key="rule_sets.id", primary_key=True)
     code: str = Field(primary_key=True)
     kind: str
     rank: int
+    position: int  # order of writing: rules of equal rank are asked in it
     body: dict[str, Any] = Field(sa_type=JSONB)

@@ -544,7 +544,7 @@ class _Reading:
         if districts:
             return "district", districts, communes
         if name.provinces:
-            return ("province", provinces, communes) if provinces else ("elsewhere", [], [])
+            return ("province" if provinces else "elsewhere"), provinces, communes
         return ("unit", communes, []) if communes else ("elsewhere", [], [])
 
     def _spell(self, mention: _Mention) -> None:
@@ -759,11 +759,11 @@ class _Reading:
                 add(max(mention.options, key=lambda p: p.valid_to or date.max), score)
                 for place in mention.kin:
                     add(place, score * (1 if mention.bare and place.valid(self.on) else 0.7))
-            elif mention.role == "province" and not named:
-                for place in mention.options:
+            else:
+                for place in () if named else mention.options:
                     add(place, 0.3)
                 for place in mention.kin:
-                    add(place, 0.35 if place.valid(self.on) else 0.2)
+                    add(place, 0.15 if named else 0.35 if place.valid(self.on) else 0.2)
         if any(score > 0.1 for score in scores.values()):
             return {code: score for code, score in scores.items() if score > 0.1}
         return scores

@@ -160,7 +160,7 @@ async def read_draft(session: AsyncSession, row: models.RuleSet) -> rulesets.Rul
         await session.exec(
             select(models.RuleRow)
             .where(models.RuleRow.rule_set_id == row.id)
-            .order_by(col(models.RuleRow.rank), col(models.RuleRow.code))
+            .order_by(col(models.RuleRow.rank), col(models.RuleRow.position))
         )
     ).all()
     return rulesets.parse_rule_set(

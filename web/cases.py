@@ -175,14 +175,15 @@ def _route(action: Action) -> None:
     ) -> dict[str, Any]:
         version = _version(if_match)
         members, uploads = await read_members(request)
-        target = await case_by_code(session, who, code)
+        if uploads:
+            await case_by_code(session, who, code)  # nothing of a stranger's is stored
         files = tuple(await take(uploads, here.files, at=at)) if uploads else ()
 
         async def present(case: Case) -> dict[str, Any]:
             return case_to_staff(await case_file(session, case), who, office.routing)
 
         done = await perform(
-            session, office, who, target.code, action, members, at, files=files, if_version=version, present=present
+            session, office, who, code, action, members, at, files=files, if_version=version, present=present
         )
         return await _shown(response, session, done, who, office)
 

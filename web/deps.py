@@ -59,9 +59,7 @@ async def who_of(request: Request, here: State, session: AsyncSession, at: datet
     if not cookie:
         raise NotSignedIn("Mời anh/chị đăng nhập.", "Please sign in.")
     who = await auth.who_is(session, cookie, "cookie", at)
-    if request.method not in SAFE and not auth.csrf_fits(
-        here.key, cookie, request.headers.get("x-csrf-token", "")
-    ):
+    if request.method not in SAFE and not auth.csrf_fits(here.key, cookie, request.headers.get("x-csrf-token", "")):
         raise NotAllowed("Thiếu mã chống giả mạo (X-CSRF-Token).", "The X-CSRF-Token is missing or wrong.")
     return who
 

@@ -48,7 +48,9 @@ def multipart_body(shape: type[BaseModel], files: str) -> dict[str, Any]:
     schema = _inlined(shape)
     properties = {
         name: {"type": "string", "contentMediaType": "application/json"}
-        if "$ref" in str(member) or member.get("type") == "object" or ("anyOf" in member and "properties" in str(member))
+        if "$ref" in str(member)
+        or member.get("type") == "object"
+        or ("anyOf" in member and "properties" in str(member))
         else member
         for name, member in schema["properties"].items()
         if name != files

@@ -1,7 +1,7 @@
 """What the operations centre and the public read: events, aggregates, open figures."""
 
 import hashlib
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
@@ -150,7 +150,7 @@ def _names(if_none_match: str | None, tag: str) -> bool:
 
 def _period(from_: date | None, to: date | None, today: date) -> tuple[date, date]:
     last = to or today
-    return from_ or max(last, date(1, 2, 1)) - timedelta(days=30), last
+    return from_ or date.fromordinal(max(1, last.toordinal() - 30)), last
 
 
 def _aggregates(found: Aggregates) -> dict[str, Any]:

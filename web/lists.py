@@ -11,10 +11,11 @@ from web.shapes import zone_of
 
 router = APIRouter(prefix="/api/v1", tags=["code lists"], responses=PROBLEMS)
 On = Annotated[date | None, Query(description="As of this day; absent: today. `all=true` for every period")]
+Every = Annotated[bool, Query(alias="all", description="Of every period")]
 
 
 @router.get("/departments")
-async def departments(routing: Rules, at: Now, on: On = None, every: Annotated[bool, Query(alias="all")] = False) -> Any:
+async def departments(routing: Rules, at: Now, on: On = None, every: Every = False) -> Any:
     """Departments, alive on the day."""
     day = on or at.astimezone(zone_of(routing)).date()
     return [
@@ -34,7 +35,7 @@ async def departments(routing: Rules, at: Now, on: On = None, every: Annotated[b
 
 
 @router.get("/fields")
-async def fields(routing: Rules, at: Now, on: On = None, every: Annotated[bool, Query(alias="all")] = False) -> Any:
+async def fields(routing: Rules, at: Now, on: On = None, every: Every = False) -> Any:
     """Fields (lĩnh vực) of both levels, in force on the day."""
     day = on or at.astimezone(zone_of(routing)).date()
     return [
@@ -60,7 +61,7 @@ async def areas(
     lat: Annotated[float | None, Query(ge=-90, le=90, allow_inf_nan=False)] = None,
     lng: Annotated[float | None, Query(ge=-180, le=180, allow_inf_nan=False)] = None,
     on: On = None,
-    every: Annotated[bool, Query(alias="all")] = False,
+    every: Every = False,
 ) -> Any:
     """Areas: all valid on the day, those whose name fits `q` (old names too), or those near a point."""
     day = on or at.astimezone(zone_of(routing)).date()

@@ -91,7 +91,10 @@ async def metrics(here: Here) -> Response:
 
 
 class Observed:
-    """The outermost layer: answers what crashed, counts and times requests by route, never by path or query, which may hold codes and keys; adds safe headers."""
+    """The outermost layer: answers what crashed, counts and times requests, adds safe headers.
+
+    Requests are named by route, never by path or query, which hold codes and keys.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -116,7 +119,7 @@ class Observed:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception as error:  # noqa: BLE001 - the last place that can still answer; the server would log data
+        except Exception as error:  # the last place that can still answer; the server would log data
             crashed = await on_crash(Request(scope), error)
             if not begun:
                 await crashed(scope, receive, watched)

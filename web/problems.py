@@ -8,7 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -117,12 +117,17 @@ async def on_http(request: Request, error: HTTPException) -> Response:
     )
 
 
+# classes of SQLSTATE: connection, rolled back to break a deadlock, resources, lock not available, shutting down
+_AWAY = ("08", "40", "53", "55", "57")
+
+
 async def on_database(request: Request, error: Exception) -> Response:
     """The database is away, busy or asked us to try again: nothing was stored."""
-    if isinstance(error, DBAPIError) and not isinstance(error, OperationalError | InterfaceError):
-        state = getattr(error.orig, "sqlstate", None) or ""
-        if not state.startswith(("08", "40", "53", "55", "57")) and not error.connection_invalidated:
-            return await on_crash(request, error)
+    original = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(original, "sqlstate", None) or ""
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    if state and not lost and not state.startswith(_AWAY):
+        return await on_crash(request, error)
     log.warning("database unavailable", kind=type(error).__name__)
     return problem(
         request,

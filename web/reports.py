@@ -67,7 +67,7 @@ class ReportIn(BaseModel):
     anonymous: bool = False
     public: bool = True
     source: Literal["web", "app"] = "web"
-    use_photo_location: bool = Field(False, description="The citizen agrees that the place in a photo is read")
+    use_photo_location: bool = Field(default=False, description="The citizen agrees that the place in a photo is read")
     attachments: Annotated[list[Any], Field(max_length=0, description="Files come as multipart")] = []
 
 
@@ -289,4 +289,3 @@ async def reopen(
 ) -> dict[str, Any]:
     """Say that it is not solved, within 15 days of the reply."""
     return await _act(request, here, session, office, at, code, tracking_key or key, Action.REOPEN, given.model_dump())
-

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import altcha
+from altcha import v1 as altcha
 
 from core.errors import TooMany
 
@@ -52,17 +52,17 @@ class ReportThrottle:
         )
 
     def _challenge(self) -> dict[str, Any]:
-        options = altcha.ChallengeOptionsV1(
+        options = altcha.ChallengeOptions(
             algorithm="SHA-256",
             max_number=COST,
             hmac_key=self._key,
             expires=datetime.now(UTC) + timedelta(minutes=10),
         )
-        return altcha.create_challenge_v1(options).to_dict()
+        return altcha.create_challenge(options).to_dict()
 
     def _proves(self, proof: str, now: float) -> bool:
         try:
-            valid, _ = altcha.verify_solution_v1(proof, self._key, check_expires=True)
+            valid, _ = altcha.verify_solution(proof, self._key, check_expires=True)
             solved = str(json.loads(base64.b64decode(proof))["challenge"])
         except Exception:
             return False

@@ -36,9 +36,7 @@ async def unpublish(desk: Desk, given: Reason) -> None:
 async def rate(desk: Desk, given: Rate) -> None:
     """The citizen's judgement; 4 and 5 close the case."""
     desk.data |= {"rating": given.rating, "previous": desk.case.rating}
-    desk.session.add(
-        Rating(id=uuid7(desk.at), case_id=desk.case.id, rating=given.rating, text=given.text, at=desk.at)
-    )
+    desk.session.add(Rating(id=uuid7(desk.at), case_id=desk.case.id, rating=given.rating, text=given.text, at=desk.at))
     desk.case.rating = given.rating
     if given.rating >= GOOD and desk.case.status == Status.REPLIED:
         desk.then.append((Action.CLOSE, {}))
@@ -64,7 +62,9 @@ async def reopen(desk: Desk, given: Reason) -> Status:
                 f"Đã quá hạn mở lại ({replies.day_and_time(until)}). Anh/chị vui lòng gửi phản ánh mới.",
                 f"The case could be reopened until {until.isoformat()}. Please send a new report.",
             )
-    desk.write("message" if desk.actor.kind == "citizen" else "reason", given.reason, to_citizen=desk.actor.kind == "citizen")
+    desk.write(
+        "message" if desk.actor.kind == "citizen" else "reason", given.reason, to_citizen=desk.actor.kind == "citizen"
+    )
     desk.clocks.cancel()
     case.ended_at = case.close_after = case.replied_at = case.approved_at = case.answer_id = case.rating = None
     lead = desk.lead
@@ -82,4 +82,3 @@ async def reopen(desk: Desk, given: Reason) -> Status:
         await desk.session.flush()
         assign(desk, heir, [])
     return Status.FORWARDED
-

@@ -92,7 +92,7 @@ async def reply(desk: Desk, given: Body) -> None:
     desk.first_response()
     case.replied_at = desk.at
     case.close_after = due(desk.at, desk.book.close_after, desk.book.calendar, day_end=desk.book.day_end)
-    if case.public and not case.restricted:
+    if case.public and desk.book.defaults(case.field).public and not case.restricted:
         desk.clocks.open("publish", desk.routing.directory.centre, desk.amount("publish"))
     if desk.lead is not None:
         desk.lead.state = "answered"

@@ -47,7 +47,9 @@ async def assign_officer(desk: Desk, given: AssignOfficer) -> None:
     roles: set[str] = set()
     if person is not None:
         homes = set(
-            (await desk.session.exec(select(StaffDepartment.department).where(StaffDepartment.staff_id == person))).all()
+            (
+                await desk.session.exec(select(StaffDepartment.department).where(StaffDepartment.staff_id == person))
+            ).all()
         )
         roles = set((await desk.session.exec(select(RoleGrant.role).where(RoleGrant.staff_id == person))).all())
     units = {a.department for a in desk.assignments if a.ended_at is None}
@@ -85,10 +87,6 @@ async def reveal_identity(desk: Desk, given: Reason) -> None:
     if desk.actor.id is None:
         raise Invalid("Thao tác này cần một cán bộ.", "Only a member of staff can do this.")
     desk.case.identity_revealed = True
-    reveal = Reveal(
-        id=uuid7(desk.at), case_id=desk.case.id, staff_id=desk.actor.id, reason=given.reason, at=desk.at
-    )
+    reveal = Reveal(id=uuid7(desk.at), case_id=desk.case.id, staff_id=desk.actor.id, reason=given.reason, at=desk.at)
     desk.session.add(reveal)
     desk.data["reveal"] = str(reveal.id)
-
-

@@ -22,6 +22,9 @@ async def classify(desk: Desk, given: Classify) -> None:
     if given.field is not None:
         check_field(desk, given.field)
         case.field = given.field
+        meant = desk.book.defaults(given.field).track
+        if meant in RESTRICTED_TRACKS and case.track == "ordinary" and case.status != Status.IN_PROGRESS:
+            change_track(desk, meant)  # naming such a field is as good as naming the track: hidden until confirmed
         if given.urgency is None:
             case.urgency = desk.book.defaults(given.field).urgency
             changed.append("urgency")
@@ -120,9 +123,7 @@ async def merge(desk: Desk, given: Into) -> None:
             "Chỉ gộp được hai phản ánh cùng luồng xử lý.", "Only cases of the same kind of track can be merged."
         )
     if Status(target.status) in (Status.SPAM, Status.REFUSED, Status.REDIRECTED):
-        raise Conflict(
-            f"Phản ánh {target.code} không còn được xử lý.", f"Case {target.code} is not being worked on."
-        )
+        raise Conflict(f"Phản ánh {target.code} không còn được xử lý.", f"Case {target.code} is not being worked on.")
     desk.clocks.cancel()
     end_parts(desk, "merged")
     case.merged_into = target.id
@@ -165,7 +166,10 @@ def check_department(desk: Desk, where: str, code: str) -> str:
         heir = directory.living(code, today)
         hint = f" Đơn vị kế thừa: {heir}." if heir else ""
         raise Invalid.at(
-            where, f"Đơn vị {code} không còn hoạt động.{hint}", f"Department {code} is abolished; heir: {heir}.", "abolished"
+            where,
+            f"Đơn vị {code} không còn hoạt động.{hint}",
+            f"Department {code} is abolished; heir: {heir}.",
+            "abolished",
         )
     return code
 
@@ -229,4 +233,3 @@ def _decide_anew(desk: Desk) -> None:
     }
     desk.data["rules"] = list(decision.rules)
     desk.clocks.amend(decision)
-

@@ -1,6 +1,5 @@
 """What departments do with a case they have."""
 
-
 from sqlmodel import select
 
 from cases import replies
@@ -80,7 +79,9 @@ async def contribute(desk: Desk, given: Contribute) -> None:
 async def request_extension(desk: Desk, given: RequestExtension) -> None:
     """Ask for more time, before it has run out, as often and as far as the rule set allows."""
     limit = _resolve_limit(desk)
-    rules = desk.book.extend
+    rules, asker = desk.book.extend, desk.actor.id
+    if asker is None:
+        raise NotAllowed("Thao tác này cần một cán bộ.", "Only a member of staff can do this.")
     earlier = (await desk.session.exec(select(Extension).where(Extension.case_id == desk.case.id))).all()
     if any(extension.state == "requested" for extension in earlier):
         raise Conflict("Đang có đề nghị gia hạn chờ duyệt.", "An extension is already waiting for a decision.")
@@ -102,7 +103,7 @@ async def request_extension(desk: Desk, given: RequestExtension) -> None:
         department=limit.holder,
         until=given.until,
         reason=given.reason,
-        requested_by=desk.actor.id,
+        requested_by=asker,
         requested_at=desk.at,
     )
     desk.session.add(extension)
@@ -178,9 +179,7 @@ async def _decided_extension(desk: Desk, state: str) -> Extension:
     heads = desk.lead is not None and desk.lead.department in desk.actor.departments and Role.HEAD in desk.actor.roles
     may = {Part.LEAD_HEAD: heads, Part.DISPATCHER: Role.DISPATCHER in desk.actor.roles, None: True}[who]
     if not may:
-        raise NotAllowed(
-            "Bộ quy tắc giao người khác quyết định gia hạn.", f"The rule set leaves extensions to {who}."
-        )
+        raise NotAllowed("Bộ quy tắc giao người khác quyết định gia hạn.", f"The rule set leaves extensions to {who}.")
     statement = (
         select(Extension).where(Extension.case_id == desk.case.id, Extension.state == "requested").with_for_update()
     )
@@ -190,5 +189,3 @@ async def _decided_extension(desk: Desk, state: str) -> Extension:
     extension.state, extension.decided_by, extension.decided_at = state, desk.actor.id, desk.at
     desk.data |= {"extension": str(extension.id), "department": extension.department}
     return extension
-
-

@@ -287,7 +287,7 @@ def upgrade() -> None:
         sa.Column("lng", sa.Float(), nullable=True),
         sa.Column("address", sa.String(), nullable=True),
         sa.Column("lead", sa.String(), nullable=True),
-        sa.Column("units", sa.ARRAY(sa.String()), server_default="{}", nullable=False),
+        sa.Column("units", postgresql.ARRAY(sa.String()), server_default="{}", nullable=False),
         sa.Column("officer_id", sa.Uuid(), nullable=True),
         sa.Column("rule_set_id", sa.Uuid(), nullable=False),
         sa.Column("decision", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -399,11 +399,12 @@ def upgrade() -> None:
         sa.Column("code", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.ForeignKeyConstraint(["rule_set_id"], ["rule_sets.id"], name=op.f("fk_rules_rule_set_id")),
         sa.PrimaryKeyConstraint("rule_set_id", "code", name=op.f("pk_rules")),
     )
-    op.create_index("ix_rules_rule_set_id", "rules", ["rule_set_id", "rank"], unique=False)
+    op.create_index("ix_rules_rule_set_id", "rules", ["rule_set_id", "rank", "position"], unique=False)
     op.create_table(
         "sign_ins",
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),

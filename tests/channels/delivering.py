@@ -54,13 +54,13 @@ async def _deliver(dsn: str, file: str, ahead: timedelta, steps: Steps | None, t
     channels = {"zalo": console.ConsoleChannel("zalo", Path(file))}
     async with database.transaction():
         tell.send(0)
-    if steps:
+    if steps is not None:
         sys.settrace(steps)
     while True:
         done = await outbox.deliver_due(database, channels, datetime.now(UTC) + ahead, on_sent=on_sent, limit=5)
-        if steps and not done:
+        if steps is not None and not done:
             break
         await asyncio.sleep(0 if done else 0.01)
     sys.settrace(None)
-    tell.send(steps.done if steps else 0)
+    tell.send(0 if steps is None else steps.done)
     await database.close()

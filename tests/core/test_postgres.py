@@ -365,17 +365,18 @@ async def test_failed_statements_with_their_data_are_not_logged(data):
 
 
 @only_root
-def test_an_ordinary_user_is_told_whose_folder_it_is(place):
-    place.parent.chmod(0o755)
-    with Cluster(place):
-        pass
+def test_an_ordinary_user_is_told_whose_folder_it_is(made):
+    top = Path(tempfile.mkdtemp(prefix="hotline-test-"))
+    top.chmod(0o755)
+    subprocess.run(["cp", "-a", made, top / "data"], check=True)
     code = (
         "import os, sys; from pathlib import Path; from core.postgres import Cluster\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "try: Cluster(Path(sys.argv[1])).attach()\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
-    said = subprocess.run([sys.executable, "-c", code, place], cwd=TOP, capture_output=True, text=True).stdout
+    said = subprocess.run([sys.executable, "-c", code, top / "data"], cwd=TOP, capture_output=True, text=True).stdout
+    shutil.rmtree(top)
     assert said.startswith("DatabaseUnavailable")
     assert "belongs to the user root, but this command runs as nobody" in said
 
@@ -394,6 +395,20 @@ async def test_root_runs_the_server_of_an_ordinary_users_folder_as_that_user(tmp
 
 
 @only_root
+async def test_a_folder_made_as_one_account_is_started_as_that_account_again(made):
+    top = Path(tempfile.mkdtemp(prefix="hotline-test-"))
+    top.chmod(0o755)
+    subprocess.run(["cp", "-a", made, top / "data"], check=True)
+    subprocess.run(
+        ["chown", "-R", "nobody:nogroup", top / "data" / "postgres"], check=True
+    )  # where postgres exists too
+    with Cluster(top / "data") as user:
+        assert await query(user, "SELECT 1") == 1
+        assert (top / "data" / "postgres" / "postmaster.pid").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+    shutil.rmtree(top)
+
+
+@only_root
 async def test_a_strangers_folder_in_place_of_the_socket_is_not_trusted(data):
     user = Cluster(data)
     user.socket_dir.mkdir(0o777)
@@ -401,7 +416,7 @@ async def test_a_strangers_folder_in_place_of_the_socket_is_not_trusted(data):
     with socket.socket(socket.AF_UNIX) as trap:
         trap.bind(f"{user.socket_dir}/.s.PGSQL.5432")
         trap.listen()
-        user.attach()
+        assert user.ensure_running()
     with user:
         assert await query(user, "SELECT 1") == 1
         assert user.socket_dir.stat().st_uid != 12345

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
 
 import httpx
 import pytest
-from sqlalchemy import text
 
 from core.auth import new_api_key
 from core.db import Database
@@ -22,21 +23,21 @@ AT = datetime(2026, 6, 1, 1, 0, tzinfo=UTC)
 YEAR = {"from": "2026-01-01", "to": "2026-12-31"}
 
 
+async def a_key(database: Database, scopes: list[str]) -> str:
+    key, digest = new_api_key()
+    async with database.transaction() as session:
+        session.add(ApiKey(id=uuid7(AT), name="test", key_hash=digest, scopes=scopes, created_at=AT))
+    return key
+
+
 @pytest.fixture
-async def client(empty: Database, tmp_path) -> AsyncIterator[httpx.AsyncClient]:
+async def client(empty: Database, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(data_dir=tmp_path, secret_key="k" * 32, rate_limits="off")
     app = build(settings, empty, {})
     app.state.hotline.clock = lambda: AT
-    key, digest = new_api_key()
-    other, other_digest = new_api_key()
-    async with empty.transaction() as session:
-        await session.execute(text("DELETE FROM api_keys"))
-        session.add(ApiKey(id=uuid7(AT), name="ioc", key_hash=digest, scopes=["feed.read"], created_at=AT))
-        session.add(ApiKey(id=uuid7(AT), name="other", key_hash=other_digest, scopes=[], created_at=AT))
+    key = await a_key(empty, ["feed.read"])
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers={"X-Api-Key": key}) as made:
-        made.params = {}
-        made.other_key = other  # type: ignore[attr-defined]
         yield made
 
 
@@ -63,9 +64,9 @@ async def read_all(client: httpx.AsyncClient, limit: int) -> list[dict]:
 
 
 @pytest.mark.parametrize("path", ["/feed/v1/events", "/feed/v1/aggregates"])
-async def test_the_feed_is_for_those_with_the_scope(client: httpx.AsyncClient, path: str):
+async def test_the_feed_is_for_those_with_the_scope(client: httpx.AsyncClient, empty: Database, path: str):
     assert (await client.get(path)).status_code == 200
-    assert (await client.get(path, headers={"X-Api-Key": client.other_key})).status_code == 403  # type: ignore[attr-defined]
+    assert (await client.get(path, headers={"X-Api-Key": await a_key(empty, ["case.read"])})).status_code == 403
     assert (await client.get(path, headers={"X-Api-Key": ""})).status_code == 401
     assert (await client.get(path, headers={"X-Api-Key": "wrong"})).status_code == 401
 
@@ -104,7 +105,7 @@ async def test_a_page_that_did_not_change_is_304(client: httpx.AsyncClient, empt
     for named in (tag, f'"x", W/{tag}', "*"):
         again = await client.get("/feed/v1/events", headers={"If-None-Match": named})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
-    await tell(empty, [Story(__import__("random").Random(9), 900, AT, restricts=False)])
+    await tell(empty, [Story(Random(9), 900, AT, restricts=False)])
     changed = await client.get("/feed/v1/events", headers={"If-None-Match": tag})
     assert changed.status_code == 200
     assert changed.headers["etag"] != tag

@@ -379,7 +379,8 @@ def test_a_rule_set_can_switch_the_track_of_a_field_off() -> None:
 def test_whatever_is_written_around_it_the_word_is_found() -> None:
     for around in ("{}", "a {} b", "«{}»", "{}.", "({})", "\n{}\n", "1.{}", "…{}!"):
         assert EXAMPLE.detect_track(around.format("tố cáo")) == "denunciation"
-    assert EXAMPLE.detect_track("xtố cáox") == "ordinary"
+    for inside in ("xtố cáo", "tố cáox"):
+        assert EXAMPLE.detect_track(inside) == "ordinary"
 
 
 # --- the engine --------------------------------------------------------------------------------------------------

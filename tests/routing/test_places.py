@@ -268,7 +268,7 @@ SENTENCES = [
     ("Xe khách từ xã Lộc An đi Đồng Xoài nhồi nhét", None, "bp-c-loc-ninh-loc-an"),
     # not the place, or not surely
     ("Ống xả Lộc Tấn hôi quá", None, "bp-c-loc-ninh-loc-tan"),
-    ("còn xa Lộc Tấn mới có trạm xăng", None, "bp-c-loc-ninh-loc-tan"),
+    ("con xa Loc Tan moi co tram xang", None, "bp-c-loc-ninh-loc-tan"),
     ("nhà em gần xã Tân Lập có bãi rác", None, "bp-c-dong-phu-tan-lap"),
     ("không phải phường Tân Bình đâu ad", None, "bp-c-dong-xoai-tan-binh"),
     ("xa minh thang nay chua thay ai lay rac", None, None),  # xã mình tháng này
@@ -370,6 +370,11 @@ def test_accents_that_are_no_units_leave_doubt():
     assert definite("Phường Tấn Đồng ngập") is None
     assert offered("Phường Tấn Đồng ngập") == ["bp-c-dong-xoai-tan-dong"]
     assert definite("Phuong Tan Dong ngap") == "bp-c-dong-xoai-tan-dong"
+
+
+def test_xa_without_its_accent_is_far_to_whoever_writes_accents():
+    assert definite("Nhà em xa Lộc Tấn lắm") is None
+    assert definite("Nhà em xã Lộc Tấn") == "bp-c-loc-ninh-loc-tan"
 
 
 def test_a_future_unit_is_not_thought_of():

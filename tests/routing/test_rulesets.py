@@ -96,7 +96,6 @@ def test_fields_have_two_levels_with_names_defaults_and_keywords() -> None:
         "admin.corruption": "denunciation",
         "security.drug": "crime_tip",
         "security.gambling": "crime_tip",
-        "security.theft": "crime_tip",
     }
 
 
