@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -101,19 +102,24 @@ def web(
     with _database(settings) as (url, _):
         database = Database(url, pool=settings.database_pool, application="hotline-web")
         app = web_app.build(settings, database, adapters_for(settings, demo=demo), demo=demo)
-        uvicorn.run(
-            app,
-            host=host or settings.host,
-            port=port or settings.port,
-            loop="uvloop",
-            http="httptools",
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=settings.trusted_proxies,
-            timeout_graceful_shutdown=4,
-        )
+        serve(app, settings, host or settings.host, port or settings.port)
+
+
+def serve(app: FastAPI, settings: Settings, host: str, port: int) -> None:
+    """The server the product runs on, until it is told to stop."""
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=4,
+    )
 
 
 @cli.command()

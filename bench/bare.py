@@ -1,6 +1,6 @@
 """The driver's ceiling: intake's own statement with arguments made beforehand, one report a statement and a commit.
 
-    HOTLINE_DATABASE_URL=… python -m bench.bare --clients 32 --seconds 6 --seed 1
+HOTLINE_DATABASE_URL=… python -m bench.bare --clients 32 --seconds 6 --seed 1
 """
 
 import argparse
@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
-
-import asyncpg
 
 from bench.reports import bodies
 from bench.stint import WARM_UP, Meter, in_child
@@ -35,7 +33,7 @@ async def _write(connection: Any, prepared: Iterator[Sequence[Any]], meter: Mete
 async def bare(settings: Settings, clients: int, seconds: float, seed: int) -> None:
     """One stint."""
     assert settings.database_url is not None
-    database = Database(settings.database_url, pool=2, application="bench-bare")
+    database = Database(settings.database_url, pool=clients, application="bench-bare")
     async with database.transaction() as session:
         routing = await queries.load(session)
     pool = await database.pool()
@@ -44,17 +42,14 @@ async def bare(settings: Settings, clients: int, seconds: float, seed: int) -> N
     for body in islice(bodies(seed), int((seconds + WARM_UP) * PREPARED_A_SECOND)):
         report = to_report(ReportIn.model_validate_json(body), routing)
         number = await desk.numbers.take(pool)
-        prepared.append(
-            prepare(desk, report, number, key=str(uuid.uuid4()), at=datetime.now(UTC), account="portal").arguments
-        )
-    await database.close()
-    connections = [
-        await asyncpg.connect(database.dsn, server_settings=database.server_settings) for _ in range(clients)
-    ]
+        arguments, _ = prepare(desk, report, number, key=str(uuid.uuid4()), at=datetime.now(UTC), account="portal")
+        prepared.append(arguments)
+    connections = [await pool.acquire() for _ in range(clients)]
     meter, waiting = Meter(seconds), iter(prepared)
     await meter.stint(lambda: asyncio.gather(*(_write(each, waiting, meter) for each in connections)))
     for each in connections:
-        await each.close()
+        await pool.release(each)
+    await database.close()
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """The validated echo route: the framework's own cost of taking a report and answering a receipt, with nothing between.
 
-    python -m bench.echo --port 8100
+python -m bench.echo --port 8100
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The load generator: keep-alive connections, requests made beforehand, answers read no further than needed.
 
-    python -m bench.load --ports 8101 --clients 32 --seconds 6 --seed 1
+python -m bench.load --ports 8101 --clients 32 --seconds 6 --seed 1
 """
 
 import argparse
@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 from itertools import cycle, islice
+from typing import cast
 
 from bench.reports import bodies
 from bench.stint import WARM_UP, Meter, in_child
@@ -28,8 +29,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ready to send."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         """A server that hangs up spoils the measurement."""

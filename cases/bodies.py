@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from core.text import nfc
 
@@ -19,7 +20,7 @@ def no_controls(value: str) -> str:
     """Refuse NUL and other control characters, except line ends and tabs, and half surrogates."""
     for char in value:
         if (char < " " and char not in "\n\r\t") or char == "\x7f" or "\ud800" <= char <= "\udfff":
-            raise ValueError("có ký tự điều khiển không hợp lệ (a control character is not allowed)")
+            raise PydanticCustomError("control_character", "A control character is not allowed")
     return value
 
 

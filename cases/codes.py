@@ -20,7 +20,7 @@ _DAMM = (
 )
 _KEY_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without 0 O 1 I
 _KEY_LENGTH = 6
-_CODE = re.compile(r"([A-Z]{1,4})[-\s]?(\d{2})[-\s]?(\d{7,})")
+_CODE = re.compile(r"([A-Z]{1,4})[-\s]?([0-9]{2})[-\s]?([0-9]{7,18})")
 
 
 def damm(digits: str) -> int:

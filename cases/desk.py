@@ -25,6 +25,7 @@ from core.files import Stored
 from core.ids import uuid7
 from core.journal import record
 from core.staff import SYSTEM, Actor, Role
+from core.validation import complaints, sentence
 from routing.decide import Decision, Rulebook, decide
 from routing.queries import Routing
 from routing.working_time import Amount
@@ -262,12 +263,12 @@ def _read(shape: type[BaseModel], body: dict[str, Any]) -> BaseModel:
 
 def invalid_body(problem: ValidationError) -> Invalid:
     """A pydantic complaint as our own, without echoing what was sent."""
-    errors = [
-        {"where": ".".join(str(step) for step in error["loc"]) or "body", "detail": error["msg"], "code": error["type"]}
-        for error in problem.errors(include_url=False, include_input=False, include_context=False)
-    ]
-    where = ", ".join(error["where"] for error in errors)
-    return Invalid(f"Dữ liệu gửi lên chưa đúng: {where}.", f"The input is not valid: {where}.", errors=errors)
+    told = complaints(problem.errors(include_url=False, include_input=False))
+    return Invalid(
+        f"Dữ liệu gửi lên chưa đúng. {sentence(told, 'detail')}",
+        f"The input is not valid. {sentence(told, 'detail_en')}",
+        errors=told,
+    )
 
 
 async def _note(desk: Desk, name: Action, before: Status, was_restricted: bool) -> None:

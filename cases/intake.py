@@ -136,12 +136,18 @@ async def open_case(
     Another report under a used key is Invalid (422). A twin that arrives while the first is being written waits for
     it. `citizen_id` names a known person instead of the contact given.
     """
-    raw = json.dumps(report.members(), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    fingerprint = hashlib.sha256(raw.encode()).digest()
-    arguments, opened = _prepare(
-        desk, report, await desk.numbers.take(driver), raw, fingerprint, key, at, actor, account, citizen_id, split_from
+    arguments, opened = prepare(
+        desk,
+        report,
+        await desk.numbers.take(driver),
+        key=key,
+        at=at,
+        actor=actor,
+        account=account,
+        citizen_id=citizen_id,
+        split_from=split_from,
     )
-    if await driver.fetchrow(_OPEN, *arguments) is not None:
+    if await driver.fetchrow(OPEN_CASE, *arguments) is not None:
         return opened
     first = await driver.fetchrow(
         "SELECT fingerprint, subject_id, answer FROM received WHERE channel = $1 AND account = $2 AND external_id = $3",
@@ -153,7 +159,7 @@ async def open_case(
         raise Unavailable(
             "Vui lòng gửi lại sau giây lát.", "Please send again in a moment.", headers={"Retry-After": "1"}
         )
-    if first["fingerprint"] != fingerprint:
+    if first["fingerprint"] != _kept(report)[1]:
         raise Invalid(
             "Khóa Idempotency-Key này đã dùng cho một phản ánh khác. Hãy dùng khóa mới cho nội dung mới.",
             "This Idempotency-Key was used for another report. Use a new key for new content.",
@@ -164,20 +170,20 @@ async def open_case(
     return Opened(first["subject_id"], answer, replayed=True)
 
 
-def _prepare(
+def prepare(
     desk: IntakeDesk,
     report: Report,
     number: int,
-    raw: str,
-    fingerprint: bytes,
+    *,
     key: str,
     at: datetime,
-    actor: Actor,
-    account: str,
-    citizen_id: UUID | None,
-    split_from: UUID | None,
+    actor: Actor = CITIZEN,
+    account: str = "centre",
+    citizen_id: UUID | None = None,
+    split_from: UUID | None = None,
 ) -> tuple[Sequence[Any], Opened]:
-    """Everything the statement writes, and what the reporter is told."""
+    """Everything OPEN_CASE writes, in the order of its parameters, and what the reporter is told."""
+    raw, fingerprint = _kept(report)
     routing, dated = desk.routing, desk.routing.at(at)
     book = dated.book
     case_id, entry_id, receipt_id = uuid7(at), uuid7(at), uuid7(at)
@@ -319,6 +325,12 @@ def _prepare(
     return arguments, Opened(case_id, told)
 
 
+def _kept(report: Report) -> tuple[str, bytes]:
+    """The report as the raw row keeps it, and the fingerprint by which it is known again."""
+    raw = json.dumps(report.members(), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return raw, hashlib.sha256(raw.encode()).digest()
+
+
 def _place(routing: Routing, report: Report, on: Any) -> tuple[str | None, list[dict[str, Any]]]:
     """The area if it is beyond doubt, and the candidates a person chooses from."""
     if report.area is not None:
@@ -339,7 +351,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-_OPEN = """
+OPEN_CASE = """
 WITH raw AS (
     INSERT INTO received (id, channel, account, external_id, received_at, raw, fingerprint, subject_id, answer)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)

@@ -8,7 +8,7 @@ except that the message did leave, which is true whoever learns it.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -114,7 +114,12 @@ async def deliver_due(
             if row.state == "sending":
                 session.add(_attempt(row, at, _DIED))
     delivery = _Delivery(database, adapters, on_sent, at, started)
-    await asyncio.gather(*(delivery.send(row) for row in fresh), *(delivery.resume(row) for row in left_over))
+    together = [row for row in fresh if row.purpose == RECEIPT and delivery.repeatable(row)]
+    await asyncio.gather(
+        delivery.send_together(together),
+        *(delivery.send(row) for row in fresh if row not in together),
+        *(delivery.resume(row) for row in left_over),
+    )
     return len(fresh) + len(left_over)
 
 
@@ -165,6 +170,26 @@ class _Delivery:
         """The round's time moved on by what has passed since: the clock itself is read at the edge only."""
         return self.at + timedelta(seconds=time.monotonic() - self.started)
 
+    def repeatable(self, row: Outgoing) -> bool:
+        """Whether sending this again can do no harm."""
+        adapter = self.adapters.get(row.channel)
+        return adapter is not None and adapter.capabilities.idempotent
+
+    async def send_together(self, rows: Sequence[Outgoing]) -> None:
+        """Repeatable receipts, settled in one transaction: there is one for every report, and nothing follows them."""
+        if not rows:
+            return
+        results = await asyncio.gather(*(self.call(row) for row in rows))
+
+        async def write(session: AsyncSession) -> None:
+            for row, result in zip(rows, results, strict=True):
+                await self.write(session, row, result)
+            session.add_all(_attempt(row, self.now(), result) for row, result in zip(rows, results, strict=True))
+
+        if await self.insist(write) is not None:
+            for row in rows:
+                await self.send(row)
+
     async def send(self, row: Outgoing) -> None:
         """Call the vendor, then write down what came of it."""
         result = await self.call(row)
@@ -186,10 +211,9 @@ class _Delivery:
 
     async def resume(self, row: Outgoing) -> None:
         """A row somebody else began: `sending` by a worker that died, or sent and not followed up."""
-        adapter = self.adapters.get(row.channel)
         if row.state != "sending":
             await self.follow_up(row)
-        elif adapter is not None and adapter.capabilities.idempotent and row.attempts <= due.MAX_ATTEMPTS:
+        elif self.repeatable(row) and row.attempts <= due.MAX_ATTEMPTS:
             await self.send(row)
         elif error := await self.insist(lambda session: self.write(session, row, _DIED)):
             log.error("outgoing not settled", id=str(row.id), outcome=UNKNOWN, error=error)
@@ -211,7 +235,7 @@ class _Delivery:
         except Exception as error:
             reason = f"the adapter failed: {type(error).__name__}"
             log.error("adapter failed", channel=row.channel, error=type(error).__name__)
-        return _Result(Failure.RETRYABLE if adapter.capabilities.idempotent else UNKNOWN, reason)
+        return _Result(Failure.RETRYABLE if self.repeatable(row) else UNKNOWN, reason)
 
     async def write(self, session: AsyncSession, row: Outgoing, result: _Result) -> None:
         """What the result means for the row."""

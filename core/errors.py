@@ -4,7 +4,7 @@ A route lets them pass; `web.problems` renders them. Nothing here knows HTTP bey
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 
 class DomainError(Exception):
@@ -88,6 +88,13 @@ class TooLarge(DomainError):
     code = "too_large"
 
 
+class UnknownType(DomainError):
+    """A body of a media type that is not taken: 415."""
+
+    status = 415
+    code = "unknown_type"
+
+
 class TooMany(DomainError):
     """Above the rate limit: 429 with Retry-After."""
 
@@ -105,7 +112,19 @@ class Unavailable(DomainError):
 class BadUpload(DomainError):
     """A file that is not taken: `where` is `attachments[2]`, `status` 413, 415 or 422."""
 
+    ENGLISH: ClassVar[dict[str, str]] = {
+        "too_many": "There are too many files; send the rest in a further message.",
+        "empty": "The file is empty.",
+        "too_large": "The file, or all of them together, are too large.",
+        "too_many_pixels": "The picture has too many pixels.",
+        "broken_image": "The picture is damaged or incomplete.",
+        "wrong_type": "This type of file is not taken. Send JPEG, PNG, WebP, GIF, PDF, DOCX, XLSX, video or audio.",
+        "macros": "The file holds macros; save it as PDF and send that.",
+        "name_mismatch": "The name of the file does not fit what is inside.",
+    }
+
     def __init__(self, detail_vi: str, *, where: str, code: str, status: int) -> None:
-        super().__init__(detail_vi, errors=[{"where": where, "detail": detail_vi, "code": code}])
+        detail_en = f"{where}: {self.ENGLISH.get(code, 'This file is not taken.')}"
+        super().__init__(detail_vi, detail_en, errors=[{"where": where, "detail": detail_vi, "code": code}])
         self.code = code
         self.status = status

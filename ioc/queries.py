@@ -187,7 +187,7 @@ def merge_small(cells: Mapping[str, int], smallest: int = SMALLEST_CELL) -> Publ
     ranked = sorted((value, cell) for cell, value in cells.items() if value > 0)
     pooled = sum(1 for value, _ in ranked if value < smallest)
     other = sum(value for value, _ in ranked[:pooled])
-    while 0 < pooled < len(ranked) and (pooled < 2 or other < smallest):
+    while 0 < pooled < len(ranked) and other < smallest:  # one small cell alone is never enough
         other += ranked[pooled][0]
         pooled += 1
     return PublicTable({cell: value for value, cell in ranked[pooled:]}, other if other >= smallest else 0)

@@ -9,7 +9,7 @@ from channels.adapter import Adapter
 from core.db import Database
 from core.files import LocalStore
 from core.settings import Settings
-from web import attachments, cases, ioc, lists, ops, problems, public, reports, signin
+from web import attachments, cases, documentation, ioc, lists, ops, problems, public, reports, signin
 from web.bodies import BodyLimit
 from web.state import State
 from web.throttle import ReportThrottle
@@ -45,13 +45,14 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         version="1",
         description=ABOUT,
         openapi_url="/api/openapi.json",
-        docs_url="/api/docs",
+        docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
     )
     app.state.hotline = state
-    for part in (reports, public, signin, lists, cases, attachments, ioc, ops):
+    for part in (reports, public, signin, lists, cases, attachments, ioc, ops, documentation):
         app.include_router(part.router)
+    app.mount("/static", documentation.static)
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(ops.Observed)

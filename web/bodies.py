@@ -10,8 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cases.desk import invalid_body
-from core.errors import DomainError, Invalid, TooLarge
+from core.errors import DomainError, Invalid, TooLarge, UnknownType
 from core.files import Upload
+from web.problems import on_domain_error
 
 LARGEST_JSON = 1 << 20
 LARGEST_MULTIPART = 45 << 20  # files together plus the form around them
@@ -23,9 +24,11 @@ B = TypeVar("B", bound=BaseModel)
 
 async def read_body(request: Request, shape: type[B]) -> tuple[B, list[Upload]]:
     """The body as `shape`, and the files sent along under `attachments`."""
-    if not request.headers.get("content-type", "").startswith("multipart/"):
+    if not is_multipart(request):
+        raw = await request.body()
+        only_json(request)
         try:
-            return shape.model_validate_json(await request.body()), []
+            return shape.model_validate_json(raw), []
         except ValidationError as problem:
             raise invalid_body(problem) from None
     members, uploads = await read_form(request)
@@ -37,11 +40,12 @@ async def read_body(request: Request, shape: type[B]) -> tuple[B, list[Upload]]:
 
 async def read_members(request: Request) -> tuple[dict[str, Any], list[Upload]]:
     """The body as a plain mapping, for actions, which check it once they know who asks; nothing at all is {}."""
-    if request.headers.get("content-type", "").startswith("multipart/"):
+    if is_multipart(request):
         return await read_form(request)
     raw = await request.body()
     if not raw.strip():
         return {}, []
+    only_json(request)
     try:
         members = json.loads(raw)
     except (ValueError, RecursionError):
@@ -51,13 +55,38 @@ async def read_members(request: Request) -> tuple[dict[str, Any], list[Upload]]:
     return members, []
 
 
+def media_type(request: Request) -> str:
+    """The body's media type in lower case, without parameters; empty when none is named."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def is_multipart(request: Request) -> bool:
+    """Whether the body comes with files."""
+    return media_type(request) == "multipart/form-data"
+
+
+def only_json(request: Request) -> None:
+    """UnknownType unless the body calls itself JSON, or nothing at all."""
+    given = media_type(request)
+    if given and given != "application/json" and not given.endswith("+json"):
+        raise UnknownType(
+            "Nội dung phải là JSON (application/json), hoặc multipart/form-data khi có tệp.",
+            "The body must be application/json, or multipart/form-data with files.",
+            errors=[{"where": "Content-Type", "detail": "Chỉ nhận application/json hoặc multipart/form-data.",
+                     "detail_en": "Only application/json or multipart/form-data.", "code": "content_type"}],
+        )
+
+
 async def read_form(request: Request) -> tuple[dict[str, Any], list[Upload]]:
     """Members and files of a multipart body."""
     try:
         form = await request.form(max_files=MOST_FILES, max_fields=50, max_part_size=LARGEST_JSON)
-    except HTTPException as error:
+    except (HTTPException, UnicodeError) as error:  # UnicodeError: a charset that cannot read its own bytes
+        why = error.detail if isinstance(error, HTTPException) else "its charset does not fit"
         raise Invalid(
-            "Biểu mẫu gửi lên không đọc được (multipart).", f"The multipart body cannot be read: {error.detail}."
+            "Biểu mẫu gửi lên không đọc được (multipart).",
+            f"The multipart body cannot be read: {why.rstrip('.')}.",
+            errors=[{"where": "body", "detail": "Biểu mẫu multipart bị hỏng.", "code": "multipart"}],
         ) from None
     members: dict[str, Any] = {}
     uploads: list[Upload] = []
@@ -80,7 +109,9 @@ async def read_form(request: Request) -> tuple[dict[str, Any], list[Upload]]:
 
 def not_json() -> DomainError:
     """The body is not a JSON object."""
-    return Invalid("Nội dung gửi lên không phải JSON hợp lệ.", "The body is not a JSON object.")
+    return Invalid.at(
+        "body", "Nội dung gửi lên không phải một đối tượng JSON hợp lệ.", "The body is not a JSON object.", "json_invalid"
+    )
 
 
 class BodyLimit:
@@ -95,20 +126,27 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        largest = LARGEST_MULTIPART if headers.get(b"content-type", b"").startswith(b"multipart/") else LARGEST_JSON
+        multipart = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
+        largest = LARGEST_MULTIPART if multipart else LARGEST_JSON
+        refusal = TooLarge(
+            f"Nội dung gửi lên quá lớn, nhiều nhất {largest >> 20} MB.",
+            f"The body is too large; at most {largest >> 20} MB.",
+            errors=[{"where": "body", "detail": f"Nhiều nhất {largest >> 20} MB.", "code": "too_large"}],
+            headers={"Connection": "close"},
+        )
         announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and (len(announced) > 18 or int(announced) > largest):
+            answer = await on_domain_error(Request(scope), refusal)
+            await answer(scope, receive, send)
+            return
         seen = 0
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > largest or (announced.isdigit() and int(announced) > largest):
-                raise TooLarge(
-                    f"Nội dung gửi lên quá lớn, nhiều nhất {largest >> 20} MB.",
-                    f"The body is too large; at most {largest >> 20} MB.",
-                    headers={"Connection": "close"},
-                )
+            if seen > largest:
+                raise refusal
             return message
 
         await self._app(scope, counted, send)

@@ -1,7 +1,6 @@
 """The staff's side: lists, a case, every action of the table."""
 
 import uuid
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
@@ -15,13 +14,13 @@ from cases.intake import open_case
 from cases.models import Case
 from cases.queries import Filters, case_by_code, case_file, list_cases, timeline
 from cases.replies import REFUSALS
-from cases.states import STAFF_ACTIONS, Action
+from cases.states import STAFF_ACTIONS, Action, Status
 from core.db import bare
 from core.errors import Invalid
 from core.files import take
 from core.staff import Actor
 from web.bodies import read_body, read_members
-from web.deps import AtOffice, Db, Here, Now, Rules, Who, desk_of
+from web.deps import AtOffice, Day, Db, Here, Now, Rules, Who, desk_of
 from web.docs import PROBLEMS, json_body, multipart_body
 from web.reports import ReportIn, to_report, with_files
 from web.shapes import case_row, case_to_staff, when, zone_of
@@ -56,13 +55,16 @@ async def cases(
     late: bool | None = None,
     q: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
     assigned: Annotated[str | None, Query(max_length=254, pattern=r"^[^\x00]*$")] = None,
-    received_from: date | None = None,
-    received_to: date | None = None,
+    received_from: Day | None = None,
+    received_to: Day | None = None,
     cursor: Annotated[str | None, Query(max_length=100)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> dict[str, Any]:
     """Cases this person may see, newest first. `status` may be repeated or comma separated."""
     wanted = [name for part in status or [] for name in part.split(",") if name]
+    if not set(wanted) <= set(Status):
+        known = ", ".join(Status)
+        raise Invalid.at("query.status", f"Không có trạng thái này. Có: {known}.", f"Unknown status; known: {known}.")
     filters = Filters(
         status=wanted,
         department=department,
@@ -154,7 +156,7 @@ def _version(if_match: str | None) -> int | None:
     if if_match is None or if_match.strip() == "*":
         return None
     plain = if_match.strip().removeprefix("W/").strip('"')
-    if not plain.isdigit() or len(plain) > 9:
+    if not (plain.isascii() and plain.isdigit()) or len(plain) > 9:
         raise Invalid.at("If-Match", 'If-Match phải có dạng "7".', 'If-Match must look like "7".')
     return int(plain)
 

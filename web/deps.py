@@ -1,11 +1,12 @@
 """What routes ask for: the moment, a transaction, who is asking, the rules in force."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, APIKeyHeader, OAuth2PasswordBearer
+from pydantic import Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.desk import Office
@@ -37,6 +38,9 @@ def _now(here: Here) -> datetime:
 
 
 Now = Annotated[datetime, Depends(_now)]
+
+# Days this system can have something on; beyond them calendars and time stamps overflow.
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
 
 
 async def _transaction(here: Here) -> AsyncIterator[AsyncSession]:

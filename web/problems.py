@@ -7,7 +7,6 @@ import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -15,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from core.errors import DomainError
+from core.validation import complaints, sentence
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
@@ -28,7 +28,7 @@ TITLES = {
     409: ("Trạng thái không cho phép", "Not possible now"),
     412: ("Đã có người thay đổi", "Changed meanwhile"),
     413: ("Quá lớn", "Too large"),
-    415: ("Loại tệp không nhận", "Type not accepted"),
+    415: ("Không nhận loại nội dung này", "Type not accepted"),
     422: ("Dữ liệu chưa đúng", "Not valid"),
     429: ("Quá nhiều lần", "Too many"),
     500: ("Lỗi hệ thống", "Internal error"),
@@ -63,7 +63,7 @@ def problem(
         "title": title,
         "status": status,
         "detail": en if english else vi,
-        "errors": errors or [],
+        "errors": [_told(each, en, english, len(errors or [])) for each in errors or []],
         **(extra or {}),
     }
     return Response(
@@ -72,6 +72,14 @@ def problem(
         {"Content-Language": "en" if english else "vi", **(headers or {})},
         MEDIA_TYPE,
     )
+
+
+def _told(error: dict[str, Any], en: str, english: bool, among: int) -> dict[str, Any]:
+    """One member of `errors` in the reader's language: its own English, else the document's when it is the only one."""
+    told = {name: value for name, value in error.items() if name != "detail_en"}
+    if english:
+        told["detail"] = error.get("detail_en") or (en if among == 1 else error["detail"])
+    return told
 
 
 async def on_domain_error(request: Request, error: DomainError) -> Response:
@@ -91,15 +99,16 @@ async def on_domain_error(request: Request, error: DomainError) -> Response:
     )
 
 
-async def on_invalid(request: Request, error: RequestValidationError | ValidationError) -> Response:
+async def on_invalid(request: Request, error: RequestValidationError) -> Response:
     """Members of a body, query or path that do not fit; what was sent is not echoed."""
-    errors = [
-        {"where": ".".join(str(step) for step in each["loc"]), "detail": each["msg"], "code": each["type"]}
-        for each in error.errors()
-    ]
-    where = ", ".join(each["where"] for each in errors)
+    told = complaints(error.errors())
     return problem(
-        request, 422, f"Dữ liệu gửi lên chưa đúng: {where}.", f"Not valid: {where}.", code="invalid", errors=errors
+        request,
+        422,
+        f"Dữ liệu gửi lên chưa đúng. {sentence(told, 'detail')}",
+        f"The input is not valid. {sentence(told, 'detail_en')}",
+        code="invalid",
+        errors=list(told),
     )
 
 
@@ -118,6 +127,7 @@ async def on_http(request: Request, error: HTTPException) -> Response:
 
 
 # classes of SQLSTATE: connection, rolled back to break a deadlock, resources, lock not available, shutting down
+_NO_NUL = "22021"  # character_not_in_repertoire: PostgreSQL keeps every character but NUL
 _AWAY = ("08", "40", "53", "55", "57")
 
 
@@ -126,6 +136,17 @@ async def on_database(request: Request, error: Exception) -> Response:
     original = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(original, "sqlstate", None) or ""
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    if state == _NO_NUL:
+        return problem(
+            request,
+            422,
+            "Nội dung có ký tự NUL, không lưu và không tìm được. Xin xóa ký tự đó rồi gửi lại.",
+            "A NUL character can neither be kept nor looked up. Remove it and send again.",
+            code="invalid",
+        )
+    driver = original if original is error else getattr(original, "__cause__", None)
+    if isinstance(driver, asyncpg.InterfaceError) and isinstance(driver, ValueError):
+        return await on_crash(request, error)  # a value the driver could not encode: trying again is no use
     if state and not lost and not state.startswith(_AWAY):
         return await on_crash(request, error)
     log.warning("database unavailable", kind=type(error).__name__)
@@ -150,7 +171,8 @@ async def on_crash(request: Request, error: Exception) -> Response:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
-    log.error("request failed", kind=type(error).__name__, where=where, path=request.scope.get("path"))
+    route = getattr(request.scope.get("route"), "path", "unknown")  # a path may hold codes
+    log.error("request failed", kind=type(error).__name__, where=where, route=route)
     return problem(
         request, 500, "Hệ thống gặp lỗi. Sự cố đã được ghi lại.", "Something failed on our side. It has been noted."
     )
@@ -160,7 +182,6 @@ def install(app: FastAPI) -> None:
     """Register all of the above."""
     app.add_exception_handler(DomainError, on_domain_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, on_invalid)  # type: ignore[arg-type]
-    app.add_exception_handler(ValidationError, on_invalid)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, on_http)  # type: ignore[arg-type]
     app.add_exception_handler(ClientDisconnect, on_gone)
     for kind in (SQLAlchemyError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):

@@ -180,13 +180,14 @@ async def own_case(
 ) -> Case:
     """The case of a code and its key. A wrong key, an unknown code and none at all look the same, and are counted."""
     rate = here.rates.get("key")
-    buckets = [f"key:{client_address(request)}", f"key:{read_code(code) or 'none'}"]
+    standard = read_code(code)
+    buckets = [f"key:{client_address(request)}", *([f"key:{standard}"] if standard else [])]
     for bucket in buckets:
         await auth.refuse_if_throttled(session, bucket, rate, at)
-    standard = read_code(code)
     case = (await session.exec(select(Case).where(Case.code == standard))).first() if standard else None
     probe = case.id if case else uuid.UUID(int=0)
     if not key_fits(here.key, probe, case.key_version if case else 1, key or "") or case is None:
+        await session.rollback()  # gives the connection back: nobody may hold one and wait for a second
         async with here.database.transaction() as counting:  # outlives the refusal of this request
             for bucket in buckets:
                 await auth.count_failure(counting, bucket, rate, at)
@@ -259,7 +260,9 @@ async def add_message(
     )
 
 
-@router.post("/{code}/rating")
+@router.post(
+    "/{code}/rating", openapi_extra={"requestBody": {"required": True, "content": json_body(Rate)}}
+)
 async def rate(
     request: Request,
     here: Here,
@@ -267,15 +270,17 @@ async def rate(
     office: AtOffice,
     at: Now,
     code: str,
-    given: Rate,
     key: Key = None,
     tracking_key: KeyHeader = None,
 ) -> dict[str, Any]:
     """Rate the answer from 1 to 5; 4 and 5 close the case."""
+    given, _ = await read_body(request, Rate)
     return await _act(request, here, session, office, at, code, tracking_key or key, Action.RATE, given.model_dump())
 
 
-@router.post("/{code}/reopen")
+@router.post(
+    "/{code}/reopen", openapi_extra={"requestBody": {"required": True, "content": json_body(ReopenByCitizen)}}
+)
 async def reopen(
     request: Request,
     here: Here,
@@ -283,9 +288,9 @@ async def reopen(
     office: AtOffice,
     at: Now,
     code: str,
-    given: ReopenByCitizen,
     key: Key = None,
     tracking_key: KeyHeader = None,
 ) -> dict[str, Any]:
     """Say that it is not solved, within 15 days of the reply."""
+    given, _ = await read_body(request, ReopenByCitizen)
     return await _act(request, here, session, office, at, code, tracking_key or key, Action.REOPEN, given.model_dump())

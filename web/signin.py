@@ -28,18 +28,23 @@ class Token(BaseModel):
 
 
 async def _checked(request: Request, here: State, form: OAuth2PasswordRequestForm, at: datetime, kind: str) -> str:
-    """A new token for the right password. Wrong ones are counted per account and per address."""
-    rate = here.rates.get("login")
-    buckets = [f"login:{form.username.strip().lower()}", f"login:{client_address(request)}"]
+    """A new token for the right password. Wrong ones are counted per account at an address, and per address.
+
+    An account as a whole bears ten times as many, so that a stranger who knows somebody's e-mail cannot keep them out
+    from elsewhere, and many addresses together cannot guess without end.
+    """
+    rate, account, address = here.rates.get("login"), form.username.strip().lower(), client_address(request)
+    whole = (rate[0] * 10, rate[1]) if rate else None
+    buckets = {f"login:{account} {address}": rate, f"login:{address}": rate, f"login:{account}": whole}
     async with here.database.transaction() as session:
-        for bucket in buckets:
-            await auth.refuse_if_throttled(session, bucket, rate, at)
+        for bucket, most in buckets.items():
+            await auth.refuse_if_throttled(session, bucket, most, at)
         found: Staff | None = await auth.check_password(session, form.username, form.password)
         if found is not None:
-            await auth.forget_failures(session, buckets[0])
+            await auth.forget_failures(session, f"login:{account} {address}")
             return await auth.sign_in(session, found.id, kind, at)
-        for bucket in buckets:
-            await auth.count_failure(session, bucket, rate, at)
+        for bucket, most in buckets.items():
+            await auth.count_failure(session, bucket, most, at)
     raise NotSignedIn("E-mail hoặc mật khẩu không đúng.", "Wrong e-mail or password.")
 
 
@@ -69,8 +74,8 @@ async def session(request: Request, here: Here, at: Now, form: Form) -> Response
 @router.delete("/auth/session", status_code=204)
 async def sign_out(request: Request, here: Here, who: Who) -> Response:
     """Forget the cookie or token this request came with."""
-    bearer = request.headers.get("authorization", "").partition(" ")[2]
-    used = bearer or request.cookies.get(COOKIE, "")
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    used = bearer if scheme.lower() == "bearer" and bearer else request.cookies.get(COOKIE, "")
     async with here.database.transaction() as transaction:
         await auth.sign_out(transaction, used)
     response = Response(status_code=204)

@@ -393,6 +393,24 @@ async def test_many_workers_send_each_message_once(database: Database) -> None:
     assert sorted(id for id, _ in case.heard) == sorted(ids)
 
 
+@pytest.mark.parametrize("fails", [0, 2])  # the second time the batch is settled one by one
+async def test_receipts_of_an_idempotent_channel_are_settled_together(database: Database, fails: int) -> None:
+    ids = [await put(database, "receipt") for _ in range(5)]
+    refused = ids[1]
+
+    def then(message: OutboundMessage) -> None:
+        if message.id == refused:
+            raise SendFailed(Failure.RETRYABLE, "busy")
+
+    case = Case(fails=fails)
+    await deliver(database, Vendor(idempotent=True, then=then), case=case)
+    states = [(await look(database, id)).state for id in ids]
+    assert states == ["sent", "queued", "sent", "sent", "sent"]
+    assert [await outcomes(database, id) for id in ids] == [["sent"], ["retryable"], ["sent"], ["sent"], ["sent"]]
+    await deliver(database, Vendor(idempotent=True), AT + timedelta(hours=2), case)
+    assert sorted(id for id, _ in case.heard) == sorted(ids)
+
+
 async def test_one_channel_can_be_served_apart(database: Database) -> None:
     await put(database, channel="zalo")
     await put(database, channel="web")

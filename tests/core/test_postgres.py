@@ -67,6 +67,24 @@ def pid_of(folder: Path) -> int:
     return Cluster(folder)._pid()
 
 
+@pytest.fixture
+def open_copy(made: Path) -> Iterator[Path]:
+    """A copy in a folder that every account can enter."""
+    top = Path(tempfile.mkdtemp(prefix="hotline-test-"))
+    top.chmod(0o755)
+    subprocess.run(["cp", "-a", made, top / "data"], check=True)
+    yield top / "data"
+    _stop_whatever_runs(top / "data")
+    shutil.rmtree(top)
+
+
+@pytest.fixture
+def nobodys_copy(open_copy: Path) -> Path:
+    """Made by a root that had no account `postgres`; this machine has one."""
+    subprocess.run(["chown", "-R", "nobody", open_copy / "postgres"], check=True)
+    return open_copy
+
+
 async def query(user: Cluster, sql: str):
     connection = await asyncpg.connect(**user.connect_args())
     try:
@@ -365,18 +383,14 @@ async def test_failed_statements_with_their_data_are_not_logged(data):
 
 
 @only_root
-def test_an_ordinary_user_is_told_whose_folder_it_is(made):
-    top = Path(tempfile.mkdtemp(prefix="hotline-test-"))
-    top.chmod(0o755)
-    subprocess.run(["cp", "-a", made, top / "data"], check=True)
+def test_an_ordinary_user_is_told_whose_folder_it_is(open_copy):
     code = (
         "import os, sys; from pathlib import Path; from core.postgres import Cluster\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "try: Cluster(Path(sys.argv[1])).attach()\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
-    said = subprocess.run([sys.executable, "-c", code, top / "data"], cwd=TOP, capture_output=True, text=True).stdout
-    shutil.rmtree(top)
+    said = subprocess.run([sys.executable, "-c", code, open_copy], cwd=TOP, capture_output=True, text=True).stdout
     assert said.startswith("DatabaseUnavailable")
     assert "belongs to the user root, but this command runs as nobody" in said
 
@@ -395,17 +409,10 @@ async def test_root_runs_the_server_of_an_ordinary_users_folder_as_that_user(tmp
 
 
 @only_root
-async def test_a_folder_made_as_one_account_is_started_as_that_account_again(made):
-    top = Path(tempfile.mkdtemp(prefix="hotline-test-"))
-    top.chmod(0o755)
-    subprocess.run(["cp", "-a", made, top / "data"], check=True)
-    subprocess.run(
-        ["chown", "-R", "nobody:nogroup", top / "data" / "postgres"], check=True
-    )  # where postgres exists too
-    with Cluster(top / "data") as user:
+async def test_a_folder_made_as_one_account_is_started_as_that_account_again(nobodys_copy):
+    with Cluster(nobodys_copy) as user:
         assert await query(user, "SELECT 1") == 1
-        assert (top / "data" / "postgres" / "postmaster.pid").stat().st_uid == pwd.getpwnam("nobody").pw_uid
-    shutil.rmtree(top)
+        assert (nobodys_copy / "postgres" / "postmaster.pid").stat().st_uid == pwd.getpwnam("nobody").pw_uid
 
 
 @only_root

@@ -184,7 +184,13 @@ def test_each_act_adds_to_its_figures_on_its_local_day(kind: str, data: dict, fi
 
 
 def test_received_is_counted_on_the_day_of_receipt_not_of_entry():
-    data = {"received_at": "2026-04-29T23:59:59+07:00", "dims": DIMS, "from": None, "to": "received", "limits": []}
+    data: dict = {
+        "received_at": "2026-04-29T23:59:59+07:00",
+        "dims": DIMS,
+        "from": None,
+        "to": "received",
+        "limits": [],
+    }
     entries = contributions(Event("case.open", LATE_EVENING, False, data), None, ZONE)
     days = {entry.figure: entry.day for entry in entries}
     assert days == {"received": date(2026, 4, 29), "open": date(2026, 5, 1), "opened": date(2026, 5, 1)}
