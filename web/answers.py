@@ -1,0 +1,337 @@
+"""What the API answers, as the OpenAPI document describes it. Documentation only: `web.shapes` makes the answers, and
+the tests hold one against the other.
+"""
+
+from datetime import date, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from cases.bodies import Kind, Track, Urgency
+from cases.states import STAFF_ACTIONS, Action, Status
+
+StaffAction = Literal[tuple(action.value for action in STAFF_ACTIONS)]  # type: ignore[valid-type]
+
+
+class Named(BaseModel):
+    """A code with its name."""
+
+    code: str
+    name: str
+
+
+class NamedArea(Named):
+    """An area as it was named at intake."""
+
+    type: str
+
+
+class AreaCandidate(NamedArea):
+    """An area the text may mean, 0–1."""
+
+    parent: str | None
+    score: float
+
+
+class Location(BaseModel):
+    """Where, as far as it is known."""
+
+    lat: float | None
+    lng: float | None
+    address: str | None
+    area: str | None
+
+
+class LimitAnswer(BaseModel):
+    """One clock as a citizen sees it."""
+
+    stage: str
+    clock: Literal["working", "calendar"]
+    holder: str
+    opened_at: datetime
+    due_at: datetime | None
+    met_at: datetime | None
+    breached_at: datetime | None
+
+
+class StaffLimit(LimitAnswer):
+    """One clock as staff see it."""
+
+    amount: str
+    cancelled_at: datetime | None
+    stopped_at: datetime | None
+
+
+class File(BaseModel):
+    """A file; its bytes are at `url`."""
+
+    id: str
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    url: str
+
+
+class CaseRow(BaseModel):
+    """A case in a list; `text` is cut at 280 characters."""
+
+    code: str
+    version: int
+    status: Status
+    kind: Kind
+    track: Track
+    channel: str
+    urgency: Urgency
+    mode: str
+    text: str
+    field: Named | None
+    area: NamedArea | None
+    lead: Named | None
+    public: bool
+    needs_supervisor: bool
+    promised_at: datetime | None
+    received_at: datetime
+    created_at: datetime
+
+
+class Part(BaseModel):
+    """A department's part in a case."""
+
+    department: Named
+    role: Literal["lead", "supporting"]
+    state: str
+    opened_at: datetime
+    accepted_at: datetime | None
+    ended_at: datetime | None
+
+
+class Suggested(BaseModel):
+    """Whom the rules would give it to."""
+
+    lead: Named | None
+    supporting: list[Named]
+
+
+class Reporter(BaseModel):
+    """Who reported it: masked unless revealed."""
+
+    name: str | None
+    phone: str | None
+    email: str | None
+    revealed: bool
+
+
+class Line(BaseModel):
+    """One line of the conversation."""
+
+    id: str
+    kind: str
+    author: str
+    text: str
+    to_citizen: bool
+    at: datetime
+
+
+class ExtensionAnswer(BaseModel):
+    """A wish for more time and what became of it."""
+
+    department: str
+    until: datetime
+    reason: str
+    state: str
+    requested_at: datetime
+
+
+class StaffCase(CaseRow):
+    """A case with everything this person may see, and in `actions` what they may do now."""
+
+    track_confirmed: bool
+    location: Location
+    attachments: list[File]
+    assignments: list[Part]
+    area_candidates: list[AreaCandidate]
+    supporting: list[Named]
+    suggested: Suggested
+    limits: list[StaffLimit]
+    citizen: Reporter
+    officer: str | None
+    entries: list[Line]
+    extensions: list[ExtensionAnswer]
+    give_backs: int
+    chased: int
+    rating: int | None
+    public_text: str | None
+    published_at: datetime | None
+    approved_at: datetime | None
+    replied_at: datetime | None
+    ended_at: datetime | None
+    merged_into: str | None
+    incident: str | None
+    rule_set: str
+    actions: list[StaffAction]
+
+
+class OpenedCase(StaffCase):
+    """The case just opened for somebody, with the key for that person."""
+
+    tracking_key: str
+
+
+class CasePage(BaseModel):
+    """A page of a list; ask again with `cursor=next_cursor`."""
+
+    items: list[CaseRow]
+    next_cursor: str | None
+
+
+class Happening(BaseModel):
+    """One item of a timeline."""
+
+    at: datetime
+    kind: str
+    actor: str
+    data: dict[str, Any]
+    text: str | None
+
+
+class Timeline(BaseModel):
+    """What happened, oldest first."""
+
+    items: list[Happening]
+
+
+class CitizenLine(BaseModel):
+    """One line of the conversation with the citizen."""
+
+    id: str
+    kind: str
+    from_: Literal["citizen", "centre"]
+    text: str
+    at: datetime
+
+    model_config = {"alias_generator": lambda name: name.rstrip("_"), "serialize_by_alias": True}
+
+
+class CitizenCase(BaseModel):
+    """A case as its reporter follows it."""
+
+    code: str
+    status: Status
+    received_at: datetime
+    promised_at: datetime | None
+    text: str
+    field: Named | None
+    area: NamedArea | None
+    location: Location
+    lead: Named | None
+    limits: list[LimitAnswer]
+    messages: list[CitizenLine]
+    timeline: list[Happening]
+    attachments: list[File]
+    reply: str | None
+    rating: int | None
+    merged_into: str | None
+    actions: list[Action]
+
+
+class Point(BaseModel):
+    """The centre of a unit."""
+
+    lat: float
+    lng: float
+
+
+class PublishedCase(BaseModel):
+    """A published case, anonymised."""
+
+    code: str
+    status: Status
+    text: str
+    field: Named | None
+    area: NamedArea | None
+    lead: Named | None
+    location: Point | None
+    received_on: date
+    replied_on: date | None
+    published_at: datetime
+    rating: int | None
+
+
+class PublishedPage(BaseModel):
+    """A page of published cases."""
+
+    items: list[PublishedCase]
+    next_cursor: str | None
+
+
+class FeatureCollection(BaseModel):
+    """GeoJSON."""
+
+    type: Literal["FeatureCollection"]
+    features: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class Me(BaseModel):
+    """Who is signed in."""
+
+    name: str
+    email: str
+    roles: list[str]
+    departments: list[str]
+
+
+class Csrf(BaseModel):
+    """What writes with the cookie must bring in `X-CSRF-Token`."""
+
+    csrf_token: str
+
+
+class DepartmentAnswer(Named):
+    """A department and its place in time."""
+
+    kind: str
+    area: str | None
+    parent: str | None
+    valid_from: date
+    valid_to: date | None
+    successor: str | None
+
+
+class FieldAnswer(Named):
+    """A field (lĩnh vực) of the first or second level."""
+
+    parent: str | None
+    urgency: str | None
+    public: bool
+    valid_from: date
+    valid_to: date | None
+
+
+class AreaAnswer(NamedArea):
+    """An area and its place in time; `score` only near a point."""
+
+    official_code: str | None
+    parent: str | None
+    valid_from: date
+    valid_to: date | None
+    successors: list[str]
+
+
+class Reason(Named):
+    """A reason for refusing, with the citizen's text."""
+
+    text: str
+
+
+class Health(BaseModel):
+    """How the process is."""
+
+    status: str
+
+
+class Missing(Health):
+    """What is not there yet."""
+
+    missing: list[str]
