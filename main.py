@@ -14,7 +14,6 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 
 import migrations
 from cases import demo as demo_province
@@ -25,7 +24,7 @@ from channels.portal import Portal
 from core import backup as backups
 from core import doctor as doctoring
 from core import journal, logs, staffing
-from core.db import Database
+from core.db import FAILURES, Database
 from core.errors import DomainError
 from core.postgres import Cluster, DatabaseUnavailable
 from core.settings import Settings
@@ -501,7 +500,7 @@ def main() -> None:
     except DatabaseUnavailable as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(1)
-    except (SQLAlchemyError, ConnectionError, OSError) as problem:
+    except FAILURES as problem:
         print(f"error: the database cannot be used: {type(problem).__name__}. Try: main.py doctor", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

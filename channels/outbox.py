@@ -176,14 +176,25 @@ class _Delivery:
         return adapter is not None and adapter.capabilities.idempotent
 
     async def send_together(self, rows: Sequence[Outgoing]) -> None:
-        """Repeatable receipts, settled in one transaction: there is one for every report, and nothing follows them."""
+        """Repeatable receipts, settled in one transaction: there is one for every report.
+
+        The vendor's ids are kept with the attempts only. If one `on_sent` fails, each is sent by itself, which is harmless.
+        """
         if not rows:
             return
         results = await asyncio.gather(*(self.call(row) for row in rows))
 
         async def write(session: AsyncSession) -> None:
+            sent = [row for row, result in zip(rows, results, strict=True) if result.outcome == SENT]
+            known = (col(Outgoing.state).not_in(LEFT),)
+            news = await due.finish_many(
+                session, Outgoing, [row.id for row in sent], where=known, state=SENT, sent_at=self.now(), dead_at=None
+            )
             for row, result in zip(rows, results, strict=True):
-                await self.write(session, row, result)
+                if row.id in news:
+                    await self.on_sent(session, row, self.now())
+                elif result.outcome != SENT:
+                    await self.write(session, row, result)
             session.add_all(_attempt(row, self.now(), result) for row, result in zip(rows, results, strict=True))
 
         if await self.insist(write) is not None:

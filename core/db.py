@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 import asyncpg
 from sqlalchemy import DateTime
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)  # whatever the database raises
 APP_ROLE = "hotline_app"  # owns nothing: every connection of the application runs as this role
 
 SQLModel.metadata.naming_convention = {

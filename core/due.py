@@ -101,6 +101,16 @@ async def finish(
     return await _settle(session, table, key, where, run_at=None, lease_until=None, last_error=None, **values)
 
 
+async def finish_many(
+    session: AsyncSession, table: type[Row], keys: Sequence[UUID], *, where: Sequence[Any] = (), **values: Any
+) -> set[UUID]:
+    """`finish` for many rows in one statement; the keys of those for which `where` held."""
+    rows = table.__table__  # type: ignore[attr-defined]
+    done = update(rows).where(_key(table).in_(keys), *where).returning(_key(table))
+    settled = await session.execute(done.values(run_at=None, lease_until=None, last_error=None, **values))
+    return set(settled.scalars())
+
+
 async def retry(
     session: AsyncSession,
     table: type[Row],

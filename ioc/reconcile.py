@@ -12,8 +12,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ioc.project import project
-
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -55,13 +53,6 @@ async def reconcile(session: AsyncSession, zone: ZoneInfo, at: datetime) -> list
         {"at": at, "count": len(found)},
     )
     return found
-
-
-async def bring_up_and_reconcile(session: AsyncSession, zone: ZoneInfo, at: datetime) -> list[Difference]:
-    """Fold what is numbered and not yet folded, unless a worker is at it, then `reconcile`."""
-    while await project(session, zone, at):
-        pass
-    return await reconcile(session, zone, at)
 
 
 # Which rows count, said once more: after the last marker those not restricted, before it those it restored.

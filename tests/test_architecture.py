@@ -159,7 +159,7 @@ def test_every_package_is_in_a_layer() -> None:
     layers = next(contract["layers"] for contract in CONTRACTS["contracts"] if contract["type"] == "layers")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert sorted(name for layer in layers for name in layer.split(" | ")) == sorted(PACKAGES)
-    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"migrations"} == set(PACKAGES)
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"migrations", "bench"} == set(PACKAGES)
     assert project["tool"]["setuptools"]["packages"] == PACKAGES
     assert set(PACKAGES) <= set(project["tool"]["mypy"]["files"])
 

@@ -5,7 +5,7 @@ the tests hold one against the other.
 from datetime import date, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from cases.bodies import Kind, Track, Urgency
 from cases.states import STAFF_ACTIONS, Action, Status
@@ -206,11 +206,9 @@ class CitizenLine(BaseModel):
 
     id: str
     kind: str
-    from_: Literal["citizen", "centre"]
+    from_: Literal["citizen", "centre"] = Field(alias="from")
     text: str
     at: datetime
-
-    model_config = {"alias_generator": lambda name: name.rstrip("_"), "serialize_by_alias": True}
 
 
 class CitizenCase(BaseModel):

@@ -19,9 +19,10 @@ from core.db import bare
 from core.errors import Invalid
 from core.files import take
 from core.staff import Actor
+from web.answers import CasePage, OpenedCase, Reason, StaffCase, Timeline
 from web.bodies import read_body, read_members
 from web.deps import AtOffice, Day, Db, Here, Now, Rules, Who, desk_of
-from web.docs import PROBLEMS, json_body, multipart_body
+from web.docs import PROBLEMS, answers, json_body, multipart_body
 from web.reports import ReportIn, to_report, with_files
 from web.shapes import case_row, case_to_staff, when, zone_of
 
@@ -40,7 +41,7 @@ class StaffReportIn(ReportIn):
     forward: Forward | None = None
 
 
-@router.get("/cases")
+@router.get("/cases", response_model=None, responses=answers(CasePage, description="A page of cases"))
 async def cases(
     session: Db,
     who: Who,
@@ -83,8 +84,18 @@ async def cases(
     return {"items": [case_row(case, routing) for case in page.items], "next_cursor": page.next_cursor}
 
 
-@router.post("/cases", status_code=201, openapi_extra={"requestBody": {"required": True, "content": {
-    **json_body(StaffReportIn), **multipart_body(StaffReportIn, "attachments")}}})  # fmt: skip
+@router.post(
+    "/cases",
+    status_code=201,
+    response_model=None,
+    responses=answers(OpenedCase, 201, "The case just opened"),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {**json_body(StaffReportIn), **multipart_body(StaffReportIn, "attachments")},
+        }
+    },
+)
 async def open_for_somebody(
     request: Request,
     response: Response,
@@ -120,13 +131,13 @@ async def open_for_somebody(
     return {**shown, "tracking_key": opened.answer["tracking_key"]}
 
 
-@router.get("/cases/{code}")
+@router.get("/cases/{code}", response_model=None, responses=answers(StaffCase, description="The case"))
 async def case(response: Response, session: Db, who: Who, office: AtOffice, code: str) -> dict[str, Any]:
     """One case with everything this person may see; `ETag` is its version."""
     return await _shown(response, session, await case_by_code(session, who, code), who, office)
 
 
-@router.get("/cases/{code}/timeline")
+@router.get("/cases/{code}/timeline", response_model=None, responses=answers(Timeline, description="Its history"))
 async def case_timeline(session: Db, who: Who, routing: Rules, code: str) -> dict[str, Any]:
     """What happened, oldest first."""
     found = await case_by_code(session, who, code)
@@ -141,7 +152,7 @@ async def explain(session: Db, who: Who, routing: Rules, code: str) -> dict[str,
     return explain_case(await case_by_code(session, who, code), routing)
 
 
-@router.get("/refusal-reasons")
+@router.get("/refusal-reasons", response_model=list[Reason])
 async def refusal_reasons(who: Who) -> list[dict[str, str]]:
     """Reasons a report may be refused for, with the text the citizen gets."""
     return [{"code": code, "name": name, "text": text} for code, (name, text) in REFUSALS.items()]
@@ -195,6 +206,8 @@ def _route(action: Action) -> None:
         act,
         methods=["POST"],
         name=action.value,
+        response_model=None,
+        responses=answers(StaffCase, description="The case as it is now"),
         summary=(handler.__doc__ or action.value).strip().splitlines()[0],
         description=(handler.__doc__ or "").strip(),
         openapi_extra={"requestBody": {"required": False, "content": content}},

@@ -38,6 +38,11 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
+def answers(shape: Any, status: int = 200, description: str = "Done") -> dict[int | str, dict[str, Any]]:
+    """`responses=` of a route that answers with `shape`; the route makes the answer itself (`response_model=None`)."""
+    return {status: {"model": shape, "description": description}}
+
+
 def json_body(shape: type[BaseModel]) -> dict[str, Any]:
     """The JSON form of a body."""
     return {"application/json": {"schema": _inlined(shape)}}

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from web.answers import AreaAnswer, DepartmentAnswer, FieldAnswer
 from web.deps import Now, Rules
-from web.docs import PROBLEMS
+from web.docs import PROBLEMS, answers
 from web.shapes import zone_of
 
 router = APIRouter(prefix="/api/v1", tags=["code lists"], responses=PROBLEMS)
@@ -14,7 +15,7 @@ On = Annotated[date | None, Query(description="As of this day; absent: today. `a
 Every = Annotated[bool, Query(alias="all", description="Of every period")]
 
 
-@router.get("/departments")
+@router.get("/departments", response_model=list[DepartmentAnswer])
 async def departments(routing: Rules, at: Now, on: On = None, every: Every = False) -> Any:
     """Departments, alive on the day."""
     day = on or at.astimezone(zone_of(routing)).date()
@@ -34,7 +35,7 @@ async def departments(routing: Rules, at: Now, on: On = None, every: Every = Fal
     ]
 
 
-@router.get("/fields")
+@router.get("/fields", response_model=list[FieldAnswer])
 async def fields(routing: Rules, at: Now, on: On = None, every: Every = False) -> Any:
     """Fields (lĩnh vực) of both levels, in force on the day."""
     day = on or at.astimezone(zone_of(routing)).date()
@@ -53,7 +54,7 @@ async def fields(routing: Rules, at: Now, on: On = None, every: Every = False) -
     ]
 
 
-@router.get("/areas")
+@router.get("/areas", response_model=None, responses=answers(list[AreaAnswer], description="Areas"))
 async def areas(
     routing: Rules,
     at: Now,

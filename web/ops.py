@@ -12,10 +12,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import migrations
+from web.answers import Health, Missing
 from web.deps import Here
+from web.docs import PROBLEMS, answers
 from web.problems import on_crash
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], responses={405: PROBLEMS[405], 503: PROBLEMS[503]})
 log = structlog.get_logger()
 
 REQUESTS = Counter("hotline_http_requests", "Requests answered", ["method", "route", "status"])
@@ -36,7 +38,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_model=None, responses={**answers(Health), **answers(Missing, 503, "Not ready")})
 async def readyz(here: Here) -> JSONResponse:
     """200 once migrations, a rule set and, with the demo, its accounts are there; 503 says what is missing."""
     missing = []
@@ -65,7 +67,11 @@ async def readyz(here: Here) -> JSONResponse:
     return JSONResponse({"status": "ready"})
 
 
-@router.get("/metrics")
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def metrics(here: Here) -> Response:
     """Prometheus text; counts only, no personal data."""
     async with here.database.transaction() as session:

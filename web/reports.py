@@ -25,9 +25,10 @@ from core.errors import Invalid
 from core.files import Stored, Upload, take
 from core.staff import CITIZEN
 from routing.queries import Routing
+from web.answers import CitizenCase
 from web.bodies import read_body
 from web.deps import AtOffice, Db, Here, Now, Rules, client_address, desk_of
-from web.docs import PROBLEMS, json_body, multipart_body
+from web.docs import PROBLEMS, answers, json_body, multipart_body
 from web.shapes import case_to_citizen
 from web.state import State
 
@@ -200,7 +201,7 @@ async def citizen_view(session: AsyncSession, case: Case, routing: Routing) -> d
     return case_to_citizen(await case_file(session, case), await timeline(session, case, internal=False), routing)
 
 
-@router.get("/{code}")
+@router.get("/{code}", response_model=None, responses=answers(CitizenCase, description="The report as its sender sees it"))
 async def follow(
     request: Request,
     here: Here,
@@ -239,6 +240,8 @@ async def _act(
 @router.post(
     "/{code}/messages",
     status_code=201,
+    response_model=None,
+    responses=answers(CitizenCase, 201, "The report with what was added"),
     openapi_extra={
         "requestBody": {"required": True, "content": {**json_body(Message), **multipart_body(Message, "attachments")}}
     },
@@ -261,7 +264,10 @@ async def add_message(
 
 
 @router.post(
-    "/{code}/rating", openapi_extra={"requestBody": {"required": True, "content": json_body(Rate)}}
+    "/{code}/rating",
+    response_model=None,
+    responses=answers(CitizenCase, description="The report as it is now"),
+    openapi_extra={"requestBody": {"required": True, "content": json_body(Rate)}},
 )
 async def rate(
     request: Request,
@@ -279,7 +285,10 @@ async def rate(
 
 
 @router.post(
-    "/{code}/reopen", openapi_extra={"requestBody": {"required": True, "content": json_body(ReopenByCitizen)}}
+    "/{code}/reopen",
+    response_model=None,
+    responses=answers(CitizenCase, description="The report as it is now"),
+    openapi_extra={"requestBody": {"required": True, "content": json_body(ReopenByCitizen)}},
 )
 async def reopen(
     request: Request,

@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 from core import auth
 from core.errors import NotSignedIn
 from core.staff import Staff
-from web.deps import COOKIE, Here, Now, Who, client_address
+from web.answers import Csrf, Me
+from web.deps import COOKIE, Db, Here, Now, Who, client_address
 from web.docs import PROBLEMS
 from web.state import State
 
@@ -55,8 +56,8 @@ async def token(request: Request, here: Here, at: Now, form: Form) -> Token:
     return Token(access_token=made, expires_in=int(auth.SIGN_IN_LASTS.total_seconds()))
 
 
-@router.post("/auth/session", status_code=201)
-async def session(request: Request, here: Here, at: Now, form: Form) -> Response:
+@router.post("/auth/session", status_code=201, response_model=Csrf)
+async def cookie_session(request: Request, here: Here, at: Now, form: Form) -> Response:
     """The same form → a cookie for pages, and the token that writes must bring in `X-CSRF-Token`."""
     made = await _checked(request, here, form, at, "cookie")
     response = JSONResponse({"csrf_token": auth.csrf_token(here.key, made)}, 201)
@@ -72,18 +73,17 @@ async def session(request: Request, here: Here, at: Now, form: Form) -> Response
 
 
 @router.delete("/auth/session", status_code=204)
-async def sign_out(request: Request, here: Here, who: Who) -> Response:
+async def sign_out(request: Request, session: Db, who: Who) -> Response:
     """Forget the cookie or token this request came with."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     used = bearer if scheme.lower() == "bearer" and bearer else request.cookies.get(COOKIE, "")
-    async with here.database.transaction() as transaction:
-        await auth.sign_out(transaction, used)
+    await auth.sign_out(session, used)
     response = Response(status_code=204)
     response.delete_cookie(COOKIE)
     return response
 
 
-@router.get("/me")
+@router.get("/me", response_model=Me)
 async def me(who: Who) -> dict[str, Any]:
     """Who am I."""
     return {
