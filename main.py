@@ -240,6 +240,7 @@ def ioc_figures(
         _fail(str(problem))
 
     async def rows(url: str) -> list[dict[str, Any]]:
+        await _catch_up(url, settings)
         async with _session(url) as session:
             return await ioc_queries.figures_command(session, first, last, dims, settings.zone)
 
@@ -259,14 +260,9 @@ def ioc_reconcile_command() -> None:
     settings = _settings()
 
     async def compare(url: str) -> list[Any]:
-        at = datetime.now(UTC)
+        await _catch_up(url, settings)
         async with _session(url) as session:
-            await journal.number_positions(session)
-        async with _session(url) as session:
-            while await ioc_project.project(session, settings.zone, at):
-                pass
-        async with _session(url) as session:
-            return await ioc_reconcile.reconcile(session, settings.zone, at)
+            return await ioc_reconcile.reconcile(session, settings.zone, datetime.now(UTC))
 
     with _database(settings) as (url, _):
         differences = _run(compare(url))
@@ -429,6 +425,15 @@ async def _session(url: str, *, as_owner: bool = False) -> AsyncIterator[Any]:
             yield session
     finally:
         await database.close()
+
+
+async def _catch_up(url: str, settings: Settings) -> None:
+    """Number and count what has happened up to now, as the worker does all the time."""
+    async with _session(url) as session:
+        await journal.number_positions(session)
+    async with _session(url) as session:
+        while await ioc_project.project(session, settings.zone, datetime.now(UTC)):
+            pass
 
 
 def _prepare(settings: Settings, url: str, *, demo: bool) -> None:

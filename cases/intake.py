@@ -227,7 +227,7 @@ def prepare(
                 "clock": limit.clock,
                 "holder": centre,
                 "opened_at": local.isoformat(),
-                "due_at": limit.due_at.astimezone(local.tzinfo).isoformat() if limit.due_at else None,
+                "due_at": limit.due_at.astimezone(local.tzinfo).isoformat(),
                 "met_at": None,
                 "breached_at": None,
             }
@@ -327,7 +327,7 @@ def prepare(
 
 def _kept(report: Report) -> tuple[str, bytes]:
     """The report as the raw row keeps it, and the fingerprint by which it is known again."""
-    raw = json.dumps(report.members(), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    raw = _sorted_json(report.members())
     return raw, hashlib.sha256(raw.encode()).digest()
 
 
@@ -347,8 +347,8 @@ def _place(routing: Routing, report: Report, on: Any) -> tuple[str | None, list[
     ]
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_sorted_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
 OPEN_CASE = """

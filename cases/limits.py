@@ -4,7 +4,8 @@
 `run_due` writes reminders and breaches when their time has come.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from core.ids import uuid7
 from core.journal import record
 from routing.decide import Decision, Rulebook
 from routing.queries import Routing
-from routing.working_time import Amount, Calendar, at_fraction, due
+from routing.working_time import Amount, Calendar, Clock, Stop, at_fraction, due
 
 Op = dict[str, Any]
 
@@ -43,20 +44,47 @@ def next_threshold(limit: Limit, calendar: Calendar, book: Rulebook) -> datetime
     """When the next reminder or the breach of this limit is to be written; None when nothing is left."""
     if limit.due_at is None or limit.met_at or limit.cancelled_at or limit.breached_at:
         return None
-    for fraction in book.remind:
-        if fraction < 1 and round(fraction * 100) > limit.reminded:
-            clock = amount_of(limit).clock
-            stops = stops_of(limit)
-            return at_fraction(limit.opened_at, limit.due_at, clock, calendar, fraction, stops=stops).astimezone(UTC)
-    return limit.due_at
+    clock: Clock = limit.clock  # type: ignore[assignment]
+    return _threshold(limit.opened_at, limit.due_at, clock, calendar, book, limit.reminded, stops_of(limit))
+
+
+def _threshold(
+    opened_at: datetime,
+    due_at: datetime,
+    clock: Clock,
+    calendar: Calendar,
+    book: Rulebook,
+    reminded: int = 0,
+    stops: Sequence[Stop] = (),
+) -> datetime:
+    fraction = next((f for f in book.remind if f < 1 and round(f * 100) > reminded), 1.0)
+    return at_fraction(opened_at, due_at, clock, calendar, fraction, stops=stops).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class NewLimit:
+    """A limit that starts to run, as a value: intake writes it without the ORM. Members are the row's columns."""
+
+    id: UUID
+    case_id: UUID
+    stage: str
+    holder: str
+    clock: str
+    amount: int
+    unit: str
+    calendar: str
+    opened_at: datetime
+    due_at: datetime
+    next_at: datetime
 
 
 def new_limit(
     case_id: UUID, stage: str, holder: str, amount: Amount, opened_at: datetime, routing: Routing, book: Rulebook
-) -> Limit:
+) -> NewLimit:
     """A limit that starts to run at `opened_at`."""
     calendar = routing.calendar_of(holder, book)
-    limit = Limit(
+    due_at = due(opened_at, amount, calendar, day_end=book.day_end).astimezone(UTC)
+    return NewLimit(
         id=uuid7(opened_at),
         case_id=case_id,
         stage=stage,
@@ -66,13 +94,12 @@ def new_limit(
         unit=amount.unit,
         calendar=calendar.code,
         opened_at=opened_at,
-        due_at=due(opened_at, amount, calendar, day_end=book.day_end).astimezone(UTC),
+        due_at=due_at,
+        next_at=_threshold(opened_at, due_at, amount.clock, calendar, book),
     )
-    limit.next_at = next_threshold(limit, calendar, book)
-    return limit
 
 
-def opened_op(limit: Limit) -> Op:
+def opened_op(limit: NewLimit) -> Op:
     """The journal's note of a new limit."""
     return _op(
         "opened",
@@ -113,10 +140,11 @@ class Clocks:
         """Start a limit now, or at `opened_at`; nothing when the rules give the stage none."""
         if amount is None or self.find(stage, holder) is not None:
             return
-        limit = new_limit(self.case.id, stage, holder, amount, opened_at or self.at, self.routing, self.book)
+        opened = new_limit(self.case.id, stage, holder, amount, opened_at or self.at, self.routing, self.book)
+        limit = Limit(**asdict(opened))
         self.rows.append(limit)
         self.added.append(limit)
-        self.ops.append(opened_op(limit))
+        self.ops.append(opened_op(opened))
 
     def meet(self, stage: str, holder: str | None = None) -> None:
         """The stage is done. Late, and not yet noticed by the worker: the breach is noted first."""
@@ -145,9 +173,11 @@ class Clocks:
         if not met:
             return
         limit = max(met, key=lambda row: row.opened_at)
+        was_met = limit.met_at
         limit.met_at = None
         limit.next_at = self._next(limit)
-        self.ops.append(_op("reopened", limit, at=self.at.isoformat()))
+        met_at = was_met.isoformat() if was_met else None
+        self.ops.append(_op("reopened", limit, at=self.at.isoformat(), met_at=met_at))
 
     def move(self, limit: Limit, until: datetime) -> None:
         """An extension was granted."""
@@ -268,12 +298,13 @@ def dims(case: Case, routing: Routing) -> dict[str, str]:
     }
 
 
-def _op(name: str, limit: Limit, **more: Any) -> Op:
+def _op(name: str, limit: Limit | NewLimit, **more: Any) -> Op:
     return {
         "op": name,
         "id": str(limit.id),
         "stage": limit.stage,
         "holder": limit.holder,
         "due_at": limit.due_at.isoformat() if limit.due_at else None,
+        "breached": isinstance(limit, Limit) and limit.breached_at is not None,
         **more,
     }

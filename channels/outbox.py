@@ -178,7 +178,7 @@ class _Delivery:
     async def send_together(self, rows: Sequence[Outgoing]) -> None:
         """Repeatable receipts, settled in one transaction: there is one for every report.
 
-        The vendor's ids are kept with the attempts only. If one `on_sent` fails, each is sent by itself, which is harmless.
+        The vendor's ids are kept with the attempts only. If one `on_sent` fails, each is sent again by itself.
         """
         if not rows:
             return

@@ -103,7 +103,7 @@ _NUMBER = text(
     WITH cursor AS (SELECT boundary, floor_id FROM journal_cursor WHERE id = 1),
     horizon AS (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin),
     fresh AS (
-        SELECT j.id, row_number() OVER (ORDER BY j.txid, j.id) AS n
+        SELECT j.id, row_number() OVER (ORDER BY j.id) AS n
         FROM journal j, cursor, horizon
         WHERE j.txid >= cursor.boundary AND j.txid < horizon.xmin AND j.id > cursor.floor_id
     ),
@@ -124,7 +124,8 @@ _NUMBER = text(
 async def number_positions(session: AsyncSession) -> int:
     """Number every row of a finished transaction below the oldest running one; returns how many.
 
-    Rows of one transaction keep their order. Runs under an advisory lock; when another process holds it, 0.
+    Within a round rows go by id, which is given under the lock of their case, so acts on one case keep their order.
+    Runs under an advisory lock; when another process holds it, 0.
     """
     held = await session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": NUMBERING_LOCK})
     if not held:

@@ -11,7 +11,7 @@ LONGEST_STEP = 60  # characters of a member's name that are repeated
 
 _NUMBER = "Phải là số."
 _WHOLE = "Phải là số nguyên."
-_OBJECT = "Phải là một đối tượng JSON, dạng {…}."
+_OBJECT = "Phải là một đối tượng JSON, đặt trong dấu ngoặc nhọn."
 _MOMENT = "Phải là thời điểm có ngày, giờ và múi giờ, ví dụ 2026-03-02T08:00:00+07:00."
 _DAY = "Phải là ngày, ví dụ 2026-03-02."
 _CHOICE = "Chỉ nhận một trong: {expected}."

@@ -35,7 +35,7 @@ def only_loopback() -> Iterator[None]:
                 raise OSError(f"tests may not connect to {host}")
         real(self, address)  # type: ignore[arg-type]
 
-    socket.socket.connect = connect  # type: ignore[method-assign]
+    socket.socket.connect = connect  # type: ignore[method-assign, assignment]
     yield
     socket.socket.connect = real  # type: ignore[method-assign]
 

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
+from PIL import Image
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -94,6 +96,13 @@ async def a_report(client: AsyncClient, **members: Any) -> tuple[str, str]:
     answer = await client.post("/api/v1/reports", json=body)
     assert answer.status_code == 201, answer.text
     return answer.json()["code"], answer.json()["tracking_key"]
+
+
+def a_photo(side: int = 8) -> bytes:
+    """A small PNG."""
+    made = BytesIO()
+    Image.new("RGB", (side, side), (200, 120, 40)).save(made, "PNG")
+    return made.getvalue()
 
 
 async def act(client: AsyncClient, code: str, action: str, body: dict[str, Any] | None = None) -> Response:

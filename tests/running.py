@@ -1,5 +1,6 @@
 """The real system as its operator runs it: `main.py run --demo` with a DATA_DIR and a port of its own."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -79,9 +80,13 @@ class System:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-        for pid in self.pids():
-            send(pid, signal.SIGKILL, lambda found: found in self.pids())
-        until(lambda: not self.pids(), "end of all processes")
+        until(self._emptied, "end of all processes")
+
+    def _emptied(self) -> bool:
+        with handles(self.pids) as left:
+            for each in left:
+                kill(each)
+        return not left
 
     def command(self, *words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run `main.py …` on this DATA_DIR. `settings` are added to the environment."""
@@ -145,25 +150,30 @@ class System:
 
     def token(self, email: str, password: str = PASSWORD) -> httpx.Response:
         """Sign in."""
-        return httpx.post(
-            f"{self.url}/api/v1/auth/token", data={"username": email, "password": password}, timeout=30
-        )
+        return httpx.post(f"{self.url}/api/v1/auth/token", data={"username": email, "password": password}, timeout=30)
 
 
-def send(pid: int, number: int, still: Callable[[int], bool]) -> bool:
-    """Signal a process if it is still the one that was meant; a number that went to a stranger is left alone."""
+@contextmanager
+def handles(pids: Callable[[], list[int]]) -> Iterator[list[int]]:
+    """Handles of the processes `pids` finds: a signal through one never reaches a stranger who got the number."""
+    opened: dict[int, int] = {}
     try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return False
-    try:
-        if not still(pid):
-            return False
-        signal.pidfd_send_signal(handle, number)
-    except ProcessLookupError:
-        return False
+        for pid in pids():
+            with contextlib.suppress(ProcessLookupError):
+                opened[pid] = os.pidfd_open(pid)
+        still = pids()
+        yield [handle for pid, handle in opened.items() if pid in still]
     finally:
-        os.close(handle)
+        for handle in opened.values():
+            os.close(handle)
+
+
+def kill(handle: int) -> bool:
+    """SIGKILL; False when it was dead already."""
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
     return True
 
 
@@ -175,5 +185,8 @@ def running(data: Path, **settings: str) -> Iterator[System]:
         system.start()
         system.wait_ready()
         yield system
+    except BaseException:
+        print(system.said()[-8000:])
+        raise
     finally:
         system.destroy()

@@ -19,6 +19,8 @@ LARGEST_MULTIPART = 45 << 20  # files together plus the form around them
 MOST_FILES = 300  # parsed before they are counted, so that too many is told as such
 JSON_MEMBERS = ("location", "contact", "attachments", "supporting")  # sent as JSON text in one form field
 
+FORMS = "hotline.forms"  # where the forms of a request wait to be closed, in its scope
+
 B = TypeVar("B", bound=BaseModel)
 
 
@@ -72,8 +74,7 @@ def only_json(request: Request) -> None:
         raise UnknownType(
             "Nội dung phải là JSON (application/json), hoặc multipart/form-data khi có tệp.",
             "The body must be application/json, or multipart/form-data with files.",
-            errors=[{"where": "Content-Type", "detail": "Chỉ nhận application/json hoặc multipart/form-data.",
-                     "detail_en": "Only application/json or multipart/form-data.", "code": "content_type"}],
+            errors=[{"where": "Content-Type", "detail": "Không phải JSON, cũng không phải biểu mẫu.", "code": "type"}],
         )
 
 
@@ -88,6 +89,7 @@ async def read_form(request: Request) -> tuple[dict[str, Any], list[Upload]]:
             f"The multipart body cannot be read: {why.rstrip('.')}.",
             errors=[{"where": "body", "detail": "Biểu mẫu multipart bị hỏng.", "code": "multipart"}],
         ) from None
+    request.scope[FORMS].append(form)  # closed by BodyLimit, when the answer is out
     members: dict[str, Any] = {}
     uploads: list[Upload] = []
     for name, value in form.multi_items():
@@ -110,12 +112,15 @@ async def read_form(request: Request) -> tuple[dict[str, Any], list[Upload]]:
 def not_json() -> DomainError:
     """The body is not a JSON object."""
     return Invalid.at(
-        "body", "Nội dung gửi lên không phải một đối tượng JSON hợp lệ.", "The body is not a JSON object.", "json_invalid"
+        "body", "Nội dung gửi lên không phải một đối tượng JSON.", "The body is not a JSON object.", "json_invalid"
     )
 
 
 class BodyLimit:
-    """Refuses a body larger than its kind may be, by its announced length at once, otherwise while it comes."""
+    """Refuses a body larger than its kind may be, by its announced length at once, otherwise while it comes.
+
+    Also closes the temporary files of a multipart body once it is answered.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -149,4 +154,9 @@ class BodyLimit:
                 raise refusal
             return message
 
-        await self._app(scope, counted, send)
+        scope[FORMS] = []
+        try:
+            await self._app(scope, counted, send)
+        finally:
+            for form in scope[FORMS]:
+                await form.close()

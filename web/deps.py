@@ -24,7 +24,7 @@ _api_key = APIKeyHeader(name="X-Api-Key", auto_error=False)
 _cookie = APIKeyCookie(name=COOKIE, auto_error=False)  # these three document; `who_of` reads
 
 
-def state_of(request: Request) -> State:
+async def state_of(request: Request) -> State:
     """The process's state."""
     state: State = request.app.state.hotline
     return state
@@ -33,7 +33,7 @@ def state_of(request: Request) -> State:
 Here = Annotated[State, Depends(state_of)]
 
 
-def _now(here: Here) -> datetime:
+async def _now(here: Here) -> datetime:
     return here.clock()
 
 
@@ -100,7 +100,7 @@ def office_of(here: State, routing: Routing) -> Office:
     return Office(routing, here.channels, desk_of(here, routing))
 
 
-def _office(here: Here, routing: Rules) -> Office:
+async def _office(here: Here, routing: Rules) -> Office:
     return office_of(here, routing)
 
 

@@ -201,7 +201,7 @@ async def citizen_view(session: AsyncSession, case: Case, routing: Routing) -> d
     return case_to_citizen(await case_file(session, case), await timeline(session, case, internal=False), routing)
 
 
-@router.get("/{code}", response_model=None, responses=answers(CitizenCase, description="The report as its sender sees it"))
+@router.get("/{code}", response_model=None, responses=answers(CitizenCase, description="The report as it is now"))
 async def follow(
     request: Request,
     here: Here,

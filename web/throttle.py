@@ -43,7 +43,7 @@ class ReportThrottle:
             return
         if proof is not None and self._proves(proof, now):
             return
-        wait = int(times[0] + seconds - now) + 1
+        wait = int((times[0] if times else now) + seconds - now) + 1
         raise TooMany(
             "Có quá nhiều phản ánh từ mạng này. Thiết bị cần giải một phép tính ngắn rồi gửi lại.",
             "Many reports come from this network. Solve the challenge and send again with the header Altcha.",

@@ -62,5 +62,5 @@ async def _deliver(dsn: str, file: str, ahead: timedelta, steps: Steps | None, t
             break
         await asyncio.sleep(0 if done else 0.01)
     sys.settrace(None)
-    tell.send(0 if steps is None else steps.done)
+    tell.send(steps.done)
     await database.close()

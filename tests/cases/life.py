@@ -1,0 +1,88 @@
+"""The life of a case as DESIGN.md section 5 tells it, spelled out by hand: what the tests hold the code against."""
+
+STATUSES = [
+    "received",
+    "forwarded",
+    "in_progress",
+    "waiting_citizen",
+    "answered",
+    "replied",
+    "closed",
+    "refused",
+    "redirected",
+    "merged",
+    "spam",
+]
+PARTS = [
+    "agent",
+    "dispatcher",
+    "supervisor",
+    "inspector",
+    "lead_officer",
+    "lead_head",
+    "supporting_officer",
+    "supporting_head",
+    "citizen",
+    "system",
+]
+OPEN = "received forwarded in_progress waiting_citizen answered"
+ALL = " ".join(STATUSES)
+HANDLE = "agent dispatcher supervisor inspector lead_officer lead_head supporting_officer supporting_head"
+
+# DESIGN.md section 5, row by row: action → (who, from, to). `same`, `was` and `last_lead` depend on the case.
+LIFE = {
+    "add_message": [("citizen", ALL.replace(" merged spam", ""), "was")],
+    "note": [(HANDLE, ALL, "same")],
+    "assign_officer": [(HANDLE, ALL, "same")],
+    "attach": [(HANDLE, ALL, "same")],
+    "classify": [("agent dispatcher", "received forwarded in_progress", "same")],
+    "set_track": [("agent supervisor inspector", "received forwarded", "same")],
+    "answer_directly": [("agent dispatcher", "received", "answered")],
+    "forward": [("agent dispatcher", "received", "forwarded")],
+    "recall": [("dispatcher supervisor", "forwarded in_progress", "received")],
+    "accept": [("lead_officer", "forwarded", "in_progress")],
+    "give_back": [("lead_officer lead_head", "forwarded in_progress", "received")],
+    "ask_citizen": [
+        ("agent dispatcher", "received in_progress", "waiting_citizen"),
+        ("lead_officer", "in_progress", "waiting_citizen"),  # before that it has no officer
+    ],
+    "contribute": [("supporting_officer", "forwarded in_progress waiting_citizen", "same")],
+    "request_extension": [("lead_officer", "in_progress waiting_citizen", "same")],
+    "grant_extension": [("lead_head dispatcher", "in_progress waiting_citizen", "same")],
+    "deny_extension": [("lead_head dispatcher", "in_progress waiting_citizen", "same")],
+    "tell_progress": [("lead_officer", "forwarded in_progress waiting_citizen", "same")],
+    "submit_answer": [("lead_officer", "in_progress waiting_citizen", "answered")],
+    "return_answer": [("lead_head", "answered", "in_progress")],
+    "approve_answer": [("lead_head dispatcher", "answered", "same")],
+    "reply": [("system", "answered", "replied")],
+    "publish": [("agent dispatcher", "replied closed", "same")],
+    "unpublish": [("agent dispatcher", "replied closed", "same")],
+    "rate": [("citizen", "replied closed", "same")],
+    "close": [("system agent", "replied", "closed")],
+    "reopen": [("citizen agent supervisor", "replied closed refused", "last_lead")],
+    "refuse": [("agent dispatcher", "received waiting_citizen", "refused")],
+    "redirect": [("dispatcher inspector", "received forwarded", "redirected")],
+    "mark_spam": [("agent dispatcher", "received", "spam")],
+    "unmark_spam": [("agent dispatcher", "spam", "received")],
+    "merge": [("agent dispatcher", OPEN, "merged")],
+    "split": [("agent dispatcher", "received forwarded in_progress", "same")],
+    "link_incident": [("dispatcher", OPEN, "same")],
+    "unlink_incident": [("dispatcher", OPEN, "same")],
+    "chase": [("agent citizen", "forwarded in_progress waiting_citizen answered", "same")],
+    "reveal_identity": [("agent supervisor", ALL, "same")],
+}
+
+
+def after(status: str, action: str, part: str, *, was: str = "in_progress", lives: bool = True) -> str | int:
+    """What LIFE says of one cell: the next status, or 403 (never theirs, or not theirs here) or 409 (not now)."""
+    rows = LIFE[action]
+    for who, froms, to in rows:
+        if part in who.split() and status in froms.split():
+            return {
+                "same": status,
+                "was": was if status == "waiting_citizen" else status,
+                "last_lead": "forwarded" if lives else "received",
+            }.get(to, to)
+    ever = any(part in who.split() for who, _, _ in rows)
+    somebody_now = any(status in froms.split() for _, froms, _ in rows)
+    return 409 if ever and not somebody_now else 403
