@@ -35,9 +35,10 @@ from ioc import reconcile as ioc_reconcile
 from routing import commands as routing_commands
 from routing import queries as routing_queries
 from routing.calendars import BadCalendar, parse_calendar, province_calendar
-from routing.decide import BadFacts, explain, facts_from_dict
+from routing.decide import BadFacts
+from routing.explaining import explain, facts_from_dict
 from routing.rulesets import BadRuleSet, load_rule_set
-from routing.working_time import deadline_report
+from routing.telling import deadline_report
 from web import app as web_app
 from worker import run_worker
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from cases.models import Case
-from routing.decide import Facts, explain
+from routing.decide import Facts
+from routing.explaining import explain
 from routing.queries import Routing
 
 

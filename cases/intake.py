@@ -21,9 +21,10 @@ from core.errors import Invalid, Unavailable
 from core.files import Stored
 from core.ids import uuid7
 from core.staff import CITIZEN, Actor
-from routing.decide import RESTRICTED_TRACKS, Facts, decide
+from routing.decide import Facts, decide
 from routing.places import recognise
 from routing.queries import Routing
+from routing.tracks import RESTRICTED_TRACKS
 from routing.working_time import due
 
 NUMBERS_AT_ONCE = 32  # case numbers a process reserves at a time; a restart leaves at most this many unused
@@ -165,7 +166,8 @@ async def open_case(
             "This Idempotency-Key was used for another report. Use a new key for new content.",
             errors=[{"where": "Idempotency-Key", "detail": "đã dùng cho nội dung khác", "code": "key_reused"}],
         )
-    answer = json.loads(first["answer"])
+    # The bare pool gives JSON as text; a connection lent by the session has it read already.
+    answer = json.loads(first["answer"]) if isinstance(first["answer"], str) else dict(first["answer"])
     answer["tracking_key"] = tracking_key(desk.secret, first["subject_id"], 1)
     return Opened(first["subject_id"], answer, replayed=True)
 

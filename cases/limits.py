@@ -18,7 +18,8 @@ from core.ids import uuid7
 from core.journal import record
 from routing.decide import Decision, Rulebook
 from routing.queries import Routing
-from routing.working_time import Amount, Calendar, Clock, Stop, at_fraction, due
+from routing.stretches import Stop
+from routing.working_time import Amount, Calendar, Clock, at_fraction, due
 
 Op = dict[str, Any]
 
@@ -44,7 +45,7 @@ def next_threshold(limit: Limit, calendar: Calendar, book: Rulebook) -> datetime
     """When the next reminder or the breach of this limit is to be written; None when nothing is left."""
     if limit.due_at is None or limit.met_at or limit.cancelled_at or limit.breached_at:
         return None
-    clock: Clock = limit.clock  # type: ignore[assignment]
+    clock = amount_of(limit).clock
     return _threshold(limit.opened_at, limit.due_at, clock, calendar, book, limit.reminded, stops_of(limit))
 
 
@@ -76,6 +77,7 @@ class NewLimit:
     opened_at: datetime
     due_at: datetime
     next_at: datetime
+    breached_at: datetime | None = None
 
 
 def new_limit(

@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from core.text import fold, nfc
@@ -309,6 +309,7 @@ def _name_keys(name: str) -> tuple[str, ...]:
     return tuple(_key(word) for word in _WORD.findall(name))
 
 
+@lru_cache(4096)
 def _key(word: str) -> str:
     """A word with its accents, in the one form that hoà and hòa, Đak and Đắk share."""
     letters = unicodedata.normalize("NFD", word.lower())

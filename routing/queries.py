@@ -15,7 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.errors import Unavailable
 from routing import models, rulesets
 from routing.calendars import build as build_calendar
-from routing.decide import CaseField, Department, Directory, Rulebook
+from routing.decide import CaseField, Rulebook
+from routing.directory import Department, Directory
 from routing.places import Gazetteer, Place
 from routing.working_time import Calendar, DayRow, Span
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from routing.decide import Condition, Extension, TrackPhrases
+from routing.decide import Condition, Extension
+from routing.tracks import TrackPhrases
 
 CONDITION_LISTS = ("fields", "urgencies", "kinds", "tracks", "areas", "channels", "modes", "asset_owners", "flags")
 DISTRICT_TYPES = frozenset({"huyện", "thị xã", "thành phố"})

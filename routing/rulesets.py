@@ -13,21 +13,8 @@ from typing import Any, TypeVar
 import yaml
 
 from routing.calendars import BadCalendar, parse_calendar
-from routing.decide import (
-    Area,
-    CaseField,
-    Condition,
-    Department,
-    Directory,
-    EscalationStep,
-    Extension,
-    LeadRule,
-    LimitRule,
-    Rulebook,
-    Selector,
-    TrackPhrases,
-    TrackTriggers,
-)
+from routing.decide import CaseField, Condition, EscalationStep, Extension, LeadRule, LimitRule, Rulebook
+from routing.directory import Area, Department, Directory, Selector
 from routing.rule_check import Problem, check, check_timeline
 from routing.rule_drafts import (
     COMMUNE_TYPES,
@@ -40,6 +27,7 @@ from routing.rule_drafts import (
     RuleSetDraft,
     read_share,
 )
+from routing.tracks import TrackPhrases, TrackTriggers
 from routing.working_time import Amount
 
 SEED = Path(__file__).parent / "seed"

@@ -1,6 +1,7 @@
 """Limits on two clocks: plain elapsed time, and time counted through the windows of a working calendar.
 
-Pure: reads no clock and no database. Which calendar holds, and where its days come from, is in `calendars.py`.
+Pure: reads no clock and no database. Which calendar holds, and where its days come from, is in `calendars.py`;
+a due time is told hour by hour in `telling.py`.
 
 The rules, once for all:
 
@@ -14,22 +15,22 @@ The rules, once for all:
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import Literal, NamedTuple, Self, cast
 from zoneinfo import ZoneInfo
+
+from routing.stretches import Stop, from_micros, left_open, length, merge, to_micros, touched, within
 
 Unit = Literal["min", "h", "d"]
 Clock = Literal["working", "calendar"]
 DayEnd = Literal["close", "midnight"]
-Stop = tuple[datetime, datetime]
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_ORDINAL = date.max.toordinal()
 _BARREN_DAYS = 400  # longer than any year's holidays: past this a calendar has no working time to offer
 _REMEMBERED_DAYS = 20_000
@@ -70,7 +71,7 @@ class Span:
         return cls(start, end)
 
     def __str__(self) -> str:
-        return f"{_minute(self.start_minute)}-{_minute(self.end_minute)}"
+        return f"{wall_time(self.start_minute)}-{wall_time(self.end_minute)}"
 
 
 class DayRow(NamedTuple):
@@ -114,6 +115,10 @@ class Calendar:
         special = self.days.get(day)
         return self.week[day.weekday()] if special is None else special
 
+    def ordinal(self, at: datetime) -> int:
+        """The proleptic ordinal of the local day of an instant."""
+        return at.astimezone(self.zone).toordinal()
+
     @cached_property
     def usual_day(self) -> tuple[Span, ...]:
         """What a make-up day without hours of its own works: Monday's windows, else the week's first working day's."""
@@ -144,8 +149,8 @@ class Calendar:
         found: list[tuple[int, int]] = []
         for span in self.windows(day):
             # Adding to a time in a zone moves the hands of its clock, so each end gets the offset it has on that day.
-            opens = _micros(midnight + timedelta(minutes=span.start_minute))
-            closes = _micros(midnight + timedelta(minutes=span.end_minute))
+            opens = to_micros(midnight + timedelta(minutes=span.start_minute))
+            closes = to_micros(midnight + timedelta(minutes=span.end_minute))
             if found:
                 opens = max(opens, found[-1][1])
             if opens < closes:
@@ -163,6 +168,11 @@ def overlap(windows: Sequence[Span]) -> str | None:
         if after.start_minute < before.end_minute:
             return f"{after} overlaps {before}"
     return None
+
+
+def wall_time(minute: int) -> str:
+    """`07:30` for a minute of the day."""
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +223,6 @@ class Amount:
         return f"{self.value} {working}{noun}{'' if self.value == 1 else 's'}"
 
 
-class Traced(NamedTuple):
-    """A due time and how it came about, one plain sentence a line."""
-
-    due: datetime
-    lines: tuple[str, ...]
-
-
 def due(
     start: datetime,
     amount: Amount,
@@ -238,22 +241,24 @@ def due(
         raise ValueError("the start of a limit needs a time zone")
     if amount.clock == "calendar" and not stops:
         return (start.astimezone(UTC) + amount.span).astimezone(calendar.zone)
-    breaks = _merge(stops) if stops else ()
+    breaks = merge(stops) if stops else ()
     if amount.clock == "calendar":
-        return _at(_elapse(_micros(start), amount.span, breaks), calendar.zone)
+        return from_micros(_elapse(to_micros(start), amount.span, breaks), calendar.zone)
     ordinal = start.astimezone(calendar.zone).toordinal()
     if amount.unit == "d" and amount.value:
-        return _at(_end_of_day(_count_days(ordinal, amount.value, calendar, breaks), calendar, day_end), calendar.zone)
-    return _at(_advance(_micros(start), ordinal, _length(amount.span), calendar, breaks), calendar.zone)
+        return from_micros(
+            _end_of_day(_count_days(ordinal, amount.value, calendar, breaks), calendar, day_end), calendar.zone
+        )
+    return from_micros(_advance(to_micros(start), ordinal, length(amount.span), calendar, breaks), calendar.zone)
 
 
 def worked(start: datetime, end: datetime, calendar: Calendar, *, stops: Sequence[Stop] = ()) -> timedelta:
     """How much working time lies between two instants, stopped stretches left out; nothing when `end` is earlier."""
-    first, last = _micros(start), _micros(end)
-    breaks = _merge(stops)
+    first, last = to_micros(start), to_micros(end)
+    breaks = merge(stops)
     total = 0
-    for ordinal in range(_ordinal(start, calendar), _ordinal(end, calendar) + 1):
-        for opens, closes in _open(calendar.instants(ordinal), breaks):
+    for ordinal in range(calendar.ordinal(start), calendar.ordinal(end) + 1):
+        for opens, closes in left_open(calendar.instants(ordinal), breaks):
             total += max(0, min(closes, last) - max(opens, first))
     return timedelta(microseconds=total)
 
@@ -275,59 +280,16 @@ def at_fraction(
         raise ValueError("a fraction of a limit lies between 0 and 1")
     if fraction == 1:
         return due.astimezone(calendar.zone)
-    begins, ends = _micros(start), _micros(due)
-    if clock == "working" and (total := _length(worked(start, due, calendar, stops=stops))):
-        reached = _advance(begins, _ordinal(start, calendar), round(total * fraction), calendar, _merge(stops))
+    begins, ends = to_micros(start), to_micros(due)
+    if clock == "working" and (total := length(worked(start, due, calendar, stops=stops))):
+        reached = _advance(begins, calendar.ordinal(start), round(total * fraction), calendar, merge(stops))
     elif clock == "calendar" and stops:
-        stopped = sum(min(until, ends) - max(since, begins) for since, until in _within(stops, start, due))
+        stopped = sum(min(until, ends) - max(since, begins) for since, until in within(stops, start, due))
         running = ends - begins - stopped
-        reached = _elapse(begins, timedelta(microseconds=round(running * fraction)), _merge(stops))
+        reached = _elapse(begins, timedelta(microseconds=round(running * fraction)), merge(stops))
     else:
         reached = begins + round((ends - begins) * fraction)
-    return _at(min(reached, ends), calendar.zone)
-
-
-def explain(
-    start: datetime,
-    amount: Amount,
-    calendar: Calendar,
-    *,
-    day_end: DayEnd = "close",
-    stops: Sequence[Stop] = (),
-) -> Traced:
-    """The same answer as `due`, told day by day and window by window."""
-    end = due(start, amount, calendar, day_end=day_end, stops=stops)
-    local = start.astimezone(calendar.zone)
-    lines = [f"Start {_moment(local)} ({calendar.zone.key}), limit {amount.words()}."]
-    if amount.clock == "calendar":
-        lines += _told_by_the_clock(local, end, amount, stops)
-    elif amount.unit == "d" and amount.value:
-        lines += _told_by_days(local, end, amount, calendar, day_end, stops)
-    else:
-        lines += _told_by_windows(local, end, amount, calendar, stops)
-    return Traced(end, (*lines, f"Due {_moment(end)}."))
-
-
-def deadline_report(start_text: str, limit_text: str, calendar: Calendar) -> list[str]:
-    """What the command `deadline` prints: `due: <ISO 8601>` and then the trace.
-
-    A start without an offset is local time of the calendar. ValueError, with a sentence for people, for a date, a time
-    or a limit that cannot be read.
-    """
-    amount = Amount.parse(limit_text)
-    text = start_text.strip()
-    try:
-        start = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"start '{start_text}' is not a date and time such as 2022-04-29T15:30") from None
-    if re.search(r"[0-9][Tt ][0-9]", text) is None:
-        raise ValueError(f"start '{start_text}' has no time of day: write it as 2022-04-29T15:30")
-    if not 1900 <= start.year <= 2999:
-        raise ValueError(f"start '{start_text}' lies outside the years 1900 to 2999")
-    if start.tzinfo is None:
-        start = start.replace(tzinfo=calendar.zone)
-    traced = explain(start, amount, calendar)
-    return [f"due: {traced.due.isoformat(timespec='seconds')}", *traced.lines]
+    return from_micros(min(reached, ends), calendar.zone)
 
 
 # ---- counting, in microseconds since 1970 UTC
@@ -345,7 +307,7 @@ def _advance(start: int, ordinal: int, need: int, calendar: Calendar, breaks: Se
                 raise _no_working_time(calendar)
             continue
         barren = 0
-        for opens, closes in _open(spans, breaks) if breaks else spans:
+        for opens, closes in left_open(spans, breaks) if breaks else spans:
             if closes < start:
                 continue
             begins = opens if opens > start else start
@@ -367,7 +329,7 @@ def _count_days(first: int, wanted: int, calendar: Calendar, breaks: Sequence[tu
                 raise _no_working_time(calendar)
         else:
             barren = 0
-            if not (breaks and _touched(spans, breaks)):
+            if not (breaks and touched(spans, breaks)):
                 wanted -= 1
                 if not wanted:
                     return ordinal
@@ -377,7 +339,7 @@ def _count_days(first: int, wanted: int, calendar: Calendar, breaks: Sequence[tu
 
 
 def _elapse(start: int, span: timedelta, breaks: Sequence[tuple[int, int]]) -> int:
-    end = start + _length(span)
+    end = start + length(span)
     for since, until in breaks:
         if until > start and since < end:
             end += until - max(since, start)
@@ -388,170 +350,16 @@ def _end_of_day(ordinal: int, calendar: Calendar, day_end: DayEnd) -> int:
     if day_end == "close":
         return calendar.instants(ordinal)[-1][1]
     midnight = datetime.combine(date.fromordinal(ordinal + 1), time.min, tzinfo=calendar.zone)
-    return _micros(midnight)
-
-
-def _open(spans: Iterable[tuple[int, int]], breaks: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """What is left of the windows when the breaks are taken out."""
-    for opens, closes in spans:
-        for since, until in breaks:
-            if until <= opens:
-                continue
-            if since >= closes:
-                break
-            if since > opens:
-                yield opens, since
-            opens = until
-        if opens < closes:
-            yield opens, closes
-
-
-def _touched(spans: Iterable[tuple[int, int]], breaks: Sequence[tuple[int, int]]) -> bool:
-    return any(since < closes and opens < until for opens, closes in spans for since, until in breaks)
+    return to_micros(midnight)
 
 
 def _day_after_break(closing: int, calendar: Calendar, breaks: Sequence[tuple[int, int]]) -> int:
     """The first day worth looking at after this closing: a break that swallows it may last for years."""
     for since, until in breaks:
         if since < closing <= until:
-            return _at(until, calendar.zone).toordinal()
+            return from_micros(until, calendar.zone).toordinal()
     return 0
-
-
-def _merge(stops: Iterable[Stop]) -> tuple[tuple[int, int], ...]:
-    """Stops in order, none touching another, none empty."""
-    merged: list[tuple[int, int]] = []
-    for since, until in sorted((_micros(since), _micros(until)) for since, until in stops):
-        if until < since:
-            raise ValueError("a stop cannot end before it begins")
-        if until == since:
-            continue
-        if merged and since <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(merged[-1][1], until)
-        else:
-            merged.append((since, until))
-    return tuple(merged)
-
-
-def _within(stops: Iterable[Stop], start: datetime, end: datetime) -> list[tuple[int, int]]:
-    """Merged stops that take something from between the two instants."""
-    first, last = _micros(start), _micros(end)
-    return [(since, until) for since, until in _merge(stops) if until > first and since < last]
-
-
-def _micros(at: datetime) -> int:
-    if at.tzinfo is None:
-        raise ValueError("a time on a limit's clock needs a time zone")
-    since = at - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-def _length(span: timedelta) -> int:
-    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
-
-
-def _at(micros: int, zone: ZoneInfo) -> datetime:
-    try:
-        return (_EPOCH + timedelta(microseconds=micros)).astimezone(zone)
-    except OverflowError:
-        raise ValueError("the limit runs past the year 9999") from None
-
-
-def _ordinal(at: datetime, calendar: Calendar) -> int:
-    return at.astimezone(calendar.zone).toordinal()
 
 
 def _no_working_time(calendar: Calendar) -> NoWorkingTime:
     return NoWorkingTime(f"calendar {calendar.code} has no working time in {_BARREN_DAYS} days on end")
-
-
-# ---- telling
-
-
-def _told_by_the_clock(local: datetime, end: datetime, amount: Amount, stops: Sequence[Stop]) -> Iterator[str]:
-    yield f"The calendar clock runs day and night: {_duration(amount.span)}."
-    for since, until in _within(stops, local, end):
-        begins, ends = (_at(edge, cast(ZoneInfo, end.tzinfo)) for edge in (max(since, _micros(local)), until))
-        yield f"Stopped from {_moment(begins)} to {_moment(ends)}: {_duration(ends - begins)} not counted."
-
-
-def _told_by_days(
-    local: datetime, end: datetime, amount: Amount, calendar: Calendar, day_end: DayEnd, stops: Sequence[Stop]
-) -> Iterator[str]:
-    breaks = _merge(stops)
-    yield f"{_day(local.date())}: the day of the start is not counted."
-    counted = 0
-    for ordinal in count(local.toordinal() + 1):
-        day = date.fromordinal(ordinal)
-        spans = calendar.instants(ordinal)
-        if not spans:
-            yield _told_closed(day, calendar)
-        elif _touched(spans, breaks):
-            yield f"{_day(day)}: the clock is stopped for some of the day, not counted."
-        else:
-            counted += 1
-            told = f"{_day(day)}: working day {counted} of {amount.value}{_reason(day, calendar)}"
-            if counted == amount.value:
-                closing = calendar.windows(day)[-1].end_minute
-                ends = f"closes at {_minute(closing)}" if day_end == "close" else "ends at midnight"
-                yield f"{told}, {ends}."
-                return
-            yield f"{told}."
-
-
-def _told_by_windows(
-    local: datetime, end: datetime, amount: Amount, calendar: Calendar, stops: Sequence[Stop]
-) -> Iterator[str]:
-    breaks, begins, ends = _merge(stops), _micros(local), _micros(end)
-    used = 0
-    for ordinal in range(local.toordinal(), _ordinal(end, calendar) + 1):
-        day, spans = date.fromordinal(ordinal), calendar.instants(ordinal)
-        if not spans:
-            yield _told_closed(day, calendar)
-            continue
-        if spans[-1][1] < begins:
-            yield f"{_day(day)}: closed after {_minute(calendar.windows(day)[-1].end_minute)}."
-        why = _reason(day, calendar)
-        stretches = [(max(a, begins), min(b, ends), True) for a, b in _open(spans, breaks)]
-        stretches += [(max(a, o, begins), min(b, c, ends), False) for o, c in spans for a, b in breaks]
-        for since, until, runs in sorted(stretch for stretch in stretches if stretch[0] < stretch[1]):
-            length = timedelta(microseconds=until - since)
-            hours = f"{_time(_at(since, calendar.zone))}-{_time(_at(until, calendar.zone))}"
-            if not runs:
-                yield f"{_day(day)} {hours}: the clock is stopped, {_duration(length)} not counted."
-                continue
-            used += until - since
-            so_far = _duration(timedelta(microseconds=used))
-            yield f"{_day(day)} {hours}{why}: {_duration(length)}, {so_far} of {_duration(amount.span)} used."
-
-
-def _told_closed(day: date, calendar: Calendar) -> str:
-    label = calendar.labels.get(day)
-    return f"{_day(day)}: closed{f', {label}' if label else ''}."
-
-
-def _reason(day: date, calendar: Calendar) -> str:
-    label = calendar.labels.get(day)
-    return f" ({label})" if label else ""
-
-
-def _day(day: date) -> str:
-    return f"{WEEKDAYS[day.weekday()]} {day.isoformat()}"
-
-
-def _moment(at: datetime) -> str:
-    return f"{_day(at.date())} {_time(at)}"
-
-
-def _time(at: datetime) -> str:
-    return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
-
-
-def _minute(minute: int) -> str:
-    return f"{minute // 60:02}:{minute % 60:02}"
-
-
-def _duration(span: timedelta) -> str:
-    hours, rest = divmod(round(span.total_seconds()), 3600)
-    parts = [f"{value} {unit}" for value, unit in ((hours, "h"), (rest // 60, "min"), (rest % 60, "s")) if value]
-    return " ".join(parts) or "0 min"

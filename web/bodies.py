@@ -116,6 +116,16 @@ def not_json() -> DomainError:
     )
 
 
+def too_large(largest: int) -> DomainError:
+    """The body has more than this many bytes."""
+    return TooLarge(
+        f"Nội dung gửi lên quá lớn, nhiều nhất {largest >> 20} MB.",
+        f"The body is too large; at most {largest >> 20} MB.",
+        errors=[{"where": "body", "detail": f"Nhiều nhất {largest >> 20} MB.", "code": "too_large"}],
+        headers={"Connection": "close"},
+    )
+
+
 class BodyLimit:
     """Refuses a body larger than its kind may be, by its announced length at once, otherwise while it comes.
 
@@ -133,15 +143,9 @@ class BodyLimit:
         headers = dict(scope["headers"])
         multipart = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
         largest = LARGEST_MULTIPART if multipart else LARGEST_JSON
-        refusal = TooLarge(
-            f"Nội dung gửi lên quá lớn, nhiều nhất {largest >> 20} MB.",
-            f"The body is too large; at most {largest >> 20} MB.",
-            errors=[{"where": "body", "detail": f"Nhiều nhất {largest >> 20} MB.", "code": "too_large"}],
-            headers={"Connection": "close"},
-        )
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and (len(announced) > 18 or int(announced) > largest):
-            answer = await on_domain_error(Request(scope), refusal)
+            answer = await on_domain_error(Request(scope), too_large(largest))
             await answer(scope, receive, send)
             return
         seen = 0
@@ -151,7 +155,7 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > largest:
-                raise refusal
+                raise too_large(largest)
             return message
 
         scope[FORMS] = []

@@ -24,13 +24,18 @@ _api_key = APIKeyHeader(name="X-Api-Key", auto_error=False)
 _cookie = APIKeyCookie(name=COOKIE, auto_error=False)  # these three document; `who_of` reads
 
 
-async def state_of(request: Request) -> State:
+def state_of(request: Request) -> State:
     """The process's state."""
     state: State = request.app.state.hotline
     return state
 
 
-Here = Annotated[State, Depends(state_of)]
+# Dependencies are async even where nothing waits: FastAPI runs the others in a thread each, which costs more than they.
+async def _here(request: Request) -> State:
+    return state_of(request)
+
+
+Here = Annotated[State, Depends(_here)]
 
 
 async def _now(here: Here) -> datetime:

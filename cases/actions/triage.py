@@ -11,7 +11,7 @@ from core.db import bare
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
 from core.staff import Role
-from routing.decide import RESTRICTED_TRACKS
+from routing.tracks import RESTRICTED_TRACKS
 
 
 @action(Action.CLASSIFY, Classify)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.calendars import BadCalendar, build, parse_calendar, province_calendar
-from routing.working_time import DayRow, Span, deadline_report
+from routing.telling import deadline_report
+from routing.working_time import DayRow, Span
 
 OFFICE = (Span.parse("07:00-11:30"), Span.parse("13:30-17:00"))
 WEEK = {"mon-fri": ["07:00-11:30", "13:30-17:00"]}

@@ -15,25 +15,18 @@ from core.text import fold
 from routing.decide import (
     KINDS,
     MODES,
-    RESTRICTED_TRACKS,
     STAGES,
-    TRACKS,
     URGENCIES,
     BadFacts,
     Condition,
-    Department,
-    Directory,
     Facts,
     LeadRule,
     LimitRule,
     Rulebook,
-    Selector,
-    TrackPhrases,
-    TrackTriggers,
     decide,
-    explain,
-    facts_from_dict,
 )
+from routing.directory import Department, Directory, Selector
+from routing.explaining import explain, facts_from_dict
 from routing.places import Place, load_areas
 from routing.rulesets import (
     LeadDraft,
@@ -45,6 +38,7 @@ from routing.rulesets import (
     seed_fields,
     seed_rule_sets,
 )
+from routing.tracks import RESTRICTED_TRACKS, TRACKS, TrackPhrases, TrackTriggers
 from routing.working_time import Amount, Calendar, Span
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from routing.decide import KINDS, TRACKS, URGENCIES, Condition, Department, Directory, Extension, TrackPhrases
+from routing.decide import KINDS, URGENCIES, Condition, Extension
+from routing.directory import Department, Directory
 from routing.places import load_areas
 from routing.rulesets import (
     SEED,
@@ -34,6 +35,7 @@ from routing.rulesets import (
     seed_rule_sets,
     to_dict,
 )
+from routing.tracks import TRACKS, TrackPhrases
 
 ROOT = Path(__file__).parents[2]
 AREAS = {place.code: place for place in load_areas((SEED / "areas.csv").read_text(encoding="utf-8"))}

@@ -13,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from routing.calendars import build, parse_calendar, province_calendar
+from routing.telling import deadline_report, explain
 from routing.working_time import (
     Amount,
     BadAmount,
@@ -22,9 +23,7 @@ from routing.working_time import (
     NoWorkingTime,
     Span,
     at_fraction,
-    deadline_report,
     due,
-    explain,
     worked,
 )
 

@@ -32,6 +32,10 @@ ACTIONS = [action for action in LIFE if action not in ("add_message", "reply", "
 WITH_UNITS = ("forwarded", "in_progress", "waiting_citizen", "answered", "replied", "closed")
 # The table lets head or dispatcher decide "as the rule set says"; the rule set shipped says the head.
 LEFT_TO_THE_HEAD = ("approve_answer", "grant_extension", "deny_extension")
+# Acts that leave nothing behind which another act minds: one case serves them all.
+HARMLESS = (
+    "note", "assign_officer", "attach", "contribute", "tell_progress", "split", "chase", "reveal_identity",
+)  # fmt: skip
 PHOTO = a_photo()
 
 
@@ -146,18 +150,25 @@ async def test_what_the_table_does_not_allow_is_refused_and_changes_nothing(
 @pytest.mark.parametrize("status", STATUSES)
 async def test_what_the_table_allows_is_done(client: AsyncClient, as_: As, drive: Drive, status: str) -> None:
     other = (await a_report(client))[0]
+
+    async def fresh() -> dict[str, Any]:
+        code, _ = await a_report(client)
+        await drive(code, status)
+        return await shown(as_, code)
+
+    shared = await fresh()
     for action, role, wanted in cells(status):
         if isinstance(wanted, int):
             continue
-        code, _ = await a_report(client)
-        await drive(code, status)
-        case = await shown(as_, code)
+        case = shared if action in HARMLESS else await fresh()
         await prepare(as_, action, case, other)
         answer = await send(as_(role), action, case, other)
         assert answer.status_code == 200, (action, role, answer.text)
         assert answer.json()["status"] == wanted, (action, role)
         assert answer.headers["etag"] == f'"{answer.json()["version"]}"'
         assert answer.json()["version"] > case["version"]
+        if action in HARMLESS:
+            shared = answer.json()
 
 
 @pytest.mark.parametrize("status", ["received", "answered", "replied"])  # where they would mean something
