@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -185,6 +186,12 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: Text
+
+
+class AddMessage(Message):
+    """The same, for the case that goes on, and the merged case by whose code it came."""
+
+    via: UUID | None = None
 
 
 class ReopenByCitizen(BaseModel):

@@ -20,7 +20,7 @@ from cases.states import Action, Part, Status
 from channels import outbox
 from channels.message import Address
 from core.attachments import Attachment
-from core.errors import Invalid, NotFound, Stale
+from core.errors import Invalid, NotAllowed, NotFound, Stale
 from core.files import Stored
 from core.ids import uuid7
 from core.journal import record
@@ -66,6 +66,13 @@ class Desk:
         """The lead's part, if the case has one."""
         return next((a for a in self.assignments if a.role == "lead" and a.ended_at is None), None)
 
+    @property
+    def heir(self) -> str | None:
+        """Who would take the case again: the department that leads or last led it if it lives, else its heir."""
+        if self.case.lead is None:
+            return None
+        return self.routing.directory.living(self.case.lead, self.book.day_of(self.at))
+
     def decide(self) -> Decision:
         """Decide by the rule set the case was opened under."""
         return decide(facts_of(self.case), self.book)
@@ -83,11 +90,11 @@ class Desk:
         """A moment in the centre's zone, for sentences."""
         return moment.astimezone(self.book.calendar.zone)
 
-    def write(self, kind: str, text: str, *, to_citizen: bool = False) -> Entry:
-        """Add a line to the case's conversation."""
+    def write(self, kind: str, text: str, *, to_citizen: bool = False, case_id: UUID | None = None) -> Entry:
+        """Add a line to the case's conversation, or to that of a case merged into it."""
         entry = Entry(
             id=uuid7(self.at),
-            case_id=self.case.id,
+            case_id=case_id or self.case.id,
             kind=kind,
             author_kind=self.actor.kind,
             author_id=self.actor.id,
@@ -187,21 +194,23 @@ async def perform(
     case = desk.case
     parts = parts_of(actor, case, desk.assignments)
     before = Status(case.status)
-    living = (
-        desk.lead is not None and desk.routing.directory.living(desk.lead.department, desk.book.day_of(at)) is not None
-    )
-    after = states.step(
-        before,
-        name,
-        parts,
-        waiting_from=Status(case.waiting_from) if case.waiting_from else None,
-        lead_lives=living,
-    )
     if if_version is not None and if_version != case.version:
         raise Stale(
             "Phản ánh vừa được người khác thay đổi. Hãy xem bản mới rồi làm lại.",
             "Somebody changed this case first. Look at it again.",
             case=await present(case) if present else None,
+        )
+    after = states.step(
+        before,
+        name,
+        parts,
+        waiting_from=Status(case.waiting_from) if case.waiting_from else None,
+        lead_lives=desk.heir is not None,
+    )
+    decider = deciders(desk.book).get(name)
+    if decider is not None and decider not in parts:
+        raise NotAllowed(
+            "Bộ quy tắc giao người khác quyết định việc này.", f"The rule set leaves this to the {decider.value}."
         )
     shape, handler = HANDLERS[name]
     given = _read(shape, body)
@@ -252,6 +261,36 @@ def parts_of(actor: Actor, case: Case, assignments: list[Assignment]) -> frozens
             place = "lead" if assignment.role == "lead" else "supporting"
             parts |= {Part(f"{place}_{role.value}") for role in actor.roles if role in (Role.OFFICER, Role.HEAD)}
     return frozenset(parts)
+
+
+def deciders(book: Rulebook) -> dict[Action, Part]:
+    """Where the table names more than one part, the one that the rule set leaves the decision to."""
+    named = {"head": Part.LEAD_HEAD, "centre": Part.DISPATCHER}
+    granting = named[book.extend.granted_by]
+    return {
+        Action.APPROVE_ANSWER: named[book.approve_by],
+        Action.GRANT_EXTENSION: granting,
+        Action.DENY_EXTENSION: granting,
+    }
+
+
+def offered(case: Case, parts: frozenset[Part], book: Rulebook) -> list[Action]:
+    """What these parts may do now: the table's row, narrowed by the rule set and by what the case itself rules out."""
+    pointless = set()
+    if case.approved_at is not None:
+        pointless |= {Action.APPROVE_ANSWER, Action.RETURN_ANSWER}
+    if case.published_at is None:
+        pointless.add(Action.UNPUBLISH)
+    if not case.public:
+        pointless.add(Action.PUBLISH)
+    if case.incident_id is None:
+        pointless.add(Action.UNLINK_INCIDENT)
+    left_to = deciders(book)
+    return [
+        action
+        for action in states.possible(Status(case.status), parts)
+        if action not in pointless and left_to.get(action) in (None, *parts)
+    ]
 
 
 def _read(shape: type[BaseModel], body: dict[str, Any]) -> BaseModel:

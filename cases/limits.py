@@ -166,7 +166,7 @@ class Clocks:
             if limit.stage not in keep:
                 limit.cancelled_at, limit.next_at, limit.stopped_at = self.at, None, None
                 if limit.due_at is None:
-                    limit.due_at = computed_due(limit, self.routing.calendars, self.book)
+                    limit.due_at = limit.moved_to or computed_due(limit, self.routing.calendars, self.book)
                 self.ops.append(_op("cancelled", limit, at=self.at.isoformat()))
 
     def run_again(self, stage: str, holder: str) -> None:
@@ -184,7 +184,8 @@ class Clocks:
     def move(self, limit: Limit, until: datetime) -> None:
         """An extension was granted."""
         was = limit.due_at
-        limit.due_at = limit.moved_to = until
+        limit.moved_to = until
+        limit.due_at = until if limit.stopped_at is None else None
         limit.next_at = self._next(limit)
         self.ops.append(_op("moved", limit, was=was.isoformat() if was else None))
 

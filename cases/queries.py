@@ -66,18 +66,26 @@ async def live_case(session: AsyncSession, actor: Actor, code: str) -> Case:
     found = (await session.exec(statement)).first() if standard else None
     if found is None:
         raise Invalid.at("into", "Không tìm thấy phản ánh này.", "No such case.", "unknown")
-    return await follow_merges(session, found)
+    return await follow_merges(session, found, lock=True)
 
 
-async def follow_merges(session: AsyncSession, case: Case) -> Case:
+async def follow_merges(session: AsyncSession, case: Case, *, lock: bool = False) -> Case:
     """The case a merged one lives on in; itself if not merged."""
     seen = {case.id}
     while case.merged_into is not None:
-        case = (await session.exec(select(Case).where(Case.id == case.merged_into).with_for_update())).one()
+        statement = select(Case).where(Case.id == case.merged_into)
+        case = (await session.exec(statement.with_for_update() if lock else statement)).one()
         if case.id in seen:
             raise Conflict("Các phản ánh này đã gộp vòng tròn.", "These cases are merged in a circle.")
         seen.add(case.id)
     return case
+
+
+async def reply_to(session: AsyncSession, case: Case) -> str | None:
+    """The answer the citizen has been given, if any stands."""
+    if case.replied_at is None or case.answer_id is None:
+        return None
+    return (await session.exec(select(Entry.text).where(Entry.id == case.answer_id))).first()
 
 
 @dataclass(frozen=True, slots=True)

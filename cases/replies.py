@@ -32,11 +32,6 @@ def extended(until: datetime, reason: str) -> str:
     return f"Thời hạn xử lý được gia hạn đến {day_and_time(until)}. Lý do: {reason}"
 
 
-def extension_denied(reason: str) -> str:
-    """No new date."""
-    return f"Đề nghị gia hạn của đơn vị không được chấp thuận. Lý do: {reason}"
-
-
 def merged(code: str) -> str:
     """Joined with another case; the old code goes on working."""
     return f"Phản ánh của anh/chị trùng với phản ánh {code} và được xử lý chung. Mã cũ vẫn dùng được."

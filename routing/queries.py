@@ -74,29 +74,37 @@ class Routing:
 
 
 class RoutingCache:
-    """The process's present Routing; looked at again when older than FRESH_FOR, read again when something changed."""
+    """The process's present Routing; looked at again when older than FRESH_FOR, read again when something changed.
+
+    One request looks for all: while it does, the others go on with what they have, for at most as long again.
+    """
 
     def __init__(self) -> None:
         self._value: Routing | None = None
         self._stamp: object = None
         self._read_at = 0.0
+        self._looking = False
 
     @property
     def fresh(self) -> Routing | None:
         """The value if it may still be used without asking the database."""
-        return self._value if time.monotonic() - self._read_at <= FRESH_FOR else None
+        usable = FRESH_FOR * 2 if self._looking else FRESH_FOR
+        return self._value if time.monotonic() - self._read_at <= usable else None
 
     async def get(self, session: AsyncSession) -> Routing:
-        """The rules in force, at most FRESH_FOR seconds old."""
+        """The rules in force, at most FRESH_FOR seconds old; twice that while another request looks."""
         value = self.fresh
-        if value is None:
+        if value is not None:
+            return value
+        self._looking = True
+        try:
             stamp = await _stamp(session)
-            value = self._value if stamp == self._stamp else None
-            if value is None:
-                value = self._value = await load(session)
-                self._stamp = stamp
+            if self._value is None or stamp != self._stamp:
+                self._value, self._stamp = await load(session), stamp
             self._read_at = time.monotonic()
-        return value
+        finally:
+            self._looking = False
+        return self._value
 
 
 _TABLES = ("departments", "fields", "areas", "calendars", "calendar_days", "rule_sets")

@@ -4,6 +4,7 @@ import uuid
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
+from sqlmodel import select
 from starlette.responses import Response
 
 from cases.actions import conversation  # noqa: F401 - registers all actions
@@ -23,7 +24,7 @@ from web.answers import CasePage, OpenedCase, Reason, StaffCase, Timeline
 from web.bodies import read_body, read_members
 from web.deps import AtOffice, Day, Db, Here, Now, Rules, Who, desk_of
 from web.docs import PROBLEMS, answers, json_body, multipart_body
-from web.reports import ReportIn, to_report, with_files
+from web.reports import Receipt, ReportIn, to_report, with_files
 from web.shapes import case_row, case_to_staff, when, zone_of
 
 router = APIRouter(prefix="/api/v1", tags=["cases"], responses=PROBLEMS)
@@ -88,7 +89,7 @@ async def cases(
     "/cases",
     status_code=201,
     response_model=None,
-    responses=answers(OpenedCase, 201, "The case just opened"),
+    responses=answers(OpenedCase | Receipt, 201, "The case just opened; of one on a restricted track the receipt"),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -121,12 +122,11 @@ async def open_for_somebody(
         actor=who,
         account="centre",
     )
+    case = (await session.exec(select(Case).where(Case.id == opened.case_id))).one()
+    if case.restricted:  # out of this person's sight already: all they get is what the caller is told
+        return opened.answer
     if given.forward is not None and not opened.replayed:
-        body = given.forward.model_dump()
-        await perform(session, office, who, opened.case_id, Action.FORWARD, body, at)
-    case = await session.get(Case, opened.case_id, populate_existing=True)
-    if case is None:
-        raise Invalid("Phản ánh vừa mở không đọc lại được.", "The case just opened cannot be read.")
+        await perform(session, office, who, case.id, Action.FORWARD, given.forward.model_dump(), at)
     shown = await _shown(response, session, case, who, office)
     return {**shown, "tracking_key": opened.answer["tracking_key"]}
 

@@ -18,7 +18,7 @@ from cases.codes import key_fits, read_code
 from cases.desk import Office, not_found, perform
 from cases.intake import Report, open_case
 from cases.models import Case
-from cases.queries import case_file, follow_merges, timeline
+from cases.queries import case_file, follow_merges, reply_to, timeline
 from cases.states import Action
 from core import auth
 from core.errors import Invalid
@@ -199,7 +199,11 @@ async def own_case(
 
 async def citizen_view(session: AsyncSession, case: Case, routing: Routing) -> dict[str, Any]:
     """The case as its reporter sees it."""
-    return case_to_citizen(await case_file(session, case), await timeline(session, case, internal=False), routing)
+    file = await case_file(session, case)
+    shown = case_to_citizen(file, await timeline(session, case, internal=False), routing)
+    if case.merged_into is not None:  # the answer to the case that went on is the answer to this one
+        shown["reply"] = await reply_to(session, await follow_merges(session, case))
+    return shown
 
 
 @router.get("/{code}", response_model=None, responses=answers(CitizenCase, description="The report as it is now"))
@@ -230,12 +234,13 @@ async def _act(
     body: dict[str, Any],
     uploads: list[Upload] | None = None,
 ) -> dict[str, Any]:
-    case = await own_case(request, here, session, code, key, at)
-    if action is Action.ADD_MESSAGE:
-        case = await follow_merges(session, case)
+    case = live = await own_case(request, here, session, code, key, at)
+    if action is Action.ADD_MESSAGE and case.merged_into is not None:
+        live = await follow_merges(session, case, lock=True)
+        body = {**body, "via": case.id}
     files = await take(uploads, here.files, at=at) if uploads else []
-    done = await perform(session, office, CITIZEN, case.id, action, body, at, files=tuple(files))
-    return await citizen_view(session, done, office.routing)
+    await perform(session, office, CITIZEN, live.id, action, body, at, files=tuple(files))
+    return await citizen_view(session, case, office.routing)
 
 
 @router.post(

@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cases import citizens
-from cases.desk import parts_of
+from cases.desk import offered, parts_of
 from cases.models import Case, Limit
 from cases.queries import CaseFile, sees_identity
 from cases.states import NOT_FOR_STAFF, Status, possible
@@ -104,7 +104,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
     """A case with everything this person may see and what they may do now."""
     case, zone = file.case, zone_of(routing)
     contact = citizens.plain(case.contact) if sees_identity(actor, case) else citizens.masked(case.contact)
-    parts = parts_of(actor, case, file.assignments)
+    parts, book = parts_of(actor, case, file.assignments), routing.rulebook(case.rule_set_id)
     live = [a for a in file.assignments if a.ended_at is None]
     return {
         **case_row(case, routing),
@@ -164,7 +164,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
         "merged_into": file.merged_into,
         "incident": file.incident,
         "rule_set": _rule_set(case, routing),
-        "actions": [action.value for action in possible(Status(case.status), parts) if action not in NOT_FOR_STAFF],
+        "actions": [action.value for action in offered(case, parts, book) if action not in NOT_FOR_STAFF],
     }
 
 

@@ -1,7 +1,7 @@
 """After the reply: publishing, rating, closing, opening again."""
 
 from cases import replies
-from cases.actions.triage import assign, start_lead_clocks
+from cases.actions.triage import assign, end_parts, start_lead_clocks, take_from_units
 from cases.bodies import Body, Publish, Rate, Reason
 from cases.desk import Desk, action
 from cases.models import Rating
@@ -67,18 +67,17 @@ async def reopen(desk: Desk, given: Reason) -> Status:
     )
     desk.clocks.cancel()
     case.ended_at = case.close_after = case.replied_at = case.approved_at = case.answer_id = case.rating = None
-    lead = desk.lead
-    heir = desk.routing.directory.living(lead.department, desk.book.day_of(desk.at)) if lead else None
     await desk.tell("reopened", replies.reopened())
+    lead, heir = desk.lead, None if case.restricted else desk.heir
     desk.data["lead"] = heir
-    if lead is None or heir is None or case.restricted:
-        desk.open_forward()
+    if heir is None:
+        take_from_units(desk, "ended")
         return Status.RECEIVED
-    if heir == lead.department:
+    if lead is not None and heir == lead.department:
         lead.state, lead.accepted_at = "open", None
         start_lead_clocks(desk, heir)
     else:
-        lead.state, lead.ended_at = "succeeded", desk.at
+        end_parts(desk, "succeeded")
         await desk.session.flush()
         assign(desk, heir, [])
     return Status.FORWARDED

@@ -2,7 +2,7 @@
 
 from sqlmodel import select
 
-from cases.bodies import AskCitizen, AssignOfficer, Body, Message, Note, Reason
+from cases.bodies import AddMessage, AskCitizen, AssignOfficer, Body, Note, Reason
 from cases.desk import Desk, action
 from cases.models import Reveal
 from cases.states import Action, Status
@@ -11,10 +11,16 @@ from core.ids import uuid7
 from core.staff import CENTRE_ROLES, Role, RoleGrant, Staff, StaffDepartment
 
 
-@action(Action.ADD_MESSAGE, Message)
-async def add_message(desk: Desk, given: Message) -> None:
-    """The citizen adds something; a case that waited for it goes on where it was."""
-    entry = desk.write("message", given.text, to_citizen=True)
+@action(Action.ADD_MESSAGE, AddMessage)
+async def add_message(desk: Desk, given: AddMessage) -> None:
+    """The citizen adds something; a case that waited for it goes on where it was.
+
+    Words of the reporter of a merged case stand in their own case for them, and here for staff only.
+    """
+    entry = desk.write("message", given.text, to_citizen=given.via is None)
+    if given.via is not None:
+        desk.write("message", given.text, to_citizen=True, case_id=given.via)
+        desk.data["via"] = str(given.via)
     await desk.attach(entry)
     if desk.case.status == Status.WAITING_CITIZEN:
         desk.clocks.resume()

@@ -12,6 +12,7 @@ from core.errors import Conflict, Invalid
 from core.ids import uuid7
 from core.staff import Role
 from routing.tracks import RESTRICTED_TRACKS
+from routing.working_time import due
 
 
 @action(Action.CLASSIFY, Classify)
@@ -184,7 +185,7 @@ def assign(desk: Desk, lead: str, supporting: list[str]) -> None:
         desk.session.add(part)
         desk.assignments.append(part)
     case.lead, case.units = lead, [lead, *supporting]
-    case.needs_supervisor = False
+    case.needs_supervisor, case.officer_id = False, None
     start_lead_clocks(desk, lead)
     decision = desk.decide()
     contribute = decision.limit("contribute") or decision.limit("resolve")
@@ -233,3 +234,7 @@ def _decide_anew(desk: Desk) -> None:
     }
     desk.data["rules"] = list(decision.rules)
     desk.clocks.amend(decision)
+    if desk.case.status == Status.RECEIVED and not desk.case.restricted and (limit := decision.limit("resolve")):
+        # Not forwarded yet: the date the citizen is told with that follows the new decision.
+        calendar = desk.routing.calendar_of(decision.lead, desk.book)
+        desk.case.promised_at = due(desk.case.received_at, limit.amount, calendar, day_end=desk.book.day_end)

@@ -17,10 +17,9 @@ from cases.bodies import (
 from cases.desk import Desk, action
 from cases.limits import amount_of
 from cases.models import Extension, Limit
-from cases.states import Action, Part
+from cases.states import Action
 from core.errors import Conflict, Invalid, NotAllowed
 from core.ids import uuid7
-from core.staff import Role
 from routing.working_time import Amount, due
 
 
@@ -173,13 +172,6 @@ def _longer(amount: Amount, times: float) -> Amount:
 
 
 async def _decided_extension(desk: Desk, state: str) -> Extension:
-    who = {"head": Part.LEAD_HEAD, "centre": Part.DISPATCHER, "dispatcher": Part.DISPATCHER}.get(
-        desk.book.extend.granted_by
-    )
-    heads = desk.lead is not None and desk.lead.department in desk.actor.departments and Role.HEAD in desk.actor.roles
-    may = {Part.LEAD_HEAD: heads, Part.DISPATCHER: Role.DISPATCHER in desk.actor.roles, None: True}[who]
-    if not may:
-        raise NotAllowed("Bộ quy tắc giao người khác quyết định gia hạn.", f"The rule set leaves extensions to {who}.")
     statement = (
         select(Extension).where(Extension.case_id == desk.case.id, Extension.state == "requested").with_for_update()
     )

@@ -66,7 +66,7 @@ def body_of(action: str, case: dict[str, Any], other: str) -> dict[str, Any]:
     soon = datetime.now(UTC) + timedelta(days=2)
     due = next((x["due_at"] for x in case["limits"] if x["stage"] == "resolve" and not x["cancelled_at"]), None)
     later = datetime.fromisoformat(due) + timedelta(minutes=5) if due else soon
-    return {
+    bodies: dict[str, dict[str, Any]] = {
         "note": {"text": "Đã gọi lại"},
         "assign_officer": {"officer": "agent@demo"},
         "classify": {"urgency": "urgent"},
@@ -91,7 +91,8 @@ def body_of(action: str, case: dict[str, Any], other: str) -> dict[str, Any]:
         "split": {"text": "Đèn đường cũng hỏng"},
         "link_incident": {"into": other},
         "reveal_identity": {"reason": "Cần gọi lại để xác minh"},
-    }.get(action, {})
+    }
+    return bodies.get(action, {})
 
 
 async def send(client: AsyncClient, action: str, case: dict[str, Any], other: str) -> Response:

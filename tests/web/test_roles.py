@@ -1,0 +1,199 @@
+"""Every route × every role: who is let in. A route that is not in the table fails the test."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from httpx import ASGITransport, AsyncClient, Response
+
+from core import staffing
+from tests.factories import As, Drive, a_photo, a_report, make_tokens, state
+
+# A case led by so-xd, supported by so-congthuong: these see it, all others do not.
+SEES = "agent dispatcher supervisor inspector leader admin officer head helper helperhead"
+STRANGERS = "officer2 head2 key keyless"
+STAFF = f"{SEES} officer2 head2"
+EVERYONE = f"anonymous {STAFF} key keyless"
+CENTRE = "agent dispatcher supervisor"
+FEED = "leader supervisor admin key"
+OPEN = 0  # let in: any answer but 401, 403 and 404
+
+# Route → who is let in, and what everybody else is told; the anonymous get 401 unless named.
+# A case's strangers get 404 where the others get 403, so that they cannot tell it exists.
+ROUTES: dict[str, tuple[str, int]] = {
+    "GET /": (EVERYONE, 0),
+    "GET /api/docs": (EVERYONE, 0),
+    "GET /api/openapi.json": (EVERYONE, 0),
+    "GET /healthz": (EVERYONE, 0),
+    "GET /readyz": (EVERYONE, 0),
+    "GET /metrics": (EVERYONE, 0),
+    "GET /api/v1/public/cases": (EVERYONE, 0),
+    "GET /api/v1/public/cases.geojson": (EVERYONE, 0),
+    "GET /api/v1/public/figures": (EVERYONE, 0),
+    "GET /api/v1/departments": (EVERYONE, 0),
+    "GET /api/v1/fields": (EVERYONE, 0),
+    "GET /api/v1/areas": (EVERYONE, 0),
+    "POST /api/v1/auth/token": (EVERYONE, 0),
+    "POST /api/v1/auth/session": (EVERYONE, 0),
+    "POST /api/v1/reports": (EVERYONE, 0),
+    "DELETE /api/v1/auth/session": (f"{STAFF} key keyless", 401),
+    "GET /api/v1/me": (f"{STAFF} key keyless", 401),
+    "GET /api/v1/refusal-reasons": (f"{STAFF} key keyless", 401),
+    "GET /api/v1/cases": (f"{STAFF} key keyless", 401),
+    "POST /api/v1/cases": (CENTRE, 403),
+    "GET /feed/v1/events": (FEED, 403),
+    "GET /feed/v1/aggregates": (FEED, 403),
+    # The citizen's paths ask for the key, which being signed in does not replace.
+    "GET /api/v1/reports/{code}": ("", 404),
+    "POST /api/v1/reports/{code}/messages": ("", 404),
+    "POST /api/v1/reports/{code}/rating": ("", 404),
+    "POST /api/v1/reports/{code}/reopen": ("", 404),
+    "GET /api/v1/cases/{code}": (SEES, 404),
+    "GET /api/v1/cases/{code}/timeline": (SEES, 404),
+    "GET /api/v1/cases/{code}/explain": (SEES, 404),
+    "GET /api/v1/attachments/{attachment_id}": (SEES, 404),
+}
+HANDLERS = f"{CENTRE} inspector officer head helper helperhead"
+ACTIONS: dict[str, str] = {
+    "note": HANDLERS,
+    "assign_officer": HANDLERS,
+    "attach": HANDLERS,
+    "classify": "agent dispatcher",
+    "set_track": "agent supervisor inspector",
+    "answer_directly": "agent dispatcher",
+    "forward": "agent dispatcher",
+    "recall": "dispatcher supervisor",
+    "accept": "officer",
+    "give_back": "officer head",
+    "ask_citizen": "agent dispatcher officer",
+    "contribute": "helper",
+    "request_extension": "officer",
+    "grant_extension": "head dispatcher",
+    "deny_extension": "head dispatcher",
+    "tell_progress": "officer",
+    "submit_answer": "officer",
+    "return_answer": "head",
+    "approve_answer": "head dispatcher",
+    "publish": "agent dispatcher",
+    "unpublish": "agent dispatcher",
+    "close": "agent",
+    "reopen": "agent supervisor",
+    "refuse": "agent dispatcher",
+    "redirect": "dispatcher inspector",
+    "mark_spam": "agent dispatcher",
+    "unmark_spam": "agent dispatcher",
+    "merge": "agent dispatcher",
+    "split": "agent dispatcher",
+    "link_incident": "dispatcher",
+    "unlink_incident": "dispatcher",
+    "chase": "agent",
+    "reveal_identity": "agent supervisor",
+}
+ROUTES |= {f"POST /api/v1/cases/{{code}}/{name}": (who, 403) for name, who in ACTIONS.items()}
+BODIES: dict[str, Any] = {
+    "POST /api/v1/reports/{code}/messages": {"text": "x"},
+    "POST /api/v1/reports/{code}/rating": {"rating": 5},
+    "POST /api/v1/reports/{code}/reopen": {"reason": "x"},
+}
+
+
+@dataclass(frozen=True)
+class House:
+    """A forwarded case with a photo, and API keys."""
+
+    code: str
+    attachment: str
+    keys: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+async def house(app: FastAPI, client: AsyncClient, as_: As, drive: Drive) -> House:
+    """One case that all tests only look at."""
+    here = state(app)
+    code, _ = await a_report(client)
+    await drive(code, "forwarded")
+    photo = {"attachments": ("a.jpg", a_photo(), "image/jpeg")}
+    attached = await as_("agent").post(f"/api/v1/cases/{code}/attach", files=photo)
+    async with here.database.transaction() as session:
+        keys = {
+            name: (await staffing.make_api_key(session, name, scopes, here.clock()))[1]
+            for name, scopes in (("key", ["feed.read"]), ("keyless", []))
+        }
+    return House(code, attached.json()["attachments"][0]["id"], keys)
+
+
+@pytest.fixture
+async def people(app: FastAPI, house: House) -> AsyncIterator[dict[str, AsyncClient]]:
+    """A client for everyone, with sign-ins of their own, because one of the routes ends them."""
+    tokens = await make_tokens(state(app).database)
+    made = {}
+    for who in EVERYONE.split():
+        headers = {"Authorization": f"Bearer {tokens[f'{who}@demo']}"} if f"{who}@demo" in tokens else {}
+        headers |= {"X-Api-Key": house.keys[who]} if who in house.keys else {}
+        made[who] = AsyncClient(transport=ASGITransport(app), base_url="http://1022.test", headers=headers)
+    yield made
+    for each in made.values():
+        await each.aclose()
+
+
+def routes_of(app: FastAPI) -> set[str]:
+    """Every method and path the application answers, as the table writes them."""
+    return {
+        f"{method} {route.path}"
+        for route in iter_route_contexts(app.routes)
+        for method in (route.methods or ())
+        if method != "HEAD"
+    }
+
+
+def test_the_table_names_every_route(app: FastAPI) -> None:
+    assert routes_of(app) == set(ROUTES)
+
+
+def expected(route: str, who: str) -> int:
+    """OPEN, or the status of the refusal."""
+    let_in, refusal = ROUTES[route]
+    if who in let_in.split():
+        return OPEN
+    if who == "anonymous" and refusal in (403, 404) and not route.split(" ")[1].startswith("/api/v1/reports"):
+        return 401
+    if "/cases/{code}" in route and who in STRANGERS.split():
+        return 404
+    return refusal
+
+
+async def ask(client: AsyncClient, route: str, house: House) -> Response:
+    """One request that changes nothing even where it is let in: it says something that no action knows."""
+    method, path = route.split(" ")
+    path = path.replace("{code}", house.code).replace("{attachment_id}", house.attachment)
+    body = BODIES.get(route, {"nonsense": 1}) if method == "POST" else None
+    return await client.request(method, path, json=body)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_each_role_is_let_in_where_the_table_says(
+    people: dict[str, AsyncClient], house: House, route: str
+) -> None:
+    wrong = {}
+    for who, client in people.items():
+        answer = await ask(client, route, house)
+        refused = answer.status_code if answer.status_code in (401, 403, 404) else OPEN
+        if refused != expected(route, who) or answer.status_code >= 500:
+            wrong[who] = (answer.status_code, expected(route, who))
+    assert not wrong
+    shown = await people["admin"].get(f"/api/v1/cases/{house.code}")
+    assert shown.status_code == (401 if route.startswith("DELETE") else 200)
+
+
+@pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer ", "Basic YWRtaW46YWRtaW4=", "bearer \u00e9"])
+async def test_a_token_that_is_none_is_nobody(app: FastAPI, house: House, header: str) -> None:
+    sent = [(b"authorization", header.encode("latin-1"))]
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://1022.test", headers=sent) as client:
+        for route, (let_in, _) in ROUTES.items():
+            if let_in and "anonymous" not in let_in.split():
+                answer = await ask(client, route, house)
+                assert answer.status_code == 401, route
+                assert answer.headers["www-authenticate"] == "Bearer"
