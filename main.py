@@ -23,7 +23,7 @@ from channels.console import ConsoleChannel
 from channels.portal import Portal
 from core import backup as backups
 from core import doctor as doctoring
-from core import journal, logs, staffing
+from core import journal, logs, ports, staffing
 from core.db import FAILURES, Database
 from core.errors import DomainError
 from core.postgres import Cluster, DatabaseUnavailable
@@ -34,21 +34,25 @@ from ioc import queries as ioc_queries
 from ioc import reconcile as ioc_reconcile
 from routing import commands as routing_commands
 from routing import queries as routing_queries
-from routing.calendars import BadCalendar, parse_calendar, province_calendar
+from routing.calendars import parse_calendar, province_calendar
 from routing.decide import BadFacts
 from routing.explaining import explain, facts_from_dict
-from routing.rulesets import BadRuleSet, load_rule_set
+from routing.rulesets import load_rule_set
 from routing.telling import deadline_report
 from web import app as web_app
 from worker import run_worker
 
 T = TypeVar("T")
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-rules_cli = typer.Typer(no_args_is_help=True, help="Check a rule set, explain a decision.")
-ioc_cli = typer.Typer(no_args_is_help=True, help="Figures of the operations centre.")
-limits_cli = typer.Typer(no_args_is_help=True, help="The clocks of cases.")
-staff_cli = typer.Typer(no_args_is_help=True, help="Accounts of staff and keys of other systems.")
+cli = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
+)
+rules_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check a rule set, explain a decision.")
+ioc_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Figures of the operations centre.")
+limits_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The clocks of cases.")
+staff_cli = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Accounts of staff and keys of other systems."
+)
 cli.add_typer(rules_cli, name="rules")
 cli.add_typer(ioc_cli, name="ioc")
 cli.add_typer(limits_cli, name="limits")
@@ -68,11 +72,12 @@ def adapters_for(settings: Settings, *, demo: bool) -> dict[str, Adapter]:
 def run(
     demo: Annotated[bool, typer.Option("--demo", help="With the demo province and its accounts")] = False,
     host: Annotated[str | None, typer.Option(help="Address to listen on")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on")] = None,
 ) -> None:
     """Database if none is configured, migrations, web and worker, until Ctrl-C."""
     settings = _settings()
     host, port = host or settings.host, port or settings.port
+    ports.check(host, port)
     with _database(settings) as (url, cluster):
         _prepare(settings, url, demo=demo)
         flags = ["--demo"] if demo else []
@@ -95,14 +100,16 @@ def run(
 def web(
     demo: Annotated[bool, typer.Option("--demo")] = False,
     host: Annotated[str | None, typer.Option()] = None,
-    port: Annotated[int | None, typer.Option()] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
 ) -> None:
     """The web process alone; any number may run behind a balancer."""
     settings = _settings()
+    host, port = host or settings.host, port or settings.port
+    ports.check(host, port)
     with _database(settings) as (url, _):
         database = Database(url, pool=settings.database_pool, application="hotline-web")
         app = web_app.build(settings, database, adapters_for(settings, demo=demo), demo=demo)
-        serve(app, settings, host or settings.host, port or settings.port)
+        serve(app, settings, host, port)
 
 
 def serve(app: FastAPI, settings: Settings, host: str, port: int) -> None:
@@ -169,8 +176,8 @@ def doctor() -> None:
     try:
         with _database(settings) as (url, _):
             report, healthy = _run(doctoring.report(settings, url, migrations.newest()))
-    except (DatabaseUnavailable, OSError) as problem:
-        report, healthy = doctoring.without_database(settings, str(problem)), False
+    except (DatabaseUnavailable, *FAILURES) as problem:
+        report, healthy = doctoring.without_database(settings, str(problem) or type(problem).__name__), False
     print("\n".join(report))
     if not healthy:
         raise typer.Exit(1)
@@ -186,8 +193,8 @@ def deadline(
     try:
         days = parse_calendar(calendar.read_text(encoding="utf-8")) if calendar else province_calendar()
         print("\n".join(deadline_report(start, limit, days)))
-    except (BadCalendar, ValueError, OSError) as problem:
-        _fail(str(problem))
+    except (ValueError, OSError) as problem:
+        _fail(_why(problem))
 
 
 @rules_cli.command("check")
@@ -195,8 +202,8 @@ def rules_check(file: Path) -> None:
     """Say what is wrong with a rule set file; exit 1 if it could not be activated."""
     try:
         problems = routing_commands.checked(load_rule_set(file))
-    except (BadRuleSet, OSError) as unreadable:
-        _fail(str(unreadable))
+    except (ValueError, OSError) as unreadable:
+        _fail(_why(unreadable))
     for each in problems:
         print(f"{each.severity}: {each.where}: {each.message_vi}")
     wrong = sum(each.severity == "error" for each in problems)
@@ -213,15 +220,19 @@ def rules_explain(facts: Path) -> None:
     async def told(url: str) -> dict[str, Any]:
         async with _session(url) as session:
             routing = await routing_queries.load(session)
-        book = routing.at(facts_from_dict(given).received_at).book
+        newest = routing.at(datetime.now(UTC)).book  # knows the zone of a time that names none
+        book = routing.at(facts_from_dict(given, newest).received_at).book
         return explain(facts_from_dict(given, book), book).to_dict()
 
     try:
         given = json.loads(facts.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as problem:
+        _fail(_why(problem))
+    try:
         with _database(settings) as (url, _):
             _prepare(settings, url, demo=False)
             print(json.dumps(_run(told(url)), ensure_ascii=False, indent=2))
-    except (BadFacts, OSError, json.JSONDecodeError) as problem:
+    except BadFacts as problem:
         _fail(str(problem))
 
 
@@ -238,7 +249,7 @@ def ioc_figures(
         first, last = date.fromisoformat(since), date.fromisoformat(to)
         dims = ioc_queries.dimensions([part for part in by.split(",") if part])
     except ValueError as problem:
-        _fail(str(problem))
+        _fail(f"--from and --to are days such as 2026-03-02: {problem}")
 
     async def rows(url: str) -> list[dict[str, Any]]:
         await _catch_up(url, settings)
@@ -281,7 +292,7 @@ def limits_verify() -> None:
 
     async def compare(url: str) -> tuple[int, list[str]]:
         async with _session(url) as session:
-            return await verify.limits(session, await routing_queries.load(session))
+            return await verify.limits(session, datetime.now(UTC))
 
     with _database(settings) as (url, _):
         checked, differences = _run(compare(url))
@@ -364,7 +375,7 @@ def backup(directory: Path) -> None:
                 directory,
                 at=datetime.now(UTC),
                 files_dir=settings.files_dir,
-                secret_key=_key_file(settings),
+                secret_key=_key_file(settings) if settings.key else None,
                 binaries=settings.postgres_bin,
             )
     except backups.BackupError as problem:
@@ -376,11 +387,6 @@ def backup(directory: Path) -> None:
 def restore(directory: Path) -> None:
     """Put a backup into an empty database; the journal is numbered before anything opens."""
     settings = _settings()
-
-    async def number(url: str) -> None:
-        async with _session(url, as_owner=True) as session:
-            await journal.number_after_restore(session)
-
     try:
         with _database(settings) as (url, _):
             backups.restore(
@@ -389,7 +395,7 @@ def restore(directory: Path) -> None:
                 files_dir=settings.files_dir,
                 secret_key=_key_file(settings),
                 binaries=settings.postgres_bin,
-                after=lambda: _run(number(url)),
+                finish_sql=journal.NUMBER_AFTER_RESTORE,
             )
     except backups.BackupError as problem:
         _fail(str(problem))
@@ -415,12 +421,14 @@ class _database:
 
     def __exit__(self, *error: object) -> None:
         if self._cluster is not None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # an impatient second Ctrl-C must not leave the server running
             self._cluster.detach()
 
 
 @asynccontextmanager
-async def _session(url: str, *, as_owner: bool = False) -> AsyncIterator[Any]:
-    database = Database(url, pool=2, application="hotline-command", as_owner=as_owner)
+async def _session(url: str) -> AsyncIterator[Any]:
+    database = Database(url, pool=2, application="hotline-command")
     try:
         async with database.transaction() as session:
             yield session
@@ -475,8 +483,18 @@ def _told(problem: ValidationError) -> str:
     lines = []
     for error in problem.errors(include_url=False, include_input=False, include_context=False):
         name = "_".join(str(step) for step in error["loc"]).upper()
-        lines.append(f"HOTLINE_{name}: {error['msg']}" if name else error["msg"])
+        what = error["msg"].removeprefix("Value error, ")
+        lines.append(f"HOTLINE_{name}: {what}" if name else what)
     return "; ".join(lines)
+
+
+def _why(problem: ValueError | OSError) -> str:
+    """What is wrong with a file or a value that was given, as one sentence."""
+    if isinstance(problem, OSError):
+        return f"{problem.filename}: {problem.strerror}"
+    if isinstance(problem, UnicodeDecodeError):
+        return f"the file is not UTF-8 text (byte {problem.start})"
+    return str(problem)
 
 
 def _key_file(settings: Settings) -> Path | None:
@@ -496,14 +514,23 @@ def _fail(sentence: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def _end(number: int, frame: object) -> NoReturn:
+    """Asked to end: as an exception, so that whatever was begun is undone, such as a database that was started."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run a command; whatever goes wrong is one clear sentence and an exit status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # one that is ignored, as under nohup, stays so
+            signal.signal(number, _end)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also for a background job, where a shell ignores it
     try:
         cli()
     except DomainError as problem:
         print(f"error: {problem.en}", file=sys.stderr)
         sys.exit(1)
-    except DatabaseUnavailable as problem:
+    except (DatabaseUnavailable, ports.PortUnusable) as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(1)
     except FAILURES as problem:

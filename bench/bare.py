@@ -42,7 +42,7 @@ async def bare(settings: Settings, clients: int, seconds: float, seed: int) -> N
     for body in islice(bodies(seed), int((seconds + WARM_UP) * PREPARED_A_SECOND)):
         report = to_report(ReportIn.model_validate_json(body), routing)
         number = await desk.numbers.take(pool)
-        arguments, _ = prepare(desk, report, number, key=str(uuid.uuid4()), at=datetime.now(UTC), account="portal")
+        _, arguments, _ = prepare(desk, report, number, key=str(uuid.uuid4()), at=datetime.now(UTC), account="portal")
         prepared.append(arguments)
     connections = [await pool.acquire() for _ in range(clients)]
     meter, waiting = Meter(seconds), iter(prepared)

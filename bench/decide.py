@@ -26,7 +26,7 @@ from statistics import median, quantiles
 from typing import Any, TypeVar
 
 from bench.reports import bodies
-from routing.calendars import province_calendar
+from routing.calendars import SEED, province_calendar
 from routing.decide import (
     KINDS,
     MODES,
@@ -41,8 +41,10 @@ from routing.decide import (
     group_pattern,
 )
 from routing.directory import Selector
-from routing.places import Gazetteer, Place, load_areas, recognise
-from routing.rulesets import SEED, build, seed_directory, seed_fields, seed_rule_sets
+from routing.places import Gazetteer, Place, load_areas
+from routing.recognising import recognise
+from routing.rule_building import build
+from routing.seeds import seed_directory, seed_fields, seed_rule_sets
 from routing.tracks import TRACKS
 from routing.working_time import Amount, Calendar, due
 

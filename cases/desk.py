@@ -30,6 +30,9 @@ from routing.decide import Decision, Rulebook, decide
 from routing.queries import Routing
 from routing.working_time import Amount
 
+ON_THE_PAGE = frozenset({"web", "app"})  # channels whose answers stand on the tracking page
+SCHEMES = {"sms": "phone", "email": "email"}  # how a channel addresses the reporter of a case
+
 
 @dataclass(frozen=True, slots=True)
 class Office:
@@ -124,8 +127,11 @@ class Desk:
 
     def address(self) -> tuple[str, Address]:
         """The citizen's own channel if it can be written to from here, else the tracking page."""
-        channel = self.case.channel if self.case.channel in self.office.channels else "web"
-        return channel, Address("tracking", self.case.code)
+        channel = self.case.channel
+        scheme = SCHEMES.get(channel)
+        if channel in self.office.channels and scheme is not None and (handle := self.case.contact.get(scheme)):
+            return channel, Address(scheme, handle)
+        return channel if channel in ON_THE_PAGE else "web", Address("tracking", self.case.code)
 
     async def attach(self, entry: Entry) -> None:
         """The files sent along become part of a line of the conversation."""

@@ -22,8 +22,8 @@ from core.files import Stored
 from core.ids import uuid7
 from core.staff import CITIZEN, Actor
 from routing.decide import Facts, decide
-from routing.places import recognise
 from routing.queries import Routing
+from routing.recognising import recognise
 from routing.tracks import RESTRICTED_TRACKS
 from routing.working_time import due
 
@@ -88,6 +88,7 @@ class Opened:
 
     case_id: UUID
     answer: dict[str, Any]
+    restricted: bool = False
     replayed: bool = False
 
 
@@ -130,14 +131,15 @@ async def open_case(
     actor: Actor = CITIZEN,
     account: str = "centre",
     citizen_id: UUID | None = None,
-    split_from: UUID | None = None,
+    split_from: tuple[UUID, UUID] | None = None,
 ) -> Opened:
     """Open the case of a report, once per (channel, account, key): the same report again gives the same answer.
 
     Another report under a used key is Invalid (422). A twin that arrives while the first is being written waits for
-    it. `citizen_id` names a known person instead of the contact given.
+    it. `citizen_id` names a known person instead of the contact given; `split_from` the case it is split from and the
+    one whose tracking key opens it.
     """
-    arguments, opened = prepare(
+    statement, arguments, opened = prepare(
         desk,
         report,
         await desk.numbers.take(driver),
@@ -148,7 +150,7 @@ async def open_case(
         citizen_id=citizen_id,
         split_from=split_from,
     )
-    if await driver.fetchrow(OPEN_CASE, *arguments) is not None:
+    if await driver.fetchrow(statement, *arguments) is not None:
         return opened
     first = await driver.fetchrow(
         "SELECT fingerprint, subject_id, answer FROM received WHERE channel = $1 AND account = $2 AND external_id = $3",
@@ -182,9 +184,9 @@ def prepare(
     actor: Actor = CITIZEN,
     account: str = "centre",
     citizen_id: UUID | None = None,
-    split_from: UUID | None = None,
-) -> tuple[Sequence[Any], Opened]:
-    """Everything OPEN_CASE writes, in the order of its parameters, and what the reporter is told."""
+    split_from: tuple[UUID, UUID] | None = None,
+) -> tuple[str, Sequence[Any], Opened]:
+    """The statement that writes the report with its arguments, and what the reporter is told."""
     raw, fingerprint = _kept(report)
     routing, dated = desk.routing, desk.routing.at(at)
     book = dated.book
@@ -256,7 +258,7 @@ def prepare(
         "rules": list(decision.rules),
         "limits": {stage.stage: str(stage.amount) for stage in decision.limits},
     }
-    files = report.files
+    key_of = split_from[1] if split_from else case_id
     arguments = (
         uuid7(at),  # 1 received.id
         report.channel,
@@ -312,19 +314,24 @@ def prepare(
         replies.receipt(code, local),
         # journal: 48
         _json(journal),
-        # files: 49
-        [stored.id for stored in files],
-        [stored.name for stored in files],
-        [stored.media_type for stored in files],
-        [stored.size for stored in files],
-        [stored.sha256 for stored in files],
-        [stored.original_sha256 for stored in files],
-        [stored.width for stored in files],
-        [stored.height for stored in files],
-        split_from,  # 57
+        key_of,  # 49
     )
-    told = {**answer, "tracking_key": tracking_key(desk.secret, case_id, 1)}
-    return arguments, Opened(case_id, told)
+    told = {**answer, "tracking_key": tracking_key(desk.secret, key_of, 1)}
+    if not report.files and split_from is None:
+        return OPEN_CASE, arguments, Opened(case_id, told, restricted)
+    more = (
+        # files: 50
+        [stored.id for stored in report.files],
+        [stored.name for stored in report.files],
+        [stored.media_type for stored in report.files],
+        [stored.size for stored in report.files],
+        [stored.sha256 for stored in report.files],
+        [stored.original_sha256 for stored in report.files],
+        [stored.width for stored in report.files],
+        [stored.height for stored in report.files],
+        split_from[0] if split_from else None,  # 58
+    )
+    return OPEN_CASE_WITH_MORE, (*arguments, *more), Opened(case_id, told, restricted)
 
 
 def _kept(report: Report) -> tuple[str, bytes]:
@@ -353,7 +360,7 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _sorted_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
-OPEN_CASE = """
+_CASE = """
 WITH raw AS (
     INSERT INTO received (id, channel, account, external_id, received_at, raw, fingerprint, subject_id, answer)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -374,11 +381,11 @@ WITH raw AS (
 ), opened AS (
     INSERT INTO cases (
         id, code, version, status, track, track_confirmed, restricted, urgency, kind, mode, channel, received_at,
-        created_at, citizen_id, contact, identity_revealed, key_version, text, field, area, area_candidates, lat, lng,
-        address, rule_set_id, decision, promised_at, give_backs, needs_supervisor, chased, public
+        created_at, citizen_id, contact, identity_revealed, key_of, key_version, text, field, area, area_candidates,
+        lat, lng, address, rule_set_id, decision, promised_at, give_backs, needs_supervisor, chased, public
     )
     SELECT $8, $17, 1, 'received', $18, false, $19, $20, $21, $22, $2, at,
-        at, coalesce((SELECT citizen_id FROM who), $13), $23, false, 1, $24, $25, $26, $27, $28, $29,
+        at, coalesce((SELECT citizen_id FROM who), $13), $23, false, $49, 1, $24, $25, $26, $27, $28, $29,
         $30, $31, $32, $33, 0, false, 0, $34
     FROM raw
 ), said AS (
@@ -396,18 +403,22 @@ WITH raw AS (
 ), noted AS (
     INSERT INTO journal (kind, case_id, actor_kind, actor_id, occurred_at, restricted, data)
     SELECT 'case.open', $8, $36, $37, at, $19, $48 FROM raw
-), files AS (
+)
+"""
+_MORE = """, files AS (
     INSERT INTO attachments (
         id, case_id, entry_id, name, media_type, size, sha256, original_sha256, width, height, created_at
     )
     SELECT f.*, raw.at FROM raw, (
         SELECT a.id, $8::uuid, $35::uuid, a.name, a.media_type, a.size, a.sha256, a.original, a.width, a.height
-        FROM unnest($49::uuid[], $50::text[], $51::text[], $52::int[], $53::text[], $54::text[], $55::int[], $56::int[])
+        FROM unnest($50::uuid[], $51::text[], $52::text[], $53::int[], $54::text[], $55::text[], $56::int[], $57::int[])
             AS a (id, name, media_type, size, sha256, original, width, height)
     ) f
 ), tie AS (
     INSERT INTO case_links (case_id, other_id, kind, at)
-    SELECT $57::uuid, $8, 'split', at FROM raw WHERE $57::uuid IS NOT NULL
+    SELECT $58::uuid, $8, 'split', at FROM raw WHERE $58::uuid IS NOT NULL
 )
-SELECT 1 AS new FROM raw
 """
+_NEW = "SELECT 1 AS new FROM raw"
+OPEN_CASE = _CASE + _NEW
+OPEN_CASE_WITH_MORE = _CASE + _MORE + _NEW  # files or another case it was split from, which few reports have

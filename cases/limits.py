@@ -6,7 +6,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from core.journal import record
 from routing.decide import Decision, Rulebook
 from routing.queries import Routing
 from routing.stretches import Stop
-from routing.working_time import Amount, Calendar, Clock, at_fraction, due
+from routing.working_time import Amount, Calendar, Clock, at_fraction, due, worked
 
 Op = dict[str, Any]
 
@@ -149,14 +150,12 @@ class Clocks:
         self.ops.append(opened_op(opened))
 
     def meet(self, stage: str, holder: str | None = None) -> None:
-        """The stage is done. Late, and not yet noticed by the worker: the breach is noted first."""
+        """The stage is done, in time or late."""
         limit = self.find(stage, holder)
         if limit is None:
             return
         self._resume(limit)
-        if limit.due_at is not None and self.at > limit.due_at and limit.breached_at is None:
-            limit.breached_at = limit.due_at
-            self.ops.append(_op("breached", limit, at=self.at.isoformat()))
+        self._notice(limit)
         limit.met_at, limit.next_at = self.at, None
         self.ops.append(_op("met", limit, at=self.at.isoformat()))
 
@@ -164,6 +163,7 @@ class Clocks:
         """Nothing more is owed, except for the stages in `keep`."""
         for limit in self.running:
             if limit.stage not in keep:
+                self._notice(limit)
                 limit.cancelled_at, limit.next_at, limit.stopped_at = self.at, None, None
                 if limit.due_at is None:
                     limit.due_at = limit.moved_to or computed_due(limit, self.routing.calendars, self.book)
@@ -183,15 +183,17 @@ class Clocks:
 
     def move(self, limit: Limit, until: datetime) -> None:
         """An extension was granted."""
+        self._notice(limit)
         was = limit.due_at
         limit.moved_to = until
         limit.due_at = until if limit.stopped_at is None else None
         limit.next_at = self._next(limit)
-        self.ops.append(_op("moved", limit, was=was.isoformat() if was else None))
+        self.ops.append(_op("moved", limit, was=was.isoformat() if was else None, until=until.isoformat()))
 
     def amend(self, decision: Decision) -> None:
         """The case was decided anew: running limits take the new amounts, counted from their own opening."""
         for limit in self.running:
+            self._notice(limit)
             wanted = decision.limit(limit.stage)
             if wanted is None or wanted.amount == amount_of(limit) or limit.moved_to or limit.breached_at:
                 continue
@@ -233,10 +235,24 @@ class Clocks:
         limit.stopped_at = None
         limit.due_at = computed_due(limit, self.routing.calendars, self.book)
         if limit.moved_to is not None:
-            limit.due_at = max(limit.due_at, limit.moved_to + (self.at - since))
-            limit.moved_to = limit.due_at
+            limit.due_at = limit.moved_to = max(limit.due_at, self._left_from_now(limit, since, limit.moved_to))
         limit.next_at = self._next(limit)
         self.ops.append(_op("resumed", limit, **{"from": since.isoformat(), "at": self.at.isoformat()}))
+
+    def _notice(self, limit: Limit) -> None:
+        """A breach the worker has not written yet is noted before anything else happens to the limit."""
+        if limit.due_at is not None and self.at > limit.due_at and limit.breached_at is None:
+            limit.breached_at = limit.due_at
+            limit.next_at = None
+            self.ops.append(_op("breached", limit, at=self.at.isoformat()))
+
+    def _left_from_now(self, limit: Limit, since: datetime, until: datetime) -> datetime:
+        """The due time that leaves, from now, what was left of an extended limit when it was stopped."""
+        if limit.clock == "calendar":
+            return until + (self.at - since)
+        calendar = self.routing.calendars[limit.calendar]
+        left = ceil(worked(since, until, calendar) / timedelta(minutes=1))
+        return due(self.at, Amount(left, "min", "working"), calendar).astimezone(UTC)
 
     def _next(self, limit: Limit) -> datetime | None:
         return next_threshold(limit, self.routing.calendars[limit.calendar], self.book)
@@ -259,7 +275,7 @@ async def run_due(session: AsyncSession, routing: Routing, at: datetime, limit: 
         .where(col(Limit.next_at) <= at)
         .order_by(col(Limit.next_at))
         .limit(limit)
-        .with_for_update(of=Limit, skip_locked=True)
+        .with_for_update(of=(Limit, Case), skip_locked=True)  # the case too, or its track may be an old one
     )
     found = (await session.exec(statement)).all()
     for row, case in found:

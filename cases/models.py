@@ -50,6 +50,7 @@ class Case(SQLModel, table=True):
         Index("ix_cases_units", "units", postgresql_using="gin", postgresql_where=text("units <> '{}'")),
         Index("ix_cases_published_at", "published_at", "id", postgresql_where=text("published_at IS NOT NULL")),
         Index("ix_cases_citizen_id", "citizen_id", postgresql_where=text("citizen_id IS NOT NULL")),
+        Index("ix_cases_officer_id", "officer_id", postgresql_where=text("officer_id IS NOT NULL")),
         Index("ix_cases_close_after", "close_after", postgresql_where=text("status = 'replied'")),
         Index("ix_cases_restricted", "received_at", "id", postgresql_where=text("restricted")),
         CheckConstraint("(track IN ('complaint', 'denunciation', 'crime_tip')) = restricted", name="restricted"),
@@ -71,6 +72,7 @@ class Case(SQLModel, table=True):
     citizen_id: UUID | None = Field(default=None, foreign_key="citizens.id")
     contact: dict[str, str] = Field(default_factory=dict, sa_type=JSONB)  # name, phone, email as stated here
     identity_revealed: bool = False
+    key_of: UUID  # the case whose id the tracking key derives from: its own, or that of the report it was split from
     key_version: int = 1
     text: str
     field: str | None = Field(default=None, foreign_key="fields.code")
@@ -104,7 +106,7 @@ class Case(SQLModel, table=True):
 
 
 class Entry(SQLModel, table=True):
-    """A line of the case's conversation. `public_to_citizen` lines are what the reporter reads."""
+    """A line of the case's conversation. Lines `to_citizen` are what the reporter reads."""
 
     __tablename__ = "entries"
     __table_args__ = (Index("ix_entries_case_id", "case_id", "id"),)

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, String, and_, cast, false, func, or_, text, true
+from sqlalchemy import ColumnElement, String, and_, cast, false, literal_column, text, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -38,7 +38,10 @@ def visible_to(actor: Actor) -> ColumnElement[bool]:
 
 def has_unit(departments: Iterable[str]) -> ColumnElement[bool]:
     """Whether one of these departments leads or supports the case."""
-    return col(Case.units).bool_op("&&")(cast(sorted(departments), ARRAY(String)))
+    some: ColumnElement[bool] = literal_column(
+        "cases.units <> '{}'"
+    )  # so that the partial index is known to hold every row wanted
+    return and_(some, col(Case.units).bool_op("&&")(cast(sorted(departments), ARRAY(String))))
 
 
 def sees_identity(actor: Actor, case: Case) -> bool:
@@ -64,9 +67,10 @@ async def live_case(session: AsyncSession, actor: Actor, code: str) -> Case:
     standard = read_code(code)
     statement = select(Case).where(Case.code == standard, visible_to(actor)).with_for_update()
     found = (await session.exec(statement)).first() if standard else None
-    if found is None:
+    live = await follow_merges(session, found, lock=True) if found else None
+    if live is None or (live.restricted and Role.INSPECTOR not in actor.roles):
         raise Invalid.at("into", "Không tìm thấy phản ánh này.", "No such case.", "unknown")
-    return await follow_merges(session, found, lock=True)
+    return live
 
 
 async def follow_merges(session: AsyncSession, case: Case, *, lock: bool = False) -> Case:
@@ -119,24 +123,22 @@ async def list_cases(
     actor: Actor,
     filters: Filters,
     routing: Routing,
+    at: datetime,
     *,
     cursor: str | None,
     limit: int,
 ) -> Page:
-    """Cases newest first, by keyset on (received_at, id)."""
-    statement = select(Case).where(visible_to(actor), *_conditions(actor, filters, routing))
+    """Cases newest first, by keyset on (received_at, id); `at` is when "late" is asked."""
+    statement = select(Case).where(visible_to(actor), *_conditions(actor, filters, routing, at))
     if cursor:
-        at, case_id = read_cursor(cursor)
-        statement = statement.where(
-            or_(col(Case.received_at) < at, and_(col(Case.received_at) == at, col(Case.id) < case_id))
-        )
+        statement = statement.where(tuple_(col(Case.received_at), col(Case.id)) < tuple_(*read_cursor(cursor)))
     statement = statement.order_by(col(Case.received_at).desc(), col(Case.id).desc()).limit(limit + 1)
     rows = list((await session.exec(statement)).all())
     more = rows[limit - 1] if len(rows) > limit else None
     return Page(rows[:limit], make_cursor(more.received_at, more.id) if more else None)
 
 
-def _conditions(actor: Actor, filters: Filters, routing: Routing) -> list[ColumnElement[bool]]:
+def _conditions(actor: Actor, filters: Filters, routing: Routing, at: datetime) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = []
     if filters.status:
         wanted.append(col(Case.status).in_(list(filters.status)))
@@ -155,7 +157,7 @@ def _conditions(actor: Actor, filters: Filters, routing: Routing) -> list[Column
                 Limit.case_id == Case.id,
                 col(Limit.met_at).is_(None),
                 col(Limit.cancelled_at).is_(None),
-                col(Limit.due_at) < func.now(),
+                col(Limit.due_at) < at,
             )
             .exists()
         )
@@ -318,10 +320,7 @@ async def published(session: AsyncSession, *, cursor: str | None, limit: int) ->
     """Published cases, newest publication first."""
     statement = select(Case).where(col(Case.published_at).is_not(None), col(Case.restricted).is_(False))
     if cursor:
-        at, case_id = read_cursor(cursor)
-        statement = statement.where(
-            or_(col(Case.published_at) < at, and_(col(Case.published_at) == at, col(Case.id) < case_id))
-        )
+        statement = statement.where(tuple_(col(Case.published_at), col(Case.id)) < tuple_(*read_cursor(cursor)))
     statement = statement.order_by(col(Case.published_at).desc(), col(Case.id).desc()).limit(limit + 1)
     rows = list((await session.exec(statement)).all())
     more = rows[limit - 1] if len(rows) > limit else None

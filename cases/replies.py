@@ -32,14 +32,21 @@ def extended(until: datetime, reason: str) -> str:
     return f"Thời hạn xử lý được gia hạn đến {day_and_time(until)}. Lý do: {reason}"
 
 
+def extension_denied(reason: str) -> str:
+    """The unit asked for more time and does not get it."""
+    return f"Đề nghị gia hạn của đơn vị không được chấp thuận, thời hạn giữ nguyên. Lý do: {reason}"
+
+
 def merged(code: str) -> str:
     """Joined with another case; the old code goes on working."""
     return f"Phản ánh của anh/chị trùng với phản ánh {code} và được xử lý chung. Mã cũ vẫn dùng được."
 
 
-def split(code: str) -> str:
-    """A second matter in one report."""
-    return f"Một nội dung trong phản ánh của anh/chị được tách thành phản ánh riêng, mã {code}."
+def split(code: str | None) -> str:
+    """A second matter in one report; its code unless that must not be seen here. The same key opens it."""
+    if code is None:
+        return "Một nội dung trong phản ánh của anh/chị được tách thành phản ánh riêng và chuyển đến nơi có thẩm quyền."
+    return f"Một nội dung trong phản ánh của anh/chị được tách thành phản ánh riêng, mã {code}, cùng khóa theo dõi."
 
 
 def reopened() -> str:

@@ -25,7 +25,6 @@ class Status(StrEnum):
 
 S = Status
 OPEN = frozenset({S.RECEIVED, S.FORWARDED, S.IN_PROGRESS, S.WAITING_CITIZEN, S.ANSWERED})
-ENDED = frozenset({S.CLOSED, S.REFUSED, S.REDIRECTED, S.MERGED, S.SPAM})
 ANY = frozenset(Status)
 
 

@@ -1,81 +1,145 @@
 """`limits verify`: fold the journal into limits again and compare them with the table and with the calendar."""
 
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cases.limits import computed_due
+from cases.limits import computed_due, next_threshold
 from cases.models import Case, Limit
+from core.db import freeze
 from core.journal import Journal
+from routing import queries
 from routing.queries import Routing
 
-BATCH = 2_000
-COMPARED = ("stage", "holder", "opened_at", "due_at", "met_at", "cancelled_at", "breached_at")
+BATCH = 1_000
+GRACE = timedelta(minutes=1)  # a breach is an event within a minute
+COMPARED = (
+    "stage",
+    "holder",
+    "clock",
+    "amount",
+    "unit",
+    "calendar",
+    "opened_at",
+    "due_at",
+    "met_at",
+    "cancelled_at",
+    "breached_at",
+    "stopped_at",
+    "moved_to",
+)
+
+Told = dict[str, dict[str, Any]]
 
 
-async def limits(session: AsyncSession, routing: Routing) -> tuple[int, list[str]]:
-    """(limits looked at, differences). A difference names the case and says which member differs."""
-    folded: dict[str, dict[str, Any]] = {}
-    stream = await session.stream(
-        select(Journal.data)
-        .where(Journal.data.has_key("limits"))  # type: ignore[attr-defined]
-        .order_by(col(Journal.id))
-        .execution_options(yield_per=BATCH)
-    )
-    async for (data,) in stream:
-        for op in data["limits"]:
-            fold(folded, op)
+async def limits(session: AsyncSession, at: datetime) -> tuple[int, list[str]]:
+    """(limits looked at, differences), as of one moment; must be the first use of the session.
+
+    A difference names the case and says what differs: table and journal, table and calendar, or a reminder or breach
+    that should have been written by `at`. Case by case, so memory does not grow with the table.
+    """
+    await freeze(session)
+    routing = await queries.load(session)
     differences: list[str] = []
     seen = 0
-    rows = await session.stream(
+    rows = _by_case(
+        session,
         select(Limit, Case.code, Case.rule_set_id)
         .join(Case, col(Case.id) == col(Limit.case_id))
-        .execution_options(yield_per=BATCH)
+        .order_by(col(Limit.case_id), col(Limit.id)),
     )
-    async for row, code, rule_set_id in rows:
-        seen += 1
-        wanted = folded.pop(str(row.id), None)
-        if wanted is None:
-            differences.append(f"{code} {row.stage}: not in the journal")
-            continue
-        for name in COMPARED:
-            have = getattr(row, name)
-            if have != wanted.get(name):
-                differences.append(f"{code} {row.stage}: {name} is {have}, the journal says {wanted.get(name)}")
-        if row.due_at is not None and row.moved_to is None:
-            by_calendar = computed_due(row, routing.calendars, routing.rulebook(rule_set_id))
-            if by_calendar != row.due_at:
-                differences.append(f"{code} {row.stage}: due_at is {row.due_at}, the calendar says {by_calendar}")
-    differences += [f"{key} {left['stage']}: in the journal but not in the table" for key, left in folded.items()]
+    told = _by_case(
+        session,
+        select(Journal).where(col(Journal.case_id).is_not(None)).order_by(col(Journal.case_id), col(Journal.id)),
+    )
+    left, right = await anext(rows, None), await anext(told, None)
+    while left is not None or right is not None:
+        case_id = min(group[0] for group in (left, right) if group is not None)
+        here = left[1] if left is not None and left[0] == case_id else []
+        said: Told = {}
+        if right is not None and right[0] == case_id:
+            for event in right[1]:
+                for op in event[0].data.get("limits", ()):
+                    fold(said, op)
+        seen += len(here)
+        for row, code, rule_set_id in here:
+            differences += [f"{code} {row.stage}: {what}" for what in _wrong(row, said, routing, rule_set_id, at)]
+        differences += [f"{case_id} {each['stage']}: in the journal but not in the table" for each in said.values()]
+        if left is not None and left[0] == case_id:
+            left = await anext(rows, None)
+        if right is not None and right[0] == case_id:
+            right = await anext(told, None)
     return seen, differences
 
 
-def fold(folded: dict[str, dict[str, Any]], op: dict[str, Any]) -> None:
+def _wrong(row: Limit, said: Told, routing: Routing, rule_set_id: UUID, at: datetime) -> list[str]:
+    wanted = said.pop(str(row.id), None)
+    if wanted is None:
+        return ["not in the journal"]
+    wrong = [
+        f"{name} is {getattr(row, name)}, the journal says {wanted.get(name)}"
+        for name in COMPARED
+        if getattr(row, name) != wanted.get(name)
+    ]
+    book = routing.rulebook(rule_set_id)
+    if row.due_at is not None and row.moved_to is None:
+        by_calendar = computed_due(row, routing.calendars, book)
+        if by_calendar != row.due_at:
+            wrong.append(f"due_at is {row.due_at}, the calendar says {by_calendar}")
+    next_at = next_threshold(row, routing.calendars[row.calendar], book)
+    if next_at != row.next_at:
+        wrong.append(f"next_at is {row.next_at}, it should be {next_at}")
+    if next_at is not None and row.due_at is not None and at > row.due_at + GRACE:
+        wrong.append(f"due at {row.due_at}, no breach was written")
+    return wrong
+
+
+async def _by_case(session: AsyncSession, statement: Any) -> AsyncIterator[tuple[UUID, list[Any]]]:
+    """Rows one case at a time; the statement is ordered by case, and its first member knows `case_id`."""
+    found = await session.stream(statement.execution_options(yield_per=BATCH))
+    present: tuple[UUID, list[Any]] | None = None
+    async for row in found:
+        case_id = row[0].case_id
+        if present is not None and present[0] != case_id:
+            yield present
+            present = None
+        if present is None:
+            present = (case_id, [])
+        present[1].append(row)
+    if present is not None:
+        yield present
+
+
+def fold(told: Told, op: dict[str, Any]) -> None:
     """Apply one op of the journal to the limits told so far."""
     name, key = op["op"], op["id"]
     at = _moment(op.get("at"))
-    if name == "opened":
-        folded[key] = {
-            "stage": op["stage"],
-            "holder": op["holder"],
-            "opened_at": _moment(op["opened_at"]),
-            "due_at": _moment(op["due_at"]),
-        }
-        return
-    limit = folded.setdefault(key, {"stage": op["stage"], "holder": op["holder"]})
+    limit = told.setdefault(key, {"stage": op["stage"], "holder": op["holder"]})
     limit["due_at"] = _moment(op.get("due_at"))
-    if name == "met":
+    if name in ("opened", "amended"):
+        limit |= {each: op[each] for each in ("clock", "amount", "unit", "calendar") if each in op}
+        limit["opened_at"] = _moment(op["opened_at"])
+    elif name == "met":
         limit["met_at"] = at
     elif name == "cancelled":
         limit["cancelled_at"] = at
+        limit["stopped_at"] = None
     elif name == "reopened":
         limit["met_at"] = None
     elif name == "breached":
         limit["breached_at"] = limit["due_at"]
+    elif name == "moved":
+        limit["moved_to"] = _moment(op["until"])
     elif name == "stopped":
-        limit["due_at"] = None
+        limit["due_at"], limit["stopped_at"] = None, at
+    elif name == "resumed":
+        limit["stopped_at"] = None
+        if limit.get("moved_to"):
+            limit["moved_to"] = limit["due_at"]
 
 
 def _moment(text: str | None) -> datetime | None:

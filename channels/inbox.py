@@ -11,7 +11,7 @@ from channels.models import Received
 from core.ids import uuid7
 
 KEY_LIFETIME = timedelta(days=30)  # how long an Idempotency-Key answers with what it answered before
-KEYED_CHANNELS = ("web", "app")  # where the external id is a key chosen by the client
+KEYED_ACCOUNTS = ("portal", "centre")  # of our own: there the external id is a key chosen by the client
 
 
 async def accept(session: AsyncSession, channel: str, account: str, external_id: str, raw: str, at: datetime) -> bool:
@@ -45,7 +45,7 @@ async def forget_keys(session: AsyncSession, at: datetime) -> int:
         .where(
             col(Received.received_at) <= at - KEY_LIFETIME,
             col(Received.received_at) > at - 2 * KEY_LIFETIME,
-            col(Received.channel).in_(KEYED_CHANNELS),
+            col(Received.account).in_(KEYED_ACCOUNTS),
             col(Received.external_id) != archived,
         )
         .values(external_id=archived)

@@ -14,10 +14,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-import asyncpg
 import structlog
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -25,7 +23,7 @@ from channels.adapter import Adapter, Failure, SendFailed
 from channels.message import Address, FileRef, OutboundMessage
 from channels.models import DeliveryAttempt, Outgoing
 from core import due, wake
-from core.db import Database
+from core.db import FAILURES, Database
 from core.errors import Conflict, NotFound
 from core.ids import uuid7
 
@@ -297,7 +295,7 @@ class _Delivery:
                 async with self.database.transaction() as session:
                     await work(session)
                 return None
-            except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except FAILURES as error:
                 name = type(error).__name__
             except Exception as error:
                 return type(error).__name__

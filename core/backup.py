@@ -7,8 +7,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -40,11 +40,27 @@ ROLES = """
     WHERE refclassid = 'pg_authid'::regclass AND deptype = 'a' AND rolname ~ '^[a-z][a-z0-9_]*$' AND rolname !~ '^pg_'
       AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) ORDER BY rolname
 """
+# As in the migration that makes the role: granted always, since PostgreSQL 16 the maker of a role may not work as it.
 MAKE_ROLE = """
     DO $$ BEGIN
-        IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE "{role}" NOLOGIN; END IF;
-        IF NOT pg_has_role(current_user, '{role}', 'MEMBER') THEN
+        IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN
+            BEGIN
+                CREATE ROLE "{role}" NOLOGIN;
+            EXCEPTION WHEN insufficient_privilege THEN
+                RAISE EXCEPTION 'This account may not create roles. As a superuser run once: '
+                    'CREATE ROLE {role} NOLOGIN; GRANT {role} TO %;', current_user;
+            END;
+        END IF;
+        BEGIN
             EXECUTE format('GRANT "{role}" TO %I', current_user);
+        EXCEPTION WHEN insufficient_privilege THEN NULL;
+        END;
+        IF NOT pg_has_role(
+            current_user, '{role}',
+            CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END
+        ) THEN
+            RAISE EXCEPTION 'This account may not work as {role}. As a superuser run once: '
+                'GRANT {role} TO %;', current_user;
         END IF;
     END $$
 """
@@ -141,12 +157,12 @@ def restore(
     files_dir: Path | None,
     secret_key: Path | None,
     binaries: Path | None = None,
-    after: Callable[[], object] | None = None,
+    finish_sql: str = "",
 ) -> Manifest:
     """Put a backup into an empty database and an empty `files_dir`; all of the database or nothing of it.
 
-    An included secret key goes to `secret_key` (one that lies there is kept beside it under another name). `after`
-    runs last, before anything is opened to people: the caller numbers the journal there. Raises BackupError.
+    An included secret key goes to `secret_key` (one that lies there is kept beside it under another name). `finish_sql`
+    runs last in the transaction that loads the database: the caller numbers the journal there. Raises BackupError.
     """
     manifest = read_manifest(directory)
     client = _Client.reaching(url, binaries)
@@ -159,23 +175,22 @@ def restore(
         )
     if files_dir is not None and files_dir.exists() and any(_files_of(files_dir)):
         raise BackupError(f"{files_dir} is not empty. Restore into a new DATA_DIR, or empty that folder.")
-    try:
-        if files_dir is not None and (directory / FILES).exists():
-            _copy_files(directory / FILES, files_dir)
-        for role in manifest.roles:
-            client.query(MAKE_ROLE.replace("{role}", role))
-        client.load(directory / DUMP)
-    except BaseException:
-        if files_dir is not None:
-            for path in _files_of(files_dir):
-                path.unlink()
-        raise
-    if secret_key is not None and (directory / SECRET_KEY).exists():
-        if secret_key.exists() and secret_key.read_bytes() != (directory / SECRET_KEY).read_bytes():
-            secret_key.rename(secret_key.with_name(f"{secret_key.name}.replaced-{secret_key.stat().st_mtime_ns}"))
-        _copy_private(directory / SECRET_KEY, secret_key)
-    if after is not None:
-        after()
+    with ExitStack() as undo:  # files and key come first: committed rows must find them, whenever we are killed
+        try:
+            if files_dir is not None and (directory / FILES).exists():
+                undo.callback(_empty, files_dir)
+                _copy_files(directory / FILES, files_dir)
+                _flush(files_dir)
+            if secret_key is not None and (directory / SECRET_KEY).exists():
+                _replace_key(secret_key, directory / SECRET_KEY, undo)
+            for role in manifest.roles:
+                client.query(MAKE_ROLE.replace("{role}", role))
+            client.load(directory / DUMP, finish_sql)
+        except BaseException:
+            if not client.is_empty():
+                undo.pop_all()  # stopped after the commit, or nobody knows: rows may need them
+            raise
+        undo.pop_all()
     return manifest
 
 
@@ -212,6 +227,12 @@ class _Client:
         _, programs, server = min(suitable)
         return cls(programs, address, password, server)
 
+    def is_empty(self) -> bool:
+        """Whether the database is known to hold no tables."""
+        with suppress(BackupError):
+            return self.query(TABLES) == "0"
+        return False
+
     def query(self, sql: str) -> str:
         return self.run("psql", *PSQL, "--tuples-only", "--no-align", "--command", sql).strip()
 
@@ -221,8 +242,8 @@ class _Client:
             raise BackupError(f"{program} failed: {_first_error(done.stderr)}")
         return done.stdout
 
-    def load(self, dump: Path) -> None:
-        """The dump as a script into psql: by itself, pg_restore 17 and newer sets what older servers refuse."""
+    def load(self, dump: Path, finish_sql: str) -> None:
+        """The dump and `finish_sql` as a script into psql: by itself, pg_restore 17 and newer sets what older servers refuse."""
         listed = self.run("pg_restore", "--list", dump).splitlines(keepends=True)
         ordinary = [line for line in listed if " DEFAULT ACL " not in line]
         grants = [line for line in listed if " DEFAULT ACL " in line]
@@ -238,6 +259,7 @@ class _Client:
                 psql.stdin.write(b"BEGIN;\n")
                 self._write_script(dump, ordinary, psql.stdin)
                 self._write_script(dump, grants, psql.stdin)
+                psql.stdin.write(f"RESET search_path;\n{finish_sql};\n".encode())  # the dump has set it to nothing
                 psql.stdin.write(b"COMMIT;\n")  # whatever fails above, at the mere end of its input psql rolls back
             except BrokenPipeError:
                 pass  # psql stopped at an error, and its exit status says so
@@ -304,6 +326,26 @@ def _copy_files(source: Path, target: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # deleted by law while we copy
             shutil.copy2(path, copy)
+
+
+def _empty(files_dir: Path) -> None:
+    for path in _files_of(files_dir):
+        path.unlink()
+
+
+def _replace_key(present: Path, saved: Path, undo: ExitStack) -> None:
+    """The saved key in place of the present one, which is kept under another name; `undo` gets the way back."""
+    if present.exists():
+        if present.read_bytes() == saved.read_bytes():
+            return
+        kept = present.with_name(f"{present.name}.replaced-{present.stat().st_mtime_ns}")
+        present.rename(kept)
+        undo.callback(kept.rename, present)
+    else:
+        undo.callback(present.unlink, missing_ok=True)
+    _copy_private(saved, present)
+    _flush_one(present)
+    _flush_one(present.parent)
 
 
 def _copy_private(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
-from sqlalchemy import DateTime
+from sqlalchemy import DateTime, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -15,7 +15,8 @@ from sqlalchemy.types import TypeDecorator
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)  # whatever the database raises
+# Whatever the database raises; InternalClientError is what the driver says of a connection that broke in its hands.
+FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 APP_ROLE = "hotline_app"  # owns nothing: every connection of the application runs as this role
 
 SQLModel.metadata.naming_convention = {
@@ -47,12 +48,10 @@ class Moment(TypeDecorator[datetime]):
 class Database:
     """Engine for ordinary work, and a bare pool for statements that are a transaction of their own."""
 
-    def __init__(self, url: str, *, pool: int = 10, application: str = "hotline", as_owner: bool = False) -> None:
+    def __init__(self, url: str, *, pool: int = 10, application: str = "hotline") -> None:
         self.dsn = url.replace("postgresql+asyncpg://", "postgresql://")
         self._pool_size = pool
-        self._server_settings = {"timezone": "UTC", "application_name": application}
-        if not as_owner:
-            self._server_settings["role"] = APP_ROLE
+        self._server_settings = {"timezone": "UTC", "application_name": application, "role": APP_ROLE}
         self.engine: AsyncEngine = create_async_engine(
             self.dsn.replace("postgresql://", "postgresql+asyncpg://", 1),
             pool_size=pool,
@@ -92,6 +91,11 @@ class Database:
 
 async def _nothing_to_reset(connection: Any) -> None:
     """Single autocommitted statements leave no state behind, so giving one back costs no round trip."""
+
+
+async def freeze(session: AsyncSession) -> None:
+    """See everything as of one moment for the rest of the transaction; must be its first statement."""
+    await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
 async def bare(session: AsyncSession) -> "asyncpg.Connection[asyncpg.Record]":

@@ -98,6 +98,10 @@ async def record(
     )
 
 
+class ForeignBoundary(RuntimeError):
+    """Transactions "already numbered" that this server has not begun: nothing new would ever get a position."""
+
+
 _NUMBER = text(
     """
     WITH cursor AS (SELECT boundary, floor_id FROM journal_cursor WHERE id = 1),
@@ -116,40 +120,33 @@ _NUMBER = text(
         UPDATE journal_cursor SET boundary = horizon.xmin FROM horizon
         WHERE journal_cursor.id = 1 AND journal_cursor.boundary < horizon.xmin RETURNING 1
     )
-    SELECT count(*) FROM numbered
+    SELECT (SELECT count(*) FROM numbered), (SELECT boundary > pg_snapshot_xmax(pg_current_snapshot()) FROM cursor)
     """
 )
+
+# Numbers everything a restored backup brought, then goes on from this server's own transactions. Transaction ids of
+# another server say nothing about order here, so the rows keep their old order by id and `floor_id` keeps them out of
+# later rounds. It belongs to the transaction that loads the rows: none of them is ever seen without its number.
+NUMBER_AFTER_RESTORE = """
+    INSERT INTO journal_positions (position, journal_id)
+        SELECT coalesce((SELECT max(position) FROM journal_positions), 0) + row_number() OVER (ORDER BY id), id
+        FROM journal j WHERE NOT EXISTS (SELECT 1 FROM journal_positions p WHERE p.journal_id = j.id);
+    UPDATE journal_cursor SET boundary = pg_snapshot_xmin(pg_current_snapshot()),
+        floor_id = coalesce((SELECT max(id) FROM journal), 0) WHERE id = 1;
+"""
 
 
 async def number_positions(session: AsyncSession) -> int:
     """Number every row of a finished transaction below the oldest running one; returns how many.
 
     Within a round rows go by id, which is given under the lock of their case, so acts on one case keep their order.
-    Runs under an advisory lock; when another process holds it, 0.
+    Runs under an advisory lock; when another process holds it, 0. ForeignBoundary when the rows were brought here from
+    another server by other means than our restore.
     """
     held = await session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": NUMBERING_LOCK})
     if not held:
         return 0
-    return int((await session.execute(_NUMBER)).scalar_one())
-
-
-async def number_after_restore(session: AsyncSession) -> None:
-    """Number everything a restored backup brought, then go on from this server's own transactions.
-
-    Transaction ids of another server say nothing about order here, so the rows keep their old order by id and
-    `floor_id` keeps them out of later rounds. Nobody may write meanwhile.
-    """
-    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": NUMBERING_LOCK})
-    await session.execute(
-        text(
-            "INSERT INTO journal_positions (position, journal_id) "
-            "SELECT coalesce((SELECT max(position) FROM journal_positions), 0) + row_number() OVER (ORDER BY id), id "
-            "FROM journal j WHERE NOT EXISTS (SELECT 1 FROM journal_positions p WHERE p.journal_id = j.id)"
-        )
-    )
-    await session.execute(
-        text(
-            "UPDATE journal_cursor SET boundary = pg_snapshot_xmin(pg_current_snapshot()), "
-            "floor_id = coalesce((SELECT max(id) FROM journal), 0) WHERE id = 1"
-        )
-    )
+    numbered, foreign = (await session.execute(_NUMBER)).one()
+    if foreign:
+        raise ForeignBoundary("the journal was numbered by another server: bring it here with `main.py restore`")
+    return int(numbered)

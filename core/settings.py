@@ -5,7 +5,7 @@ import secrets
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -55,7 +55,10 @@ class Settings(BaseSettings):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        ZoneInfo(value)
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"there is no time zone {value}") from None
         return value
 
     @field_validator("files_url")
@@ -63,6 +66,13 @@ class Settings(BaseSettings):
     def _local_files(cls, value: str | None) -> str | None:
         if value and not value.startswith("file:///"):
             raise ValueError("FILES_URL must be file:///folder")
+        return value
+
+    @field_validator("database_url", "database_direct_url")
+    @classmethod
+    def _postgresql(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("postgresql://", "postgresql+asyncpg://")):
+            raise ValueError("must look like postgresql://user:password@host/database")
         return value
 
     @field_validator("rate_limits")

@@ -30,13 +30,9 @@ CENTRE_ROLES = frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR})
 
 # permission → roles that hold it. API keys hold scopes of the same names.
 PERMISSIONS: dict[str, frozenset[Role]] = {
-    "case.read": frozenset(Role),
     "case.open": frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR}),
     "feed.read": frozenset({Role.LEADER, Role.SUPERVISOR, Role.ADMIN}),
-    "figures.read": frozenset({Role.LEADER, Role.SUPERVISOR, Role.ADMIN, Role.DISPATCHER, Role.INSPECTOR}),
     "outbox.read": frozenset({Role.SUPERVISOR, Role.DISPATCHER, Role.ADMIN}),
-    "staff.manage": frozenset({Role.ADMIN}),
-    "rules.manage": frozenset({Role.ADMIN}),
 }
 
 

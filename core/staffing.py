@@ -1,10 +1,11 @@
 """Making accounts and granting roles, from the command line and the demo."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func
+from sqlalchemy import delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,7 +13,7 @@ from core import auth
 from core.errors import Conflict, Invalid, NotFound
 from core.ids import uuid7
 from core.journal import record
-from core.staff import ApiKey, Role, RoleGrant, SignIn, Staff, StaffDepartment
+from core.staff import PERMISSIONS, ApiKey, Role, RoleGrant, SignIn, Staff, StaffDepartment
 
 
 async def add(
@@ -26,6 +27,8 @@ async def add(
 ) -> Staff:
     """A new account. Conflict when the e-mail is taken, Invalid for unknown roles or a short password."""
     _check_password(password)
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email.strip()):
+        raise Invalid(f"{email} không phải địa chỉ e-mail.", f"{email} is not an e-mail address.")
     if await find(session, email) is not None:
         raise Conflict(f"Đã có tài khoản {email}.", f"There is an account {email} already.")
     person = Staff(
@@ -45,12 +48,18 @@ async def add(
 async def grant(
     session: AsyncSession, person: Staff, roles: Iterable[str], departments: Iterable[str], at: datetime
 ) -> None:
-    """Add roles and departments to what the person has."""
+    """Add roles and departments to what the person has. Invalid names those that do not exist."""
     wanted, homes = set(roles), set(departments)
     if unknown := wanted - set(Role):
         raise Invalid(
             f"Không có vai trò {', '.join(sorted(unknown))}. Có: {', '.join(Role)}.",
             f"Unknown role {', '.join(sorted(unknown))}; known: {', '.join(Role)}.",
+        )
+    statement = text("SELECT code FROM departments WHERE code = ANY(:codes)")
+    found_homes = set((await session.execute(statement, {"codes": sorted(homes)})).scalars())
+    if missing := homes - found_homes:
+        raise Invalid(
+            f"Không có đơn vị mã {', '.join(sorted(missing))}.", f"Unknown department {', '.join(sorted(missing))}."
         )
     have_roles, have_homes = await auth.grants_of(session, person.id)
     for role in sorted(wanted - set(have_roles)):
@@ -92,7 +101,12 @@ async def found(session: AsyncSession, email: str) -> Staff:
 
 
 async def make_api_key(session: AsyncSession, name: str, scopes: list[str], at: datetime) -> tuple[UUID, str]:
-    """(id, key) for another system; the key is shown this once."""
+    """(id, key) for another system; the key is shown this once. Invalid names scopes that open nothing."""
+    if unknown := set(scopes) - set(PERMISSIONS):
+        raise Invalid(
+            f"Không có quyền {', '.join(sorted(unknown))}. Có: {', '.join(PERMISSIONS)}.",
+            f"Unknown scope {', '.join(sorted(unknown))}; known: {', '.join(PERMISSIONS)}.",
+        )
     key, digest = auth.new_api_key()
     row = ApiKey(id=uuid7(at), name=name, key_hash=digest, scopes=scopes, created_at=at)
     session.add(row)

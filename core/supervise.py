@@ -57,7 +57,11 @@ def supervise(children: Sequence[Child], ensure: Callable[[], object] | None = N
     def ask(number: int, frame: FrameType | None) -> None:
         asked.append(number)  # no lock, no logging: this may interrupt anything
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, ask)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN  # under nohup it goes on
+    }
     stopping = threading.Event()
     keeper = threading.Thread(target=_keep, args=(ensure, stopping), name="ensure") if ensure else None
     running = [_Running(child) for child in children]

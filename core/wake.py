@@ -13,7 +13,7 @@ from sqlalchemy import func
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.db import APP_ROLE
+from core.db import APP_ROLE, FAILURES
 
 DOOR = "due"
 APPLICATION = "hotline-listen"  # as PostgreSQL lists the connection
@@ -34,7 +34,7 @@ async def listen(dsn: str, heard: Callable[[], None]) -> None:
     settings = {"role": APP_ROLE, "application_name": APPLICATION}
     pause = FIRST_PAUSE
     while True:
-        with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(*FAILURES):
             connection = await asyncpg.connect(dsn, timeout=5, server_settings=settings)
             pause = FIRST_PAUSE
             await _listen_until_lost(connection, heard)

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ioc.definitions import WITHDRAWN, Definition, definition_of
+from ioc.contributions import WITHDRAWN
+from ioc.definitions import Definition, definition_of
 from ioc.queries import Item, dimensions, figures, live
 
 MOST_EVENTS = 1_000

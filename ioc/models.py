@@ -22,7 +22,7 @@ class Figure(SQLModel, table=True):
     field: str = Field(primary_key=True)
     channel: str = Field(primary_key=True)
     area: str = Field(primary_key=True)
-    bucket: int = Field(default=0, primary_key=True)  # duration class of a histogram, else 0: see ioc.definitions
+    bucket: int = Field(default=0, primary_key=True)  # duration class of a histogram, else 0: see ioc.durations
     value: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 

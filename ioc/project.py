@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ioc.definitions import (
+from ioc.contributions import (
     MARKERS,
     Contribution,
     Dims,

@@ -18,8 +18,8 @@ from ioc.definitions import (
     ENOUGH_RATINGS,
     OPEN_STATUSES,
     PERCENTILES,
-    percentile,
 )
+from ioc.durations import percentile
 
 BY = ("day", *DIMENSIONS)
 SMALLEST_CELL = 5

@@ -1,6 +1,6 @@
 """Proof that the figures are right: computed again from the journal in SQL, and compared with the tables of cases.
 
-Nothing here calls `ioc.definitions.contributions`: an error there must not excuse itself. Each comparison is one
+Nothing here calls `ioc.contributions.contributions`: an error there must not excuse itself. Each comparison is one
 statement, hence one snapshot; the stamp it leaves is shown with every aggregate.
 """
 

@@ -10,11 +10,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
-from routing import models, rulesets
+from routing import models, seeds
 from routing.calendars import SEED, province_calendar
 from routing.places import load_areas
 from routing.queries import PROVINCE, local_midnight
-from routing.rulesets import RuleSetDraft
+from routing.rule_check import Problem, check
+from routing.rule_drafts import RuleSetDraft
+from routing.rulesets import to_dict
 from routing.working_time import Calendar
 
 CALENDAR_YEARS = range(2021, 2029)
@@ -35,7 +37,7 @@ async def seed(session: AsyncSession, at: datetime) -> None:
                     name=place.name,
                     type=place.type,
                     parent=place.parent,
-                    valid_from=place.valid_from or rulesets.PROVINCE_SINCE,
+                    valid_from=place.valid_from or seeds.PROVINCE_SINCE,
                     valid_to=place.valid_to,
                     successors=list(place.successors),
                     lat=place.lat,
@@ -43,7 +45,7 @@ async def seed(session: AsyncSession, at: datetime) -> None:
                 )
             )
         await session.flush()
-    directory = rulesets.seed_directory({place.code: place for place in places})
+    directory = seeds.seed_directory({place.code: place for place in places})
     if not await _any(session, models.Department):
         waiting = dict(directory.departments)
         while waiting:  # heirs first: a department refers to its successor
@@ -64,10 +66,10 @@ async def seed(session: AsyncSession, at: datetime) -> None:
                     del waiting[code]
             await session.flush()
     if not await _any(session, models.CaseField):
-        for code, name in rulesets.seed_groups().items():
-            session.add(models.CaseField(code=code, name=name, valid_from=rulesets.PROVINCE_SINCE))
+        for code, name in seeds.seed_groups().items():
+            session.add(models.CaseField(code=code, name=name, valid_from=seeds.PROVINCE_SINCE))
         await session.flush()
-        for field in rulesets.seed_fields().values():
+        for field in seeds.seed_fields().values():
             session.add(
                 models.CaseField(
                     code=field.code,
@@ -76,7 +78,7 @@ async def seed(session: AsyncSession, at: datetime) -> None:
                     urgency=field.urgency,
                     public=field.public,
                     track=field.track,
-                    valid_from=max(field.valid_from, rulesets.PROVINCE_SINCE),
+                    valid_from=max(field.valid_from, seeds.PROVINCE_SINCE),
                     valid_to=field.valid_to,
                 )
             )
@@ -84,7 +86,7 @@ async def seed(session: AsyncSession, at: datetime) -> None:
         await store_calendar(session, PROVINCE, province_calendar(), CALENDAR_YEARS)
     await session.flush()
     if not await _any(session, models.RuleSet):
-        for draft in rulesets.seed_rule_sets():
+        for draft in seeds.seed_rule_sets():
             row = await store(session, draft, at)
             await activate(session, row.id, province_calendar().zone)
 
@@ -111,7 +113,7 @@ async def store_calendar(session: AsyncSession, code: str, calendar: Calendar, y
 
 async def store(session: AsyncSession, draft: RuleSetDraft, at: datetime) -> models.RuleSet:
     """Keep a rule set as a draft: its rules as rows, the rest beside them."""
-    document = rulesets.to_dict(draft)
+    document = to_dict(draft)
     leads, limits = document.pop("leads"), document.pop("limits")
     taken = select(models.RuleSet).where(models.RuleSet.code == draft.code, models.RuleSet.version == draft.version)
     if (await session.exec(taken)).first() is not None:
@@ -179,11 +181,11 @@ async def activate(session: AsyncSession, rule_set_id: UUID, zone: ZoneInfo) -> 
     await session.flush()
 
 
-def checked(draft: RuleSetDraft) -> list[rulesets.Problem]:
+def checked(draft: RuleSetDraft) -> list[Problem]:
     """What `check` finds with the departments and fields shipped here."""
     places = load_areas((SEED / "areas.csv").read_text(encoding="utf-8"))
-    directory = rulesets.seed_directory({place.code: place for place in places})
-    return rulesets.check(draft, directory, rulesets.seed_fields())
+    directory = seeds.seed_directory({place.code: place for place in places})
+    return check(draft, directory, seeds.seed_fields())
 
 
 async def _any(session: AsyncSession, table: type) -> bool:

@@ -1,9 +1,10 @@
 """Who leads a case, who helps, by when each step is due, and why: facts and a rulebook in, a decision out.
 
 Pure: no database, no clock; the same facts and the same rulebook always give the same decision, so it can be replayed
-on last month's cases. How a rulebook is written down, read and checked is in `rulesets.py`, who answers for what in
-`directory.py`, how a legal matter is told from an ordinary one in `tracks.py`, how time is counted in
-`working_time.py`, and how a decision is explained in `explaining.py`. Nothing here is stored or changed while deciding.
+on last month's cases. How rules are written down and read is in `rulesets.py`, how they are checked in `rule_check.py`
+and made a rulebook in `rule_building.py`, who answers for what in `directory.py`, how a legal matter is told from an
+ordinary one in `tracks.py`, how time is counted in `working_time.py`, and how a decision is explained in
+`explaining.py`. Nothing here is stored or changed while deciding.
 
 * A rule's condition is a row of facts; what it leaves out matches anything. The first match by rank wins, then the
   order of writing. A lead rule whose selector finds nobody alive (an area not known, a unit abolished without one heir)
@@ -24,6 +25,7 @@ from routing.working_time import Amount, Calendar
 STAGES = ("forward", "accept", "give_back", "resolve", "contribute", "reply", "publish")
 URGENCIES = ("emergency", "urgent", "normal", "complex")
 MODES = ("normal", "epidemic", "disaster")
+CHANNELS = ("web", "app", "zalo", "facebook", "telegram", "email", "sms", "voice", "counter", "open311")
 KINDS = ("report", "question", "proposal", "praise", "emergency", "other")
 
 FIFTEEN_DAYS, A_WEEK, A_WORKING_DAY = Amount(15, "d", "calendar"), Amount(7, "d", "calendar"), Amount(1, "d", "working")

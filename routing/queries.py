@@ -13,11 +13,14 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import Unavailable
-from routing import models, rulesets
+from routing import models, seeds
 from routing.calendars import build as build_calendar
 from routing.decide import CaseField, Rulebook
 from routing.directory import Department, Directory
 from routing.places import Gazetteer, Place
+from routing.rule_building import build
+from routing.rule_drafts import RuleSetDraft
+from routing.rulesets import parse_rule_set
 from routing.working_time import Calendar, DayRow, Span
 
 PROVINCE = "province"  # code of the calendar that holds where a department has none of its own
@@ -65,8 +68,8 @@ class Routing:
         raise Unavailable("Bộ quy tắc của phản ánh này không còn.", f"Rule set {rule_set_id} is missing.")
 
     def calendar_of(self, holder: str, book: Rulebook) -> Calendar:
-        """The calendar a department's working clock runs by."""
-        return book.calendar
+        """The calendar a department's working clock runs by: one stored under its code, else the province's."""
+        return self.calendars.get(holder, book.calendar)
 
     def area(self, code: str | None) -> Place | None:
         """The area with this code."""
@@ -123,7 +126,7 @@ async def load(session: AsyncSession) -> Routing:
     areas = (await session.exec(select(models.Area))).all()
     departments = {row.code: row for row in (await session.exec(select(models.Department))).all()}
     field_rows = {row.code: row for row in (await session.exec(select(models.CaseField))).all()}
-    shipped = rulesets.seed_fields()
+    shipped = seeds.seed_fields()
     fields = {
         row.code: CaseField(
             code=row.code,
@@ -144,7 +147,7 @@ async def load(session: AsyncSession) -> Routing:
     directory = Directory(
         {code: _department(row) for code, row in departments.items()},
         {row.code: _place(row) for row in areas},
-        rulesets.seed_kinds(),
+        seeds.seed_kinds(),
     )
     calendars = await _calendars(session)
     sets = (
@@ -156,14 +159,14 @@ async def load(session: AsyncSession) -> Routing:
     ).all()
     books = []
     for row in sets:
-        book = rulesets.build(await read_draft(session, row), directory, fields)
+        book = build(await read_draft(session, row), directory, fields)
         if PROVINCE in calendars:
             book = replace(book, calendar=calendars[PROVINCE])
         books.append(DatedRulebook(row.id, row.valid_from, row.valid_to, book))
     return Routing(tuple(books), directory, fields, field_rows, gazetteer, calendars, departments)
 
 
-async def read_draft(session: AsyncSession, row: models.RuleSet) -> rulesets.RuleSetDraft:
+async def read_draft(session: AsyncSession, row: models.RuleSet) -> RuleSetDraft:
     """A stored rule set in the form of its YAML."""
     rules = (
         await session.exec(
@@ -172,7 +175,7 @@ async def read_draft(session: AsyncSession, row: models.RuleSet) -> rulesets.Rul
             .order_by(col(models.RuleRow.rank), col(models.RuleRow.position))
         )
     ).all()
-    return rulesets.parse_rule_set(
+    return parse_rule_set(
         {
             **row.settings,
             "leads": [rule.body for rule in rules if rule.kind == "lead"],

@@ -10,13 +10,13 @@ from itertools import pairwise, product
 from typing import Literal
 
 from routing.calendars import BadCalendar, parse_calendar
-from routing.decide import MODES, STAGES, URGENCIES, CaseField, Condition, Facts, group_pattern, in_patterns
+from routing.decide import CHANNELS, MODES, STAGES, URGENCIES, CaseField, Condition, Facts, group_pattern, in_patterns
 from routing.directory import Directory, Selector
 from routing.rule_drafts import COMMUNE_TYPES, CONDITION_LISTS, LeadDraft, LimitDraft, RuleSetDraft, read_share
 from routing.tracks import TRACKS
 from routing.working_time import Amount, BadAmount
 
-_DIMENSION_OF = {"urgencies": URGENCIES, "tracks": TRACKS, "modes": MODES}
+_DIMENSION_OF = {"channels": CHANNELS, "urgencies": URGENCIES, "tracks": TRACKS, "modes": MODES}
 _WINDOWS = ("close_after", "reopen_within", "progress_when_late_every", "directive_review_within")
 
 

@@ -1,6 +1,7 @@
 """A rule set as it is written: plain values that mirror the YAML and may be wrong.
 
-Pure. `rulesets.py` reads and writes them, `rule_check.py` says what is wrong with them.
+Pure. `rulesets.py` reads and writes them, `rule_check.py` says what is wrong with them, `rule_building.py` makes the
+rulebook.
 """
 
 from collections.abc import Mapping

@@ -1,69 +1,19 @@
-"""How rules are written down: rule sets, fields and departments as YAML, read into plain values and written back.
+"""How rules are written down: a rule set as YAML, read into plain values and written back.
 
-`check` says what is wrong with a draft, `build` makes the `Rulebook` that `decide` uses. The drafts are in
-`rule_drafts.py`, the checks in `rule_check.py`; both are offered here too. Pure but for reading the seed files.
+`parse_rule_set` refuses what cannot be read; what can be read but makes no sense is left to `rule_check.check`, and
+`rule_building.build` makes the `Rulebook` that `decide` uses. Pure but for reading the files it is given.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
-from routing.calendars import BadCalendar, parse_calendar
-from routing.decide import CaseField, Condition, EscalationStep, Extension, LeadRule, LimitRule, Rulebook
-from routing.directory import Area, Department, Directory, Selector
-from routing.rule_check import Problem, check, check_timeline
-from routing.rule_drafts import (
-    COMMUNE_TYPES,
-    CONDITION_LISTS,
-    DISTRICT_TYPES,
-    EscalationDraft,
-    LeadDraft,
-    LimitDraft,
-    Provision,
-    RuleSetDraft,
-    read_share,
-)
-from routing.tracks import TrackPhrases, TrackTriggers
-from routing.working_time import Amount
-
-SEED = Path(__file__).parent / "seed"
-SEED_RULE_SETS = ("ruleset-example.yaml", "ruleset-example-2025.yaml")
-PROVINCE_SINCE = date(1997, 1, 1)
-"""From when units without a date of their own are taken to exist: the province was made on 1 January 1997."""
-
-
-__all__ = [
-    "PROVINCE_SINCE",
-    "BadRuleSet",
-    "EscalationDraft",
-    "LeadDraft",
-    "LimitDraft",
-    "Problem",
-    "Provision",
-    "RuleSetDraft",
-    "build",
-    "check",
-    "check_timeline",
-    "commune_departments",
-    "district_departments",
-    "dump",
-    "load_rule_set",
-    "parse_fields",
-    "parse_rule_set",
-    "seed_directory",
-    "seed_fields",
-    "seed_groups",
-    "seed_kind_names",
-    "seed_kinds",
-    "seed_rule_sets",
-    "to_dict",
-]
-
-T = TypeVar("T")
+from routing.decide import Condition, Extension
+from routing.rule_drafts import CONDITION_LISTS, EscalationDraft, LeadDraft, LimitDraft, Provision, RuleSetDraft
+from routing.tracks import TrackPhrases
 
 
 class BadRuleSet(ValueError):
@@ -85,7 +35,7 @@ def load_rule_set(path: Path) -> RuleSetDraft:
 def parse_rule_set(source: str | Mapping[str, Any]) -> RuleSetDraft:
     """Read a rule set from YAML text or from the same as a mapping. BadRuleSet lists everything unreadable.
 
-    What can be read but makes no sense is left to `check`.
+    What can be read but makes no sense is left to `rule_check.check`.
     """
     document = _yaml(source) if isinstance(source, str) else source
     return _Reader(document).rule_set()
@@ -414,167 +364,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value.isoformat() if isinstance(value, date) else value
-
-
-# --- building ----------------------------------------------------------------------------------------------------
-
-
-def build(draft: RuleSetDraft, directory: Directory, fields: Mapping[str, CaseField]) -> Rulebook:
-    """The rulebook of a draft. BadRuleSet when an amount, selector, share or the calendar cannot be read.
-
-    A draft that passes `check` can always be built.
-    """
-    problems: list[str] = []
-
-    def read(where: str, reading: Any, text: str, otherwise: T) -> T:
-        try:
-            value: T = reading(text)
-        except ValueError as error:
-            problems.append(f"{where}: {error}")
-            return otherwise
-        return value
-
-    nothing, nobody = Amount(0, "min", "calendar"), Selector("kind", "centre")
-
-    def amount(where: str, text: str) -> Amount:
-        return read(where, Amount.parse, text, nothing)
-
-    leads = tuple(
-        LeadRule(
-            rule.code,
-            rule.rank,
-            rule.when,
-            read(rule.code, Selector.parse, rule.lead, nobody),
-            tuple(read(rule.code, Selector.parse, selector, nobody) for selector in rule.supporting),
-            rule.note,
-        )
-        for rule in draft.leads
-    )
-    limits = tuple(
-        LimitRule(rule.code, rule.stage, rule.rank, rule.when, amount(rule.code, rule.amount), rule.note, rule.source)
-        for rule in draft.limits
-    )
-    remind = tuple(read("remind", read_share, text, 1.0) for text in draft.remind)
-    escalate = tuple(EscalationStep(amount("escalate", step.after), step.to) for step in draft.escalate)
-    windows = {
-        key: amount(key, getattr(draft, key))
-        for key in ("close_after", "reopen_within", "progress_when_late_every", "directive_review_within")
-    }
-    if draft.day_end not in ("close", "midnight"):
-        problems.append("day_end: must be close or midnight")
-    if draft.approve_by not in ("head", "centre"):
-        problems.append("approve_by: must be head or centre")
-    try:
-        calendar = parse_calendar(draft.calendar, code=draft.code)
-    except BadCalendar as error:
-        raise BadRuleSet([*problems, *(f"calendar.{problem}" for problem in error.problems)]) from None
-    if problems:
-        raise BadRuleSet(problems)
-    by_field = {code: known.track for code, known in fields.items() if known.track is not None}
-    return Rulebook(
-        code=draft.code,
-        version=draft.version,
-        valid_from=draft.valid_from,
-        valid_to=draft.valid_to,
-        directory=directory,
-        calendar=calendar,
-        fields=fields,
-        leads=leads,
-        limits=limits,
-        tracks=TrackTriggers(draft.tracks, {**by_field, **draft.track_fields}, draft.track_channels),
-        note=draft.note,
-        source=draft.source,
-        remind=remind,
-        escalate=escalate,
-        extend=draft.extend,
-        stop_while_waiting=draft.stop_while_waiting,
-        day_end="midnight" if draft.day_end == "midnight" else "close",
-        approve_by="centre" if draft.approve_by == "centre" else "head",
-        give_backs_before_supervisor=draft.give_backs_before_supervisor,
-        **windows,
-    )
-
-
-# --- seed --------------------------------------------------------------------------------------------------------
-
-
-@cache
-def seed_groups() -> Mapping[str, str]:
-    """The groups of fields shipped with the project: code → Vietnamese name."""
-    return {group["code"]: group["name"] for group in _seed("fields.yaml")["groups"]}
-
-
-@cache
-def seed_fields() -> Mapping[str, CaseField]:
-    """The fields shipped with the project, by code."""
-    return parse_fields(_seed("fields.yaml"))
-
-
-def parse_fields(document: Mapping[str, Any]) -> dict[str, CaseField]:
-    """Fields from the form of `fields.yaml`: groups, each with its fields. KeyError or TypeError on a faulty one."""
-    return {
-        row["code"]: CaseField(**{**row, "keywords": tuple(row.get("keywords", ()))})
-        for group in document["groups"]
-        for row in group["fields"]
-    }
-
-
-@cache
-def seed_rule_sets() -> tuple[RuleSetDraft, ...]:
-    """The example rule sets shipped with the project, by date."""
-    return tuple(load_rule_set(SEED / name) for name in SEED_RULE_SETS)
-
-
-def seed_directory(areas: Mapping[str, Area]) -> Directory:
-    """The departments shipped with the project, with those of every district and commune among `areas`."""
-    document = _seed("departments.yaml")
-    listed = [Department(**{"valid_from": PROVINCE_SINCE, **row}) for row in document["departments"]]
-    everyone = [*listed, *district_departments(areas.values()), *commune_departments(areas.values())]
-    return Directory({department.code: department for department in everyone}, areas, seed_kinds())
-
-
-@cache
-def seed_kinds() -> Mapping[str, tuple[str, ...]]:
-    """The kinds of department, each with the kinds that stand in for it: `Directory.kinds`."""
-    return {row["code"]: tuple(row.get("then", ())) for row in _seed("departments.yaml")["kinds"]}
-
-
-@cache
-def seed_kind_names() -> Mapping[str, str]:
-    """Vietnamese names of the kinds of department."""
-    return {row["code"]: row["name"] for row in _seed("departments.yaml")["kinds"]}
-
-
-def district_departments(areas: Iterable[Area]) -> list[Department]:
-    """The people's committee of each district, `ubnd-` and the code of the area."""
-    return _committees(areas, DISTRICT_TYPES, "ubnd_huyen")
-
-
-def commune_departments(areas: Iterable[Area]) -> list[Department]:
-    """The people's committee of each commune, `ubnd-` and the code of the area."""
-    return _committees(areas, COMMUNE_TYPES, "ubnd_xa")
-
-
-def _committees(areas: Iterable[Area], types: frozenset[str], kind: str) -> list[Department]:
-    places = {area.code: area for area in areas if area.type in types and area.parent is not None}
-    return [
-        Department(
-            code=f"ubnd-{area.code}",
-            name=f"UBND {area.type} {area.name}",
-            kind=kind,
-            area=area.code,
-            valid_from=area.valid_from or PROVINCE_SINCE,
-            valid_to=area.valid_to,
-            successor=_committee(area.successors, places),
-        )
-        for area in places.values()
-    ]
-
-
-def _committee(successors: Sequence[str], places: Mapping[str, Area]) -> str | None:
-    """The heir of a committee, where its area has exactly one of the same level."""
-    return f"ubnd-{successors[0]}" if len(successors) == 1 and successors[0] in places else None
-
-
-def _seed(name: str) -> Any:
-    return yaml.safe_load((SEED / name).read_text(encoding="utf-8"))

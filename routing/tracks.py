@@ -6,6 +6,7 @@ Pure. The wordings come with the rule set; here is how a text is searched for th
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from core.text import nfc
 
@@ -51,17 +52,16 @@ class TrackTriggers:
     texts: tuple[TrackPhrases, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
     channels: Mapping[str, str] = field(default_factory=dict)
-    _compiled: tuple[tuple[str, tuple[frozenset[str], ...], re.Pattern[str], re.Pattern[str] | None], ...] = field(
-        init=False, repr=False, compare=False
-    )
+    _compiled: tuple["_Search", ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        compiled = tuple(
-            (t.track, tuple(map(_words_of, t.phrases)), phrases, _any_of(t.unless))
-            for t in self.texts
-            if (phrases := _any_of(t.phrases)) is not None
-        )
-        object.__setattr__(self, "_compiled", compiled)
+        compiled = []
+        for t in self.texts:
+            needed = tuple(map(_words_of, t.phrases))
+            if (phrases := _any_of(t.phrases)) is not None:
+                longest = frozenset(max(each, key=len, default="") for each in needed)
+                compiled.append(_Search(t.track, longest, needed, phrases, _any_of(t.unless)))
+        object.__setattr__(self, "_compiled", tuple(compiled))
 
     def find(self, text: str, field: str | None = None, channel: str | None = None) -> Suspicion | None:
         """What the message seems to be; None when it seems ordinary. The most protected track wins."""
@@ -70,11 +70,11 @@ class TrackTriggers:
             found.append(Suspicion(self.fields[field], f"field: {field}"))
         if channel is not None and channel in self.channels:
             found.append(Suspicion(self.channels[channel], f"channel: {channel}"))
-        plain = nfc(text.translate(_INVISIBLE)).lower()
+        plain = nfc(_INVISIBLE.sub("", text)).lower()
         words = frozenset(_WORD.findall(plain))
-        for track, needed, phrases, unless in self._compiled:
-            if not any(each <= words for each in needed):
-                continue  # spares nearly every text the search, which looks for every phrase at every letter
+        for track, longest, needed, phrases, unless in self._compiled:
+            if longest.isdisjoint(words) or not any(each <= words for each in needed):
+                continue
             rest = plain if unless is None else unless.sub(" ¦ ", plain)
             if hit := phrases.search(rest):
                 written = next(t for t in self.texts if t.track == track).phrases[(hit.lastindex or 1) - 1]
@@ -84,8 +84,18 @@ class TrackTriggers:
         return min(legal, key=lambda suspicion: _TRACK_PRECEDENCE.index(suspicion.track), default=None)
 
 
+class _Search(NamedTuple):
+    """How one track is looked for. The words spare nearly every text the search, which tries each phrase everywhere."""
+
+    track: str
+    longest: frozenset[str]  # one word of each phrase
+    needed: tuple[frozenset[str], ...]  # all words of each phrase
+    phrases: re.Pattern[str]
+    unless: re.Pattern[str] | None
+
+
 # Copied text carries zero-width characters inside words.
-_INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
+_INVISIBLE = re.compile("[\u00ad\u200b\u200c\u200d\u2060\ufeff]")
 
 # What phrases and texts are compared by: letters and digits alone, for a phrase may stand in a text as to-cao or
 # to_cao.

@@ -19,10 +19,10 @@ from cases.models import Case
 from channels import outbox
 from core import auth
 from core.db import Database
+from core.due import Work
 from core.ids import uuid7
 from core.journal import Journal
 from core.staff import RoleGrant, Staff, StaffDepartment
-from routing.queries import load
 from web.state import State
 from worker import Worker
 
@@ -31,11 +31,13 @@ CENTRE = demo.CENTRE
 LEAD = demo.OFFICERS  # the department of officer@demo and head@demo
 OTHER = demo.OTHERS  # that of officer2@demo, which has no part in the cases below
 SUPPORT = "so-congthuong"
+ABOLISHED = "so-gtvt"  # until 1 March 2025; LEAD is its heir
 # Accounts the demo has no need of, but the table of states does.
 MORE = (
     ("head2@demo", ("head",), (OTHER,)),
     ("helper@demo", ("officer",), (SUPPORT,)),
     ("helperhead@demo", ("head",), (SUPPORT,)),
+    ("gone@demo", ("officer", "head"), (ABOLISHED,)),
 )
 EMAILS = tuple(account[0] for account in demo.ACCOUNTS) + tuple(account[0] for account in MORE)
 NEVER_ENDS = datetime(2090, 1, 1, tzinfo=UTC)  # sign-ins outlive every step of a test's clock
@@ -178,13 +180,23 @@ async def deliver(app: FastAPI) -> None:
 async def settle(app: FastAPI) -> None:
     """One round of the worker in this process: deliveries, reminders, closing, journal positions, figures."""
     await deliver(app)
-    here, duties = state(app), _worker(app)
-    at = here.clock()
-    for work in (duties.remind, duties.close, duties.number, duties.project):
+    await remind(app)
+    duties = _worker(app)
+    await _exhaust(app, duties.close, duties.number, duties.project)
+
+
+async def remind(app: FastAPI) -> None:
+    """Write the reminders and breaches that are due."""
+    await _exhaust(app, _worker(app).remind)
+
+
+async def _exhaust(app: FastAPI, *works: Work) -> None:
+    here = state(app)
+    for work in works:
         more = 1
         while more:
             async with here.database.transaction() as session:
-                more = await work(session, at)
+                more = await work(session, here.clock())
 
 
 def _worker(app: FastAPI) -> Worker:
@@ -214,5 +226,5 @@ async def staff_id(app: FastAPI, email: str) -> UUID:
 async def limit_differences(app: FastAPI) -> list[str]:
     """What `limits verify` has to say about the whole database."""
     async with state(app).database.transaction() as session:
-        _, differences = await verify.limits(session, await load(session))
+        _, differences = await verify.limits(session, state(app).clock())
         return differences

@@ -49,12 +49,15 @@ class System:
         given = {"DATA_DIR": str(data), "DEMO_PASSWORD": PASSWORD, "RATE_LIMITS": "off", **settings}
         self.environment = plain | {f"HOTLINE_{name}": value for name, value in given.items()}
 
-    def start(self) -> None:
-        """Start it as the leader of a process group, as a shell would."""
+    def start(self, *words: str) -> None:
+        """Start it, or another command that goes on, as the leader of a process group, as a shell would."""
+        words = words or ("run", "--demo")
+        port = () if words[0] == "worker" else ("--port", str(self.port))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "main.py", "run", "--demo", "--port", str(self.port)],
-                cwd=TOP, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0,
+                [sys.executable, TOP / "main.py", *words, *port],
+                cwd=self.data.parent, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                process_group=0,
             )  # fmt: skip
 
     def ready(self) -> bool:
@@ -92,9 +95,9 @@ class System:
         """Run `main.py …` on this DATA_DIR. `settings` are added to the environment."""
         more = {f"HOTLINE_{name}": value for name, value in options.pop("settings", {}).items()}
         return subprocess.run(
-            [sys.executable, "main.py", *map(str, words)],
-            cwd=TOP, env=self.environment | more, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=PATIENCE, **options,
+            [sys.executable, TOP / "main.py", *words],
+            cwd=self.data.parent, env=self.environment | more, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=PATIENCE, **options,
         )  # fmt: skip
 
     def pids(self, role: str | None = None) -> list[int]:

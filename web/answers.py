@@ -3,14 +3,14 @@ the tests hold one against the other.
 """
 
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from cases.bodies import Kind, Track, Urgency
 from cases.states import STAFF_ACTIONS, Action, Status
 
-StaffAction = Literal[tuple(action.value for action in STAFF_ACTIONS)]  # type: ignore[valid-type]
+StaffAction = Annotated[str, Field(json_schema_extra={"enum": [action.value for action in STAFF_ACTIONS]})]
 
 
 class Named(BaseModel):

@@ -47,6 +47,7 @@ async def cases(
     session: Db,
     who: Who,
     routing: Rules,
+    at: Now,
     status: Annotated[list[str] | None, Query()] = None,
     department: Code | None = None,
     field: Code | None = None,
@@ -81,7 +82,7 @@ async def cases(
         received_from=received_from,
         received_to=received_to,
     )
-    page = await list_cases(session, who, filters, routing, cursor=cursor, limit=limit)
+    page = await list_cases(session, who, filters, routing, at, cursor=cursor, limit=limit)
     return {"items": [case_row(case, routing) for case in page.items], "next_cursor": page.next_cursor}
 
 

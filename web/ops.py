@@ -29,7 +29,7 @@ SECONDS = Histogram(
 )
 DUE = Gauge("hotline_due_rows", "Rows of work that are due", ["kind"])
 DEAD = Gauge("hotline_dead_rows", "Rows of work that wait for a person", ["kind"])
-BEHIND = Gauge("hotline_journal_behind", "Journal positions not yet in the figures")
+BEHIND = Gauge("hotline_journal_behind", "Rows of the journal not yet in the figures")
 
 
 @router.get("/healthz")
@@ -88,8 +88,12 @@ async def metrics(here: Here) -> Response:
             DEAD.labels(kind).set(dead)
         behind = await session.scalar(
             text(
+                # Without a position: of transactions not numbered yet, or later than all that has a number, which is
+                # what there is when numbering itself stands still.
                 "SELECT coalesce((SELECT max(position) FROM journal_positions), 0) - "
-                "(SELECT position FROM figure_cursor)"
+                "(SELECT position FROM figure_cursor) + (SELECT count(*) FROM journal j, journal_cursor c "
+                "WHERE j.id > c.floor_id AND (j.txid >= c.boundary "
+                "OR j.id > (SELECT coalesce(max(journal_id), 0) FROM journal_positions)))"
             )
         )
         BEHIND.set(behind or 0)

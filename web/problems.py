@@ -7,12 +7,12 @@ import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from core.db import FAILURES
 from core.errors import DomainError
 from core.validation import complaints, sentence
 
@@ -132,7 +132,7 @@ _AWAY = ("08", "40", "53", "55", "57")
 
 
 async def on_database(request: Request, error: Exception) -> Response:
-    """The database is away, busy or asked us to try again: nothing was stored."""
+    """The database is away, busy or asked us to try again. It may have stored what it could not confirm any more."""
     original = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(original, "sqlstate", None) or ""
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
@@ -153,8 +153,8 @@ async def on_database(request: Request, error: Exception) -> Response:
     return problem(
         request,
         503,
-        "Hệ thống tạm gián đoạn, nội dung chưa được lưu. Vui lòng gửi lại sau giây lát.",
-        "Temporarily unavailable; nothing was stored. Please send again in a moment.",
+        "Hệ thống tạm gián đoạn, nội dung có thể chưa được lưu. Vui lòng xem lại hoặc gửi lại sau giây lát.",
+        "Temporarily unavailable; what you sent may not have been stored. Please look or send again in a moment.",
         code="unavailable",
         headers={"Retry-After": "2"},
     )
@@ -184,5 +184,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, on_http)  # type: ignore[arg-type]
     app.add_exception_handler(ClientDisconnect, on_gone)
-    for kind in (SQLAlchemyError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+    for kind in FAILURES:
         app.add_exception_handler(kind, on_database)

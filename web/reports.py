@@ -137,9 +137,9 @@ def to_report(
     if (place.lat is None) != (place.lng is None):
         raise Invalid.at("location", "Tọa độ cần cả vĩ độ và kinh độ.", "A point needs both lat and lng.")
     if given.field is not None and given.field not in routing.fields:
-        raise Invalid.at("field", f"Không có lĩnh vực mã {given.field}.", f"Unknown field {given.field}.", "unknown")
+        raise Invalid.at("field", "Không có lĩnh vực mã này.", "There is no such field.", "unknown")
     if place.area is not None and routing.area(place.area) is None:
-        raise Invalid.at("location.area", f"Không có địa bàn mã {place.area}.", "Unknown area.", "unknown")
+        raise Invalid.at("location.area", "Không có địa bàn mã này.", "There is no such area.", "unknown")
     # An anonymous reporter's contact is not kept at all, whatever a form still holds.
     contact = ContactIn() if given.anonymous or given.contact is None else given.contact
     name = str(clean_text(contact.name)) if contact.name and contact.name.strip() else None
@@ -187,7 +187,7 @@ async def own_case(
     for bucket in buckets:
         await auth.refuse_if_throttled(session, bucket, rate, at)
     case = (await session.exec(select(Case).where(Case.code == standard))).first() if standard else None
-    probe = case.id if case else uuid.UUID(int=0)
+    probe = case.key_of if case else uuid.UUID(int=0)
     if not key_fits(here.key, probe, case.key_version if case else 1, key or "") or case is None:
         await session.rollback()  # gives the connection back: nobody may hold one and wait for a second
         async with here.database.transaction() as counting:  # outlives the refusal of this request
@@ -288,6 +288,25 @@ async def rate(
     """Rate the answer from 1 to 5; 4 and 5 close the case."""
     given, _ = await read_body(request, Rate)
     return await _act(request, here, session, office, at, code, tracking_key or key, Action.RATE, given.model_dump())
+
+
+@router.post(
+    "/{code}/chase",
+    response_model=None,
+    responses=answers(CitizenCase, description="The report as it is now"),
+)
+async def chase(
+    request: Request,
+    here: Here,
+    session: Db,
+    office: AtOffice,
+    at: Now,
+    code: str,
+    key: Key = None,
+    tracking_key: KeyHeader = None,
+) -> dict[str, Any]:
+    """Ask again how far it is: whoever has it is reminded, and it is counted."""
+    return await _act(request, here, session, office, at, code, tracking_key or key, Action.CHASE, {})
 
 
 @router.post(

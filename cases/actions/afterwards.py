@@ -1,7 +1,7 @@
 """After the reply: publishing, rating, closing, opening again."""
 
 from cases import replies
-from cases.actions.triage import assign, end_parts, start_lead_clocks, take_from_units
+from cases.actions.triage import assign, end_parts, start_clocks, take_from_units
 from cases.bodies import Body, Publish, Rate, Reason
 from cases.desk import Desk, action
 from cases.models import Rating
@@ -67,6 +67,7 @@ async def reopen(desk: Desk, given: Reason) -> Status:
     )
     desk.clocks.cancel()
     case.ended_at = case.close_after = case.replied_at = case.approved_at = case.answer_id = case.rating = None
+    case.published_at = None  # what was published says it is solved
     await desk.tell("reopened", replies.reopened())
     lead, heir = desk.lead, None if case.restricted else desk.heir
     desk.data["lead"] = heir
@@ -74,8 +75,8 @@ async def reopen(desk: Desk, given: Reason) -> Status:
         take_from_units(desk, "ended")
         return Status.RECEIVED
     if lead is not None and heir == lead.department:
-        lead.state, lead.accepted_at = "open", None
-        start_lead_clocks(desk, heir)
+        lead.state, lead.opened_at, lead.accepted_at = "open", desk.at, None
+        start_clocks(desk)
     else:
         end_parts(desk, "succeeded")
         await desk.session.flush()

@@ -80,7 +80,7 @@ async def reply(desk: Desk, given: Body) -> None:
         .values(to_citizen=True)
         .execution_options(synchronize_session=False)
     )
-    desk.clocks.cancel(keep=("reply", "contribute"))
+    desk.clocks.cancel(keep=("reply",))
     desk.clocks.meet("reply")
     desk.first_response()
     case.replied_at = desk.at

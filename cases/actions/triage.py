@@ -105,11 +105,13 @@ async def split(desk: Desk, given: Split) -> None:
         actor=desk.actor,
         account="centre",
         citizen_id=case.citizen_id,
-        split_from=case.id,
+        split_from=(case.id, case.key_of),
     )
-    code = opened.answer["code"]
-    desk.data["new"] = code
-    await desk.tell("split", replies.split(code))
+    if opened.restricted:  # its code must not stand where those who may not know of it can read
+        await desk.tell("split", replies.split(None))
+        return
+    desk.data["new"] = opened.answer["code"]
+    await desk.tell("split", replies.split(opened.answer["code"]))
 
 
 @action(Action.MERGE, Into)
@@ -186,17 +188,21 @@ def assign(desk: Desk, lead: str, supporting: list[str]) -> None:
         desk.assignments.append(part)
     case.lead, case.units = lead, [lead, *supporting]
     case.needs_supervisor, case.officer_id = False, None
-    start_lead_clocks(desk, lead)
+    start_clocks(desk)
+
+
+def start_clocks(desk: Desk) -> None:
+    """Accepting and resolving are now owed by the lead, contributing by the units that help and have not yet."""
     decision = desk.decide()
     contribute = decision.limit("contribute") or decision.limit("resolve")
-    for code in supporting:
-        desk.clocks.open("contribute", code, contribute.amount if contribute else None)
-
-
-def start_lead_clocks(desk: Desk, lead: str) -> None:
-    """Accepting and resolving are now owed by the lead."""
-    desk.clocks.open("accept", lead, desk.amount("accept"))
-    desk.clocks.open("resolve", lead, desk.amount("resolve"))
+    for part in desk.assignments:
+        if part.ended_at is not None:
+            continue
+        if part.role == "lead":
+            desk.clocks.open("accept", part.department, desk.amount("accept"))
+            desk.clocks.open("resolve", part.department, desk.amount("resolve"))
+        elif part.state == "open":
+            desk.clocks.open("contribute", part.department, contribute.amount if contribute else None)
 
 
 def end_parts(desk: Desk, state: str) -> None:

@@ -1,5 +1,7 @@
 """What departments do with a case they have."""
 
+from datetime import datetime
+
 from sqlmodel import select
 
 from cases import replies
@@ -15,7 +17,7 @@ from cases.bodies import (
     within_reason,
 )
 from cases.desk import Desk, action
-from cases.limits import amount_of
+from cases.limits import amount_of, stops_of
 from cases.models import Extension, Limit
 from cases.states import Action
 from core.errors import Conflict, Invalid, NotAllowed
@@ -41,7 +43,8 @@ async def give_back(desk: Desk, given: GiveBack) -> None:
         raise Conflict("Phản ánh chưa có đơn vị chủ trì.", "The case has no lead.")
     amount = desk.amount("give_back")
     if amount is not None:
-        until = due(lead.opened_at, amount, desk.book.calendar, day_end=desk.book.day_end)
+        calendar = desk.routing.calendar_of(lead.department, desk.book)
+        until = due(lead.opened_at, amount, calendar, day_end=desk.book.day_end)
         if desk.at > until:
             raise Conflict(
                 f"Đã hết hạn trả lại ({replies.day_and_time(until)}). Hãy đề nghị điều phối viên thu hồi.",
@@ -81,7 +84,7 @@ async def request_extension(desk: Desk, given: RequestExtension) -> None:
     rules, asker = desk.book.extend, desk.actor.id
     if asker is None:
         raise NotAllowed("Thao tác này cần một cán bộ.", "Only a member of staff can do this.")
-    earlier = (await desk.session.exec(select(Extension).where(Extension.case_id == desk.case.id))).all()
+    earlier = await _extensions(desk)
     if any(extension.state == "requested" for extension in earlier):
         raise Conflict("Đang có đề nghị gia hạn chờ duyệt.", "An extension is already waiting for a decision.")
     granted = sum(extension.state == "granted" for extension in earlier)
@@ -95,7 +98,7 @@ async def request_extension(desk: Desk, given: RequestExtension) -> None:
             "An extension must be asked for before the limit is due.",
             due_at=limit.due_at.isoformat(),
         )
-    _check_until(desk, limit, given)
+    _check_until(desk, limit, given.until)
     extension = Extension(
         id=uuid7(desk.at),
         case_id=desk.case.id,
@@ -114,9 +117,8 @@ async def grant_extension(desk: Desk, given: GrantExtension) -> None:
     """More time, counted apart; the citizen hears the new date and why."""
     extension = await _decided_extension(desk, "granted")
     limit = _resolve_limit(desk)
-    if given.until is not None:
-        _check_until(desk, limit, given)
-        extension.until = given.until
+    extension.until = given.until or extension.until
+    _check_until(desk, limit, extension.until)
     desk.clocks.move(limit, extension.until)
     desk.case.promised_at = max(desk.case.promised_at or extension.until, extension.until)
     desk.data["until"] = extension.until.isoformat()
@@ -127,7 +129,7 @@ async def grant_extension(desk: Desk, given: GrantExtension) -> None:
 async def deny_extension(desk: Desk, given: Reason) -> None:
     """No more time."""
     await _decided_extension(desk, "denied")
-    desk.write("reason", given.reason)
+    await desk.tell("extension_denied", replies.extension_denied(given.reason))
 
 
 @action(Action.TELL_PROGRESS, TellProgress)
@@ -147,13 +149,12 @@ def _resolve_limit(desk: Desk) -> Limit:
     return limit
 
 
-def _check_until(desk: Desk, limit: Limit, given: RequestExtension | GrantExtension) -> None:
+def _check_until(desk: Desk, limit: Limit, until: datetime) -> None:
     """The new date lies after the present one and within the bound of the rule set."""
-    base = amount_of(limit)
-    bound = _longer(base, 1 + desk.book.extend.max_ratio)
-    latest = due(limit.opened_at, bound, desk.book.calendar, day_end=desk.book.day_end)
-    until = given.until
-    if until is None or (limit.due_at is not None and until <= limit.due_at) or until <= desk.at:
+    bound = _longer(amount_of(limit), 1 + desk.book.extend.max_ratio)
+    calendar = desk.routing.calendars[limit.calendar]
+    latest = due(limit.opened_at, bound, calendar, day_end=desk.book.day_end, stops=stops_of(limit))
+    if (limit.due_at is not None and until <= limit.due_at) or until <= desk.at:
         raise Invalid.at("until", "Ngày mới phải sau hạn hiện tại.", "The new date must be after the present limit.")
     if until > latest:
         raise Invalid.at(
@@ -171,13 +172,25 @@ def _longer(amount: Amount, times: float) -> Amount:
     return Amount(int(amount.value * times), "d", amount.clock)
 
 
+async def _extensions(desk: Desk) -> list[Extension]:
+    """What was asked for since the present lead has the case; what an earlier one still waited for is withdrawn."""
+    statement = select(Extension).where(Extension.case_id == desk.case.id).with_for_update()
+    since = desk.lead.opened_at if desk.lead else desk.at
+    present = []
+    for extension in (await desk.session.exec(statement)).all():
+        if extension.requested_at >= since:
+            present.append(extension)
+        elif extension.state == "requested":
+            extension.state = "withdrawn"
+    await desk.session.flush()
+    return present
+
+
 async def _decided_extension(desk: Desk, state: str) -> Extension:
-    statement = (
-        select(Extension).where(Extension.case_id == desk.case.id, Extension.state == "requested").with_for_update()
-    )
-    extension = (await desk.session.exec(statement)).first()
-    if extension is None:
+    waiting = [extension for extension in await _extensions(desk) if extension.state == "requested"]
+    if not waiting:
         raise Conflict("Không có đề nghị gia hạn nào đang chờ.", "No extension is waiting for a decision.")
+    extension = waiting[0]
     extension.state, extension.decided_by, extension.decided_at = state, desk.actor.id, desk.at
     desk.data |= {"extension": str(extension.id), "department": extension.department}
     return extension

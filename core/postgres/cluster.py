@@ -88,11 +88,18 @@ class Cluster:
         """Become a user of the server; make and start it first where needed. Harmless when attached already."""
         if self._attached():
             return
-        with self._start_lock():
-            self._make_sure()
-            lock = self._open("postgres.users.lock")
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            self._user_lock, self._attached_by = lock, os.getpid()
+        try:
+            with self._start_lock():
+                lock = self._open("postgres.users.lock")
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                self._user_lock, self._attached_by = lock, os.getpid()
+                self._make_sure()
+        except Exception:
+            self._leave()
+            raise
+        except BaseException:  # Ctrl-C: a server we have just started must not stay behind without a user
+            self.detach()
+            raise
 
     def ensure_running(self) -> bool:
         """Start the server again if it died, and keep its log short. True if it had to be started."""
@@ -113,6 +120,12 @@ class Cluster:
             except BlockingIOError:
                 return
             self._stop()
+
+    def _leave(self) -> None:
+        """Stop being a user and leave the server as it is."""
+        lock, self._user_lock = self._user_lock, None
+        if lock is not None:
+            lock.close()
 
     def __enter__(self) -> Self:
         self.attach()
@@ -219,8 +232,12 @@ class Cluster:
             )  # fmt: skip
         child.returncode = 0  # the server may well outlive us, so we reap it ourselves and Popen need not warn
         _children.add((os.getpid(), child.pid))
-        if self._wait_ready(child.pid):
-            return True
+        try:
+            if self._wait_ready(child.pid):
+                return True
+        except (KeyboardInterrupt, SystemExit):  # it may be too young to be found by its pid file
+            self._end(child.pid)
+            raise
         said = self._logged_since(before)
         if not re.search(rb"lock file .* already exists|still in use", said):
             raise self._unavailable("PostgreSQL did not start.")
@@ -269,14 +286,18 @@ class Cluster:
 
     def _stop(self) -> None:
         pid = self._pid()
+        if self._is_server(pid):
+            self._end(pid)
+        shutil.rmtree(self.socket_dir, ignore_errors=True)
+
+    def _end(self, pid: int) -> None:
         for order, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, GIVE_WAY_SECONDS)):
-            if not self._is_server(pid):
+            if not self._lives(pid):
                 break
             os.kill(pid, order)  # fast, then immediate: the next start recovers, nothing committed is lost
             patience = time.monotonic() + seconds
             while self._lives(pid) and time.monotonic() < patience:
                 time.sleep(0.02)
-        shutil.rmtree(self.socket_dir, ignore_errors=True)
 
     # What is there
 

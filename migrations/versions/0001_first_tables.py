@@ -278,6 +278,7 @@ def upgrade() -> None:
         sa.Column("citizen_id", sa.Uuid(), nullable=True),
         sa.Column("contact", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("identity_revealed", sa.Boolean(), nullable=False),
+        sa.Column("key_of", sa.Uuid(), nullable=False),
         sa.Column("key_version", sa.Integer(), nullable=False),
         sa.Column("text", sa.String(), nullable=False),
         sa.Column("field", sa.String(), nullable=True),
@@ -334,6 +335,9 @@ def upgrade() -> None:
         ["lead", "received_at", "id"],
         unique=False,
         postgresql_where=sa.text("lead IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_cases_officer_id", "cases", ["officer_id"], unique=False, postgresql_where=sa.text("officer_id IS NOT NULL")
     )
     op.create_index(
         "ix_cases_published_at",
@@ -642,6 +646,7 @@ def downgrade() -> None:
     op.drop_index("ix_cases_restricted", table_name="cases", postgresql_where=sa.text("restricted"))
     op.drop_index("ix_cases_received_at_id", table_name="cases")
     op.drop_index("ix_cases_published_at", table_name="cases", postgresql_where=sa.text("published_at IS NOT NULL"))
+    op.drop_index("ix_cases_officer_id", table_name="cases", postgresql_where=sa.text("officer_id IS NOT NULL"))
     op.drop_index("ix_cases_lead_received_at_id", table_name="cases", postgresql_where=sa.text("lead IS NOT NULL"))
     op.drop_index("ix_cases_close_after", table_name="cases", postgresql_where=sa.text("status = 'replied'"))
     op.drop_index("ix_cases_citizen_id", table_name="cases", postgresql_where=sa.text("citizen_id IS NOT NULL"))

@@ -22,8 +22,18 @@ DO $$ BEGIN
             WHEN duplicate_object OR unique_violation THEN NULL;  -- another database of this server made it just now
         END;
     END IF;
-    IF NOT pg_has_role(current_user, 'hotline_app', 'MEMBER') THEN
+    -- Always, because from PostgreSQL 16 on who makes a role is a member that may hand it on but not work as it.
+    BEGIN
         EXECUTE format('GRANT hotline_app TO %I', current_user);
+    EXCEPTION
+        WHEN insufficient_privilege OR unique_violation THEN NULL;  -- not ours to grant, or granted just now
+    END;
+    IF NOT pg_has_role(
+        current_user, 'hotline_app',
+        CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END
+    ) THEN
+        RAISE EXCEPTION 'This account may not work as hotline_app. As a superuser run once: '
+            'GRANT hotline_app TO %;', current_user;
     END IF;
 END $$
     """,

@@ -514,21 +514,23 @@ class TestInbox:
         assert [(row.raw, row.run_at) for row in rows] == [('{"event": 1}', AT)] * 2
 
     @pytest.mark.parametrize(
-        ("channel", "age", "freed"),
+        ("channel", "account", "age", "freed"),
         [
-            ("web", timedelta(days=30), True),
-            ("app", timedelta(days=31), True),
-            ("web", timedelta(days=29, hours=23), False),  # still answers with what it answered
-            ("zalo", timedelta(days=31), False),  # a vendor's id, not a key
+            ("web", "portal", timedelta(days=30), True),
+            ("app", "portal", timedelta(days=31), True),
+            ("voice", "centre", timedelta(days=31), True),  # a key of the program that entered the call
+            ("zalo", "centre", timedelta(days=31), True),
+            ("web", "portal", timedelta(days=29, hours=23), False),  # still answers with what it answered
+            ("zalo", "oa", timedelta(days=31), False),  # a vendor's id, not a key
         ],
     )
     async def test_keys_are_forgotten_after_thirty_days(
-        self, database: Database, channel: str, age: timedelta, freed: bool
+        self, database: Database, channel: str, account: str, age: timedelta, freed: bool
     ) -> None:
         async with database.transaction() as session:
-            await inbox.accept(session, channel, "", "key", "{}", AT - age)
+            await inbox.accept(session, channel, account, "key", "{}", AT - age)
         async with database.transaction() as session:
             assert await inbox.forget_keys(session, AT) == freed
         async with database.transaction() as session:
             assert await inbox.forget_keys(session, AT) == 0
-            assert await inbox.accept(session, channel, "", "key", "{}", AT) == freed
+            assert await inbox.accept(session, channel, account, "key", "{}", AT) == freed

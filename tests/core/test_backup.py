@@ -83,13 +83,13 @@ async def test_everything_comes_back(saved, cluster, tmp_path):
     key = tmp_path / "new" / "secret_key"
     key.parent.mkdir()
     key.write_text("another installation's key, generated before the restore")
-    seen = []
     manifest = restore(
-        target, saved, files_dir=tmp_path / "new" / "files", secret_key=key, after=lambda: seen.append(key.read_text())
+        target, saved, files_dir=tmp_path / "new" / "files", secret_key=key, finish_sql="CREATE TABLE finished ()"
     )
     assert manifest.alembic_revision == "0007"
     assert manifest.postgres == "18.6"
-    assert seen == ["k" * 48], "the caller's step runs last, with the right key in place"
+    assert await run(cluster, "SELECT to_regclass('public.finished') IS NOT NULL", "target")
+    assert key.read_text() == "k" * 48
     assert key.stat().st_mode & 0o777 == 0o600
     assert len(list(key.parent.glob("secret_key.replaced-*"))) == 1
     assert (tmp_path / "new" / "files" / "ab" / "abcd").read_bytes() == b"\xff\xd8 photo"
@@ -194,6 +194,51 @@ async def test_a_restore_that_fails_halfway_leaves_neither_rows_nor_files(saved,
     with pytest.raises(BackupError, match=r"nothing was kept.*already exists"):
         restore(url_of(cluster, "target"), saved, files_dir=tmp_path / "new", secret_key=None)
     assert not [path for path in (tmp_path / "new").rglob("*") if path.is_file()]
+    assert await run(cluster, "SELECT to_regclass('journal') IS NULL", "target")
+
+
+async def test_files_and_key_lie_there_before_the_rows_that_need_them(saved, cluster, monkeypatch, tmp_path):
+    load, seen = module._Client.load, []
+    folder, key = tmp_path / "new" / "files", tmp_path / "new" / "secret_key"
+
+    def looked(self, *words):
+        seen.append((key.read_text(), (folder / "ab" / "abcd").read_bytes()))
+        load(self, *words)
+
+    monkeypatch.setattr(module._Client, "load", looked)
+    restore(url_of(cluster, "target"), saved, files_dir=folder, secret_key=key)
+    assert seen == [("k" * 48, b"\xff\xd8 photo")]
+
+
+async def test_ctrl_c_after_the_commit_leaves_the_rows_their_files_and_key(saved, cluster, monkeypatch, tmp_path):
+    load, folder, key = module._Client.load, tmp_path / "new" / "files", tmp_path / "new" / "secret_key"
+
+    def interrupted(self, *words):
+        load(self, *words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module._Client, "load", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        restore(url_of(cluster, "target"), saved, files_dir=folder, secret_key=key)
+    assert await run(cluster, "SELECT count(*) FROM journal", "target") == 500
+    assert (key.read_text(), (folder / "ab" / "abcd").exists()) == ("k" * 48, True)
+
+
+@pytest.mark.parametrize("kept", ["another installation's key", None])
+async def test_a_restore_that_cannot_be_finished_leaves_key_files_and_database_as_they_were(
+    saved, cluster, tmp_path, kept
+):
+    key = tmp_path / "new" / "secret_key"
+    key.parent.mkdir()
+    if kept:
+        key.write_text(kept)
+    with pytest.raises(BackupError, match="nothing was kept.*division by zero"):
+        restore(
+            url_of(cluster, "target"), saved, files_dir=key.parent / "files", secret_key=key, finish_sql="SELECT 1 / 0"
+        )
+    assert {path.name: path.read_text() for path in key.parent.rglob("*") if path.is_file()} == (
+        {"secret_key": kept} if kept else {}
+    )
     assert await run(cluster, "SELECT to_regclass('journal') IS NULL", "target")
 
 

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.db import bare
-from ioc.definitions import MARKERS, OPEN_STATUSES, RESTORED, WITHDRAWN, Event
+from ioc.contributions import MARKERS, RESTORED, WITHDRAWN, Event
+from ioc.definitions import OPEN_STATUSES
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 START = datetime(2026, 3, 30, 1, 0, tzinfo=UTC)
@@ -328,9 +329,9 @@ async def write_tables(session: AsyncSession, told: list[Story]) -> None:
     connection = await bare(session)
     await connection.executemany(
         "INSERT INTO cases (id, code, version, status, track, track_confirmed, restricted, urgency, kind, mode, "
-        "channel, received_at, created_at, contact, identity_revealed, key_version, text, field, area, "
+        "channel, received_at, created_at, contact, identity_revealed, key_of, key_version, text, field, area, "
         "area_candidates, lead, rule_set_id, decision, give_backs, needs_supervisor, chased, public) "
-        "VALUES ($1, $2, 1, $3, $4, false, $5, 'normal', 'report', 'timed', $6, $7, $7, '{}', false, 1, 'text', "
+        "VALUES ($1, $2, 1, $3, $4, false, $5, 'normal', 'report', 'timed', $6, $7, $7, '{}', false, $1, 1, 'text', "
         "nullif($8, ''), nullif($9, ''), '[]', $10, $11, '{}', 0, false, 0, true)",
         [
             (

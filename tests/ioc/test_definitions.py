@@ -8,25 +8,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ioc.definitions import (
-    DERIVED,
-    LIVE,
+from ioc.contributions import (
     MARKERS,
     RESTORED,
-    SUMS,
     WITHDRAWN,
     Contribution,
     Dims,
     Event,
-    bucket_middle,
-    bucket_of,
     contributions,
-    definition_of,
     marker_contributions,
-    percentile,
     standing,
     with_predecessors,
 )
+from ioc.definitions import DERIVED, LIVE, SUMS, definition_of
+from ioc.durations import bucket_middle, bucket_of, percentile
 from tests.ioc.histories import START, ZONE, Row, Story, is_open, plain, stories, today
 
 SEEDS = st.integers(0, 2**32)

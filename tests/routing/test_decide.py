@@ -28,16 +28,10 @@ from routing.decide import (
 from routing.directory import Department, Directory, Selector
 from routing.explaining import explain, facts_from_dict
 from routing.places import Place, load_areas
-from routing.rulesets import (
-    LeadDraft,
-    LimitDraft,
-    RuleSetDraft,
-    build,
-    check,
-    seed_directory,
-    seed_fields,
-    seed_rule_sets,
-)
+from routing.rule_building import build
+from routing.rule_check import check
+from routing.rule_drafts import LeadDraft, LimitDraft, RuleSetDraft
+from routing.seeds import seed_directory, seed_fields, seed_rule_sets
 from routing.tracks import RESTRICTED_TRACKS, TRACKS, TrackPhrases, TrackTriggers
 from routing.working_time import Amount, Calendar, Span
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from core.text import fold
 from routing import place_words, places
-from routing.places import COMMUNE, BadAreas, Gazetteer, Place, load_areas, recognise
+from routing.places import COMMUNE, BadAreas, Gazetteer, Place, load_areas
+from routing.recognising import recognise
 
 ROOT = Path(__file__).parents[2]
 AREAS = (ROOT / "routing/seed/areas.csv").read_text(encoding="utf-8")

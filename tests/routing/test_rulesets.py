@@ -9,31 +9,23 @@ from pathlib import Path
 import pytest
 import yaml
 
+from routing.calendars import SEED
 from routing.decide import KINDS, URGENCIES, Condition, Extension
 from routing.directory import Department, Directory
 from routing.places import load_areas
-from routing.rulesets import (
-    SEED,
-    BadRuleSet,
-    EscalationDraft,
-    LeadDraft,
-    LimitDraft,
-    RuleSetDraft,
-    build,
-    check,
-    check_timeline,
+from routing.rule_building import build
+from routing.rule_check import check, check_timeline
+from routing.rule_drafts import EscalationDraft, LeadDraft, LimitDraft, RuleSetDraft
+from routing.rulesets import BadRuleSet, dump, load_rule_set, parse_rule_set, to_dict
+from routing.seeds import (
     commune_departments,
     district_departments,
-    dump,
-    load_rule_set,
-    parse_rule_set,
     seed_directory,
     seed_fields,
     seed_groups,
     seed_kind_names,
     seed_kinds,
     seed_rule_sets,
-    to_dict,
 )
 from routing.tracks import TRACKS, TrackPhrases
 

@@ -384,7 +384,13 @@ def shown(answer: Response) -> tuple[int, bytes, list[tuple[str, str]]]:
 
 @pytest.mark.parametrize(
     ("path", "body"),
-    [("", None), ("/messages", {"text": "x"}), ("/rating", {"rating": 5}), ("/reopen", {"reason": "x"})],
+    [
+        ("", None),
+        ("/messages", {"text": "x"}),
+        ("/rating", {"rating": 5}),
+        ("/reopen", {"reason": "x"}),
+        ("/chase", {}),
+    ],
 )
 async def test_a_wrong_key_looks_exactly_like_an_unknown_code(
     app: FastAPI, client: AsyncClient, path: str, body: Any
@@ -397,7 +403,9 @@ async def test_a_wrong_key_looks_exactly_like_an_unknown_code(
         headers = {"Tracking-Key": with_key} if with_key else {}
         url = f"{URL}/{tried}{path}"
         answers.append(
-            await (client.post(url, json=body, headers=headers) if body else client.get(url, headers=headers))
+            await (
+                client.post(url, json=body, headers=headers) if body is not None else client.get(url, headers=headers)
+            )
         )
     problem(answers[0], 404)
     assert len({str(shown(answer)) for answer in answers}) == 1

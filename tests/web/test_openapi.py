@@ -54,8 +54,7 @@ DOCUMENT = build(
     {},
 ).openapi()
 STATUSES = ("received", "forwarded", "in_progress", "answered", "replied", "closed", "refused")
-OPERATIONS = [found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()]
-LABELS = [operation.label for operation in OPERATIONS]
+LABELS = [f"{method.upper()} {path}" for path, methods in DOCUMENT["paths"].items() for method in methods]
 
 
 @dataclass(frozen=True)

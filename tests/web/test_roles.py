@@ -51,6 +51,7 @@ ROUTES: dict[str, tuple[str, int]] = {
     "POST /api/v1/reports/{code}/messages": ("", 404),
     "POST /api/v1/reports/{code}/rating": ("", 404),
     "POST /api/v1/reports/{code}/reopen": ("", 404),
+    "POST /api/v1/reports/{code}/chase": ("", 404),
     "GET /api/v1/cases/{code}": (SEES, 404),
     "GET /api/v1/cases/{code}/timeline": (SEES, 404),
     "GET /api/v1/cases/{code}/explain": (SEES, 404),
@@ -97,6 +98,7 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/reports/{code}/messages": {"text": "x"},
     "POST /api/v1/reports/{code}/rating": {"rating": 5},
     "POST /api/v1/reports/{code}/reopen": {"reason": "x"},
+    "POST /api/v1/reports/{code}/chase": {},
 }
 
 
