@@ -4,23 +4,29 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, func, text
+from sqlalchemy import delete, func, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import NotSignedIn, TooMany
 from core.staff import Actor, ApiKey, RoleGrant, SignIn, Staff, StaffDepartment, Throttle, roles_from
 
+Rate: TypeAlias = tuple[int, int]  # how many in how many seconds
+Tries: TypeAlias = dict[str, datetime]  # counted in which bucket, in the window that ends when
+
 SIGN_IN_LASTS = timedelta(hours=12)  # a shift and its hand-over
 PASSWORD_MIN = 8
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP minimum for argon2id, 2026
-_threads = ThreadPoolExecutor(2, "argon2")  # hashing must not starve the event loop, nor eat all cores
+HASHING_AT_ONCE = 2
+_threads = ThreadPoolExecutor(HASHING_AT_ONCE, "argon2")  # hashing must not starve the event loop, nor eat all cores
 _nobody = _hasher.hash(secrets.token_urlsafe())  # an unknown account costs the same time as a known one
 
 
@@ -109,32 +115,53 @@ def csrf_fits(key: bytes, token: str, given: str) -> bool:
     return hmac.compare_digest(csrf_token(key, token).encode(), given.encode())
 
 
-async def refuse_if_throttled(session: AsyncSession, bucket: str, rate: tuple[int, int] | None, at: datetime) -> None:
-    """TooMany when `bucket` has used up its failures of the present window."""
-    if rate is None:
-        return
-    row = (await session.exec(select(Throttle).where(Throttle.bucket == _bucket(bucket)))).first()
-    if row is not None and row.window_ends > at and row.count >= rate[0]:
-        wait = int((row.window_ends - at).total_seconds()) + 1
-        raise TooMany(
-            f"Anh/chị đã thử sai nhiều lần. Vui lòng thử lại sau {wait} giây.",
-            f"Too many wrong tries. Try again in {wait} seconds.",
-            headers={"Retry-After": str(wait)},
-        )
+async def refuse_if_throttled(session: AsyncSession, buckets: Mapping[str, Rate], at: datetime) -> None:
+    """TooMany when one of the buckets has used up its tries of the present window. Writes nothing."""
+    most = {_bucket(name): rate[0] for name, rate in buckets.items()}
+    for row in (await session.exec(select(Throttle).where(col(Throttle.bucket).in_(most)))).all():
+        if row.window_ends > at and row.count >= most[row.bucket]:
+            raise _too_many(row.window_ends, at)
 
 
-async def count_failure(session: AsyncSession, bucket: str, rate: tuple[int, int] | None, at: datetime) -> None:
-    """One more failed try; the window starts with the first."""
-    if rate is None:
-        return
-    await session.execute(
-        text(
-            "INSERT INTO throttles AS t (bucket, count, window_ends) VALUES (:bucket, 1, :ends) "
-            "ON CONFLICT (bucket) DO UPDATE SET "
-            "count = CASE WHEN t.window_ends > :at THEN t.count + 1 ELSE 1 END, "
-            "window_ends = CASE WHEN t.window_ends > :at THEN t.window_ends ELSE excluded.window_ends END"
-        ),
-        {"bucket": _bucket(bucket), "ends": at + timedelta(seconds=rate[1]), "at": at},
+async def count_try(session: AsyncSession, buckets: Mapping[str, Rate], at: datetime) -> Tries:
+    """One more try in each bucket, or TooMany; a window starts with its first try.
+
+    Counting and judging are one statement, so tries at the same time cannot all pass before one of them counts. The
+    caller commits before it lets anybody know what came of the try. What is given back is for `take_back`.
+    """
+    counted = {}
+    for name, (most, seconds) in buckets.items():
+        row = (
+            await session.execute(_COUNT, {"bucket": _bucket(name), "ends": at + timedelta(seconds=seconds), "at": at})
+        ).one()
+        if row.count > most:
+            raise _too_many(row.window_ends, at)
+        counted[_bucket(name)] = row.window_ends
+    return counted
+
+
+async def take_back(session: AsyncSession, tries: Tries) -> None:
+    """A counted try that was right after all."""
+    for bucket, ends in tries.items():
+        mine = (col(Throttle.bucket) == bucket, col(Throttle.window_ends) == ends)
+        await session.execute(update(Throttle).where(*mine).values(count=col(Throttle.count) - 1))
+
+
+_COUNT = text(
+    "INSERT INTO throttles AS t (bucket, count, window_ends) VALUES (:bucket, 1, :ends) "
+    "ON CONFLICT (bucket) DO UPDATE SET "
+    "count = CASE WHEN t.window_ends > :at THEN t.count + 1 ELSE 1 END, "
+    "window_ends = CASE WHEN t.window_ends > :at THEN t.window_ends ELSE excluded.window_ends END "
+    "RETURNING count, window_ends"
+)
+
+
+def _too_many(window_ends: datetime, at: datetime) -> TooMany:
+    wait = int((window_ends - at).total_seconds()) + 1
+    return TooMany(
+        f"Anh/chị đã thử sai nhiều lần. Vui lòng thử lại sau {wait} giây.",
+        f"Too many wrong tries. Try again in {wait} seconds.",
+        headers={"Retry-After": str(wait)},
     )
 
 

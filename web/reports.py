@@ -180,19 +180,21 @@ KeyHeader = Annotated[str | None, Header(alias="Tracking-Key", max_length=40)]
 async def own_case(
     request: Request, here: State, session: AsyncSession, code: str, key: str | None, at: datetime
 ) -> Case:
-    """The case of a code and its key. A wrong key, an unknown code and none at all look the same, and are counted."""
-    rate = here.rates.get("key")
-    standard = read_code(code)
-    buckets = [f"key:{client_address(request)}", *([f"key:{standard}"] if standard else [])]
-    for bucket in buckets:
-        await auth.refuse_if_throttled(session, bucket, rate, at)
+    """The case of a code and its key. A wrong key, an unknown code and none at all look the same, and are counted.
+
+    A right key costs no write. A wrong one is counted before it is answered, and answered only within the rate, so that
+    many guesses at once learn no more than the same one by one.
+    """
+    rate, standard = here.rates.get("key"), read_code(code)
+    names = [f"key:{client_address(request)}", *([f"key:{standard}"] if standard else [])]
+    buckets = dict.fromkeys(names, rate) if rate else {}
+    await auth.refuse_if_throttled(session, buckets, at)
     case = (await session.exec(select(Case).where(Case.code == standard))).first() if standard else None
     probe = case.key_of if case else uuid.UUID(int=0)
     if not key_fits(here.key, probe, case.key_version if case else 1, key or "") or case is None:
         await session.rollback()  # gives the connection back: nobody may hold one and wait for a second
         async with here.database.transaction() as counting:  # outlives the refusal of this request
-            for bucket in buckets:
-                await auth.count_failure(counting, bucket, rate, at)
+            await auth.count_try(counting, buckets, at)
         raise not_found()
     return case
 

@@ -32,21 +32,34 @@ async def _checked(request: Request, here: State, form: OAuth2PasswordRequestFor
     """A new token for the right password. Wrong ones are counted per account at an address, and per address.
 
     An account as a whole bears ten times as many, so that a stranger who knows somebody's e-mail cannot keep them out
-    from elsewhere, and many addresses together cannot guess without end.
+    from elsewhere, and many addresses together cannot guess without end. Every try counts before its password is looked
+    at, so many at once are no way round; a right one is taken back.
     """
-    rate, account, address = here.rates.get("login"), form.username.strip().lower(), client_address(request)
-    whole = (rate[0] * 10, rate[1]) if rate else None
-    buckets = {f"login:{account} {address}": rate, f"login:{address}": rate, f"login:{account}": whole}
+    buckets = _buckets(here.rates.get("login"), form.username.strip().lower(), client_address(request))
     async with here.database.transaction() as session:
-        for bucket, most in buckets.items():
-            await auth.refuse_if_throttled(session, bucket, most, at)
-        found: Staff | None = await auth.check_password(session, form.username, form.password)
-        if found is not None:
-            await auth.forget_failures(session, f"login:{account} {address}")
-            return await auth.sign_in(session, found.id, kind, at)
-        for bucket, most in buckets.items():
-            await auth.count_failure(session, bucket, most, at)
+        await auth.refuse_if_throttled(session, buckets, at)
+    async with here.signing_in:  # people who wait their turn do not count yet: a shift may come in at the same minute
+        async with here.database.transaction() as counting:
+            tries = await auth.count_try(counting, buckets, at)
+        async with here.database.transaction() as session:
+            found: Staff | None = await auth.check_password(session, form.username, form.password)
+            if found is not None:
+                await auth.take_back(session, tries)
+                for bucket in list(buckets)[:1]:
+                    await auth.forget_failures(session, bucket)
+                return await auth.sign_in(session, found.id, kind, at)
     raise NotSignedIn("E-mail hoặc mật khẩu không đúng.", "Wrong e-mail or password.")
+
+
+def _buckets(rate: auth.Rate | None, account: str, address: str) -> dict[str, auth.Rate]:
+    """Where tries are counted, that of the account at its address first; nowhere when throttles are off."""
+    if rate is None:
+        return {}
+    return {
+        f"login: {account} at {address}": rate,
+        f"login: at {address}": rate,
+        f"login: {account}": (rate[0] * 10, rate[1]),
+    }
 
 
 @router.post("/auth/token")

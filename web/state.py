@@ -1,11 +1,13 @@
 """What a web process holds: made once in `web.app`, read by the dependencies."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cases.intake import CaseNumbers
 from channels.adapter import Adapter
+from core.auth import HASHING_AT_ONCE
 from core.db import Database
 from core.files import FileStore
 from core.settings import Settings
@@ -33,6 +35,7 @@ class State:
     clock: Callable[[], datetime] = wall_clock
     routing: RoutingCache = field(default_factory=RoutingCache)
     numbers: CaseNumbers = field(default_factory=CaseNumbers)
+    signing_in: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHING_AT_ONCE))
 
     @property
     def channels(self) -> frozenset[str]:

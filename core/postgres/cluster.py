@@ -146,7 +146,7 @@ class Cluster:
             self._lives(child)  # reaps those that died
         if self._serving() and self._wait_ready(self._pid()):
             return False
-        place = choose(self._link, self._binaries or find_binaries())
+        place = choose(self._link, find_binaries(self._binaries))
         if not place.data.exists():
             self._create(place)
         self._check_version(place)

@@ -15,7 +15,9 @@ from PIL import Image
 from sqlalchemy import text
 
 from cases.codes import damm
+from core import auth
 from core.errors import TooMany
+from routing.queries import RoutingCache
 from tests.factories import PASSWORD, As, Drive, a_report, state
 from tests.web.problems import problem, stored, where
 from web.throttle import ReportThrottle
@@ -250,7 +252,8 @@ PLACES: list[tuple[str, str, int]] = [
     ("GET", "/api/v1/cases/BP%00-26-0482134", 404),
     ("GET", "/api/v1/cases/%E0%A4%A", 404),
     ("GET", "/api/v1/cases/%ED%A0%80", 404),
-    ("GET", "/api/v1/cases/BP-%D9%A2%D9%A6-%D9%A0%D9%A4%D9%A8%D9%A2%D9%A1%D9%A3%D9%A4", 404),  # Arabic digits
+    ("GET", "/api/v1/cases/BP-%D9%A2%D9%A6-0482134", 404),  # Arabic digits are digits to Python
+    ("GET", "/api/v1/cases/BP-26-%D9%A0%D9%A4%D9%A8%D9%A2%D9%A1%D9%A3%D9%A4", 404),
     ("GET", "/api/v1/cases/BP-26-" + "0" * 5000, 404),
     ("GET", "/api/v1/cases?q=a%00b", 422),
     ("GET", "/api/v1/cases?assigned=a%00b", 422),
@@ -419,6 +422,13 @@ async def test_the_key_is_taken_as_people_type_it(client: AsyncClient) -> None:
         assert answer.status_code == 200, typed
 
 
+async def test_a_refusal_that_comes_first_takes_nothing_from_those_after_it(app: FastAPI, client: AsyncClient) -> None:
+    code, key = await a_report(client)
+    state(app).routing = RoutingCache()  # as in a process that has just started
+    problem(await client.get(f"{URL}/{code}", headers={"Tracking-Key": "AAAAAA"}), 404)
+    assert (await client.get(f"{URL}/{code}", headers={"Tracking-Key": key})).status_code == 200
+
+
 @pytest.fixture
 async def throttled(app: FastAPI) -> AsyncIterator[Callable[[str], AsyncClient]]:
     """The application with throttles on: a client at an address of one's choice."""
@@ -484,6 +494,28 @@ async def test_many_wrong_keys_at_once_exhaust_no_connections(throttled: Callabl
             )
         )
     assert {answer.status_code for answer in answers} <= {404, 429}
+
+
+async def test_wrong_keys_at_once_are_answered_no_oftener_than_one_after_the_other(
+    throttled: Callable[[str], AsyncClient],
+) -> None:
+    guesser = throttled("203.0.113.30")
+    code, key = await a_report(throttled("203.0.113.31"))
+    answers = await asyncio.gather(
+        *(guesser.get(f"{URL}/{code}", headers={"Tracking-Key": f"AAAA{n}"}) for n in range(22, 62))
+    )
+    assert sorted(answer.status_code for answer in answers) == [404] * 3 + [429] * 37
+    assert all(0 < int(answer.headers["retry-after"]) <= 301 for answer in answers if answer.status_code == 429)
+    problem(await throttled("203.0.113.32").get(f"{URL}/{code}", headers={"Tracking-Key": key}), 429)
+
+
+async def test_right_keys_are_never_counted(app: FastAPI, throttled: Callable[[str], AsyncClient]) -> None:
+    reader = throttled("203.0.113.40")
+    code, key = await a_report(reader)
+    answers = await asyncio.gather(*(reader.get(f"{URL}/{code}", headers={"Tracking-Key": key}) for _ in range(12)))
+    assert {answer.status_code for answer in answers} == {200}
+    async with state(app).database.transaction() as session:
+        assert await session.scalar(text("SELECT count(*) FROM throttles")) == 0
 
 
 def login(client: AsyncClient, email: str, password: str) -> Any:
@@ -565,3 +597,49 @@ async def test_a_rate_of_none_asks_for_a_proof_from_the_start(rate: tuple[int, i
         throttle.check("a", None)
     with pytest.raises(TooMany):
         throttle.check("a", None)
+
+
+async def test_wrong_passwords_at_once_are_tried_no_oftener_than_one_after_the_other(
+    throttled: Callable[[str], AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, matches = [], auth._matches
+    monkeypatch.setattr(auth, "_matches", lambda *given: tried.append(given) or matches(*given))
+    guesser = throttled("192.0.2.30")
+    words = [f"wrong-{n}" for n in range(19)] + [PASSWORD]
+    answers = await asyncio.gather(*(login(guesser, "agent@demo", word) for word in words))
+    assert sorted(answer.status_code for answer in answers) == [401] * 3 + [429] * 17
+    assert len(tried) == 3
+
+
+async def test_a_shift_that_signs_in_at_once_behind_one_address_is_let_in(
+    app: FastAPI, throttled: Callable[[str], AsyncClient]
+) -> None:
+    office = throttled("192.0.2.40")
+    people = [f"{name}@demo" for name in ("agent", "dispatcher", "supervisor", "officer", "head", "leader")] * 2
+    answers = await asyncio.gather(*(login(office, who, PASSWORD) for who in people))
+    assert [answer.status_code for answer in answers] == [200] * 12
+    async with state(app).database.transaction() as session:
+        assert not await session.scalar(text("SELECT sum(count) FROM throttles"))
+
+
+async def test_a_right_password_takes_back_its_own_try_and_forgives_no_other_account(
+    throttled: Callable[[str], AsyncClient],
+) -> None:
+    desk = throttled("192.0.2.50")
+    for who, word, status in (
+        ("agent@demo", "wrong", 401),
+        ("agent@demo", "wrong", 401),
+        ("agent@demo", PASSWORD, 200),
+        ("agent@demo", PASSWORD, 200),
+        ("head@demo", "wrong", 401),  # the third wrong one of the address
+        ("head@demo", PASSWORD, 429),
+    ):
+        assert (await login(desk, who, word)).status_code == status
+
+
+async def test_an_account_named_like_an_address_uses_up_nothing_of_that_address(
+    throttled: Callable[[str], AsyncClient],
+) -> None:
+    for n in range(60, 64):
+        await login(throttled(f"192.0.2.{n}"), "192.0.2.69", "wrong")
+    assert (await login(throttled("192.0.2.69"), "agent@demo", PASSWORD)).status_code == 200
