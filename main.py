@@ -37,7 +37,7 @@ from routing import queries as routing_queries
 from routing.calendars import parse_calendar, province_calendar
 from routing.decide import BadFacts
 from routing.explaining import explain, facts_from_dict
-from routing.rulesets import load_rule_set
+from routing.rulesets import BadRuleSet, load_rule_set
 from routing.telling import deadline_report
 from web import app as web_app
 from worker import run_worker
@@ -202,7 +202,7 @@ def rules_check(file: Path) -> None:
     """Say what is wrong with a rule set file; exit 1 if it could not be activated."""
     try:
         problems = routing_commands.checked(load_rule_set(file))
-    except (ValueError, OSError) as unreadable:
+    except (BadRuleSet, UnicodeDecodeError, OSError) as unreadable:
         _fail(_why(unreadable))
     for each in problems:
         print(f"{each.severity}: {each.where}: {each.message_vi}")

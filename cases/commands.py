@@ -1,6 +1,7 @@
-"""Writes to cases that no person asks for in person: a reply that has left, windows that are over."""
+"""Writes beside the table of actions: a reply that has left, windows that are over, a message tried again."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -8,9 +9,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cases import actions  # noqa: F401 - registers what each action does
 from cases.desk import Office, perform
 from cases.models import Case
+from cases.queries import message_by_id
 from cases.states import Action, Status
+from channels import outbox
 from channels.models import Outgoing
-from core.staff import SYSTEM
+from core.journal import record
+from core.staff import SYSTEM, Actor
 from routing.queries import Routing
 
 
@@ -36,3 +40,22 @@ async def close_due(session: AsyncSession, routing: Routing, at: datetime, limit
     for case_id in found:
         await perform(session, Office(routing, frozenset()), SYSTEM, case_id, Action.CLOSE, {}, at)
     return len(found)
+
+
+async def resend(session: AsyncSession, actor: Actor, message_id: UUID, at: datetime) -> tuple[Outgoing, Case]:
+    """This person wants a message tried again that did not leave, or of which nobody knows; NotFound, Conflict."""
+    message, case = await message_by_id(session, actor, message_id)
+    await outbox.resend(session, message.id, at)
+    await record(
+        session,
+        "message.resend",
+        at=at,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        case_id=case.id,
+        subject=str(message.id),
+        restricted=case.restricted,
+        data={"channel": message.channel, "purpose": message.purpose, "was": message.state},
+    )
+    await session.refresh(message)
+    return message, case

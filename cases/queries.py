@@ -13,6 +13,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.codes import read_code
 from cases.models import Assignment, Case, Entry, Extension, Limit
+from channels import outbox
+from channels.models import Outgoing
 from core.attachments import Attachment
 from core.errors import Conflict, Invalid, NotFound
 from core.journal import Journal
@@ -325,3 +327,28 @@ async def published(session: AsyncSession, *, cursor: str | None, limit: int) ->
     rows = list((await session.exec(statement)).all())
     more = rows[limit - 1] if len(rows) > limit else None
     return Page(rows[:limit], make_cursor(more.published_at, more.id) if more and more.published_at else None)
+
+
+async def not_delivered(
+    session: AsyncSession, actor: Actor, *, after: UUID | None, limit: int
+) -> list[tuple[Outgoing, str]]:
+    """Messages that wait for a person, oldest first, with the codes of their cases; only of cases this person sees."""
+    seen = col(Outgoing.subject_id).in_(select(Case.id).where(visible_to(actor)))
+    waiting = await outbox.not_delivered(session, after=after, limit=limit, where=(seen,))
+    named = select(Case.id, Case.code).where(col(Case.id).in_({each.subject_id for each in waiting}))
+    codes = {case_id: code for case_id, code in (await session.exec(named)).all()}
+    return [(each, codes[each.subject_id]) for each in waiting]
+
+
+async def message_by_id(session: AsyncSession, actor: Actor, message_id: UUID) -> tuple[Outgoing, Case]:
+    """A message that leaves or left, and its case, if this person may see that."""
+    statement = (
+        select(Outgoing, Case)
+        .join(Case, col(Case.id) == col(Outgoing.subject_id))
+        .where(Outgoing.id == message_id, visible_to(actor))
+    )
+    found = (await session.exec(statement)).first()
+    if found is None:
+        raise NotFound("Không tìm thấy tin nhắn này.", "There is no such message.")
+    message, case = found
+    return message, case

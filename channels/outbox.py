@@ -15,6 +15,7 @@ from typing import Final
 from uuid import UUID
 
 import structlog
+from sqlalchemy import ColumnElement
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -121,9 +122,12 @@ async def deliver_due(
     return len(fresh) + len(left_over)
 
 
-async def not_delivered(session: AsyncSession, *, after: UUID | None = None, limit: int = 50) -> list[Outgoing]:
+async def not_delivered(
+    session: AsyncSession, *, after: UUID | None = None, limit: int = 50, where: Sequence[ColumnElement[bool]] = ()
+) -> list[Outgoing]:
     """Messages that failed for good or whose fate is unknown, oldest first: a person must look."""
-    waiting = select(Outgoing).where(col(Outgoing.state).in_(UNDELIVERED)).order_by(col(Outgoing.id)).limit(limit)
+    waiting = select(Outgoing).where(col(Outgoing.state).in_(UNDELIVERED), *where)
+    waiting = waiting.order_by(col(Outgoing.id)).limit(limit)
     if after is not None:
         waiting = waiting.where(col(Outgoing.id) > after)
     return list((await session.exec(waiting)).all())

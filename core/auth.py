@@ -134,7 +134,7 @@ async def count_try(session: AsyncSession, buckets: Mapping[str, Rate], at: date
         row = (
             await session.execute(_COUNT, {"bucket": _bucket(name), "ends": at + timedelta(seconds=seconds), "at": at})
         ).one()
-        if row.count > most:
+        if row.tries > most:
             raise _too_many(row.window_ends, at)
         counted[_bucket(name)] = row.window_ends
     return counted
@@ -152,7 +152,7 @@ _COUNT = text(
     "ON CONFLICT (bucket) DO UPDATE SET "
     "count = CASE WHEN t.window_ends > :at THEN t.count + 1 ELSE 1 END, "
     "window_ends = CASE WHEN t.window_ends > :at THEN t.window_ends ELSE excluded.window_ends END "
-    "RETURNING count, window_ends"
+    "RETURNING count AS tries, window_ends"
 )
 
 

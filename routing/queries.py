@@ -103,7 +103,10 @@ class RoutingCache:
         try:
             stamp = await _stamp(session)
             if self._value is None or stamp != self._stamp:
-                self._value, self._stamp = await load(session), stamp
+                loaded = await load(session)
+                for row in (*loaded.departments.values(), *loaded.field_rows.values()):
+                    session.expunge(row)  # else they would be lost to all when this request's transaction rolls back
+                self._value, self._stamp = loaded, stamp
             self._read_at = time.monotonic()
         finally:
             self._looking = False

@@ -319,6 +319,7 @@ class _Checker:
             urgencies, tracks, modes = (
                 [value for value in getattr(when, key) or known if value in known]
                 for key, known in _DIMENSION_OF.items()
+                if key != "channels"
             )
             field = next(iter(when.fields or ()), None)
             for urgency, track, mode in product(urgencies, tracks, modes):

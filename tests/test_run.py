@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -123,7 +124,7 @@ def test_web_or_worker_alone_start_and_stop_the_database_too(fresh: System) -> N
     assert nothing_is_left(fresh)
     for role in ("web", "worker"):
         fresh.start(role)
-        until(lambda role=role: connected(fresh, f"hotline-{role}"), "its connection to the database")
+        until(functools.partial(connected, fresh, f"hotline-{role}"), "its connection to the database")
         fresh.stop(signal.SIGTERM)
         assert nothing_is_left(fresh)
 

@@ -271,6 +271,26 @@ class FeatureCollection(BaseModel):
     next_cursor: str | None
 
 
+class Undelivered(BaseModel):
+    """A message that waits for a person; neither its text nor where it goes."""
+
+    id: str
+    case: str
+    channel: str
+    purpose: str
+    state: str
+    reason: str | None
+    attempts: int
+    created_at: datetime
+
+
+class OutboxPage(BaseModel):
+    """A page of messages; ask again with `cursor=next_cursor`."""
+
+    items: list[Undelivered]
+    next_cursor: str | None
+
+
 class Me(BaseModel):
     """Who is signed in."""
 

@@ -14,6 +14,7 @@ from sqlmodel import select
 from cases.models import Limit
 from channels.models import Outgoing
 from core.journal import Journal
+from routing.directory import Directory
 from routing.queries import Routing, load
 from tests.factories import (
     ABOLISHED,
@@ -187,7 +188,7 @@ async def test_a_returned_answer_makes_resolve_run_again_with_its_own_due_time(
 ) -> None:
     code, key = await started(client, drive, "in_progress")
     before = due(await seen(as_, code), "resolve")
-    clock.move(hours=2)
+    clock.move(days=1)
     await drive(code, "answered")
     clock.move(hours=1)
     await done(as_("head"), code, "return_answer", {"reason": "Bổ sung ảnh"})
@@ -195,6 +196,7 @@ async def test_a_returned_answer_makes_resolve_run_again_with_its_own_due_time(
     assert limits(case)[f"resolve {LEAD}"] == "open"
     assert limits(case)[f"reply {LEAD}"] == "cancelled"
     assert due(case, "resolve") == before
+    assert await limit_differences(app) == []
     assert "Đã vá xong ổ gà." not in str(await at_citizen(client, code, key))
     clock.move(days=7)  # far beyond
     await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá, có ảnh."})
@@ -402,7 +404,7 @@ async def test_messages_by_a_merged_code_reach_the_case_that_goes_on(
 ) -> None:
     first, first_key = await a_report(client, contact={"name": "Lê Văn Một"}, text="Ổ gà lớn trước chợ Đồng Xoài")
     second, second_key = await a_report(client, text="Chợ có ổ gà, tôi bị té xe")
-    third, _ = await a_report(client)
+    third, third_key = await a_report(client)
     await done(as_("agent"), second, "merge", {"into": first})
     assert (await seen(as_, second))["merged_into"] == first
     assert limits(await seen(as_, second)) == {f"forward {CENTRE}": "cancelled"}
@@ -415,7 +417,8 @@ async def test_messages_by_a_merged_code_reach_the_case_that_goes_on(
     assert (own["code"], own["status"], own["text"]) == (second, "merged", "Chợ có ổ gà, tôi bị té xe")
     assert "Tôi có ảnh" in heard(own)
     assert "Ổ gà lớn" not in str(own)
-    assert "Tôi có ảnh" not in str(await at_citizen(client, first, first_key))
+    for code, key in ((first, first_key), (third, third_key)):
+        assert "Tôi có ảnh" not in str(await at_citizen(client, code, key))
     assert any(first in text for text in heard(own))
     await drive(third, "replied")
     assert (await at_citizen(client, second, second_key))["reply"] == "Đã vá xong ổ gà."
@@ -517,6 +520,18 @@ async def test_reopened_without_a_lead_it_is_received(app: FastAPI, client: Asyn
     answer = await by_citizen(client, refused, key, "reopen", {"reason": "Trước chợ Đồng Xoài"})
     assert answer.json()["status"] == "received"
     assert limits(await seen(as_, refused)) == {f"forward {CENTRE}": "open"}
+
+
+async def test_reopened_when_its_lead_is_gone_without_heir_it_is_received(
+    client: AsyncClient, as_: As, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _ = await started(client, drive, "closed")
+    with monkeypatch.context() as reform:
+        reform.setattr(Directory, "living", lambda *_: None)
+        case = await done(as_("supervisor"), code, "reopen", {"reason": "Người dân gọi lại"})
+    assert (case["status"], case["lead"], case["supporting"]) == ("received", None, [])
+    assert limits(case)[f"forward {CENTRE}"] == "open"
+    await drive(code, "in_progress")  # to the same department again, as a part of its own
 
 
 async def test_refused_while_its_lead_waited_and_reopened_it_is_that_leads_again(

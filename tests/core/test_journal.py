@@ -14,8 +14,11 @@ from core.db import Database
 from tests.conftest import at_database, run_sql
 
 AT = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
-# As if the server that wrote it had been at work for years, or was a very new one.
-FAR_ON = "UPDATE journal_cursor SET boundary = (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 1e6)::text::xid8"
+# As if the server that wrote it had been at work for years.
+FAR_ON = """
+    UPDATE journal_cursor
+    SET boundary = (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 1000000)::text::xid8
+"""
 
 
 async def happens(database: Database, kind: str) -> None:

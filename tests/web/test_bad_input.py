@@ -602,8 +602,14 @@ async def test_a_rate_of_none_asks_for_a_proof_from_the_start(rate: tuple[int, i
 async def test_wrong_passwords_at_once_are_tried_no_oftener_than_one_after_the_other(
     throttled: Callable[[str], AsyncClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried, matches = [], auth._matches
-    monkeypatch.setattr(auth, "_matches", lambda *given: tried.append(given) or matches(*given))
+    tried: list[str] = []
+    matches = auth._matches
+
+    def counted(stored: str, password: str) -> bool:
+        tried.append(password)
+        return matches(stored, password)
+
+    monkeypatch.setattr(auth, "_matches", counted)
     guesser = throttled("192.0.2.30")
     words = [f"wrong-{n}" for n in range(19)] + [PASSWORD]
     answers = await asyncio.gather(*(login(guesser, "agent@demo", word) for word in words))

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from httpx import ASGITransport, AsyncClient, Response
+from sqlalchemy import text
 
 from core import staffing
 from tests.factories import As, Drive, a_photo, a_report, make_tokens, state
@@ -19,6 +20,7 @@ STAFF = f"{SEES} officer2 head2"
 EVERYONE = f"anonymous {STAFF} key keyless"
 CENTRE = "agent dispatcher supervisor"
 FEED = "leader supervisor admin key"
+OUTBOX = "dispatcher supervisor admin"
 OPEN = 0  # let in: any answer but 401, 403 and 404
 
 # Route → who is let in, and what everybody else is told; the anonymous get 401 unless named.
@@ -44,6 +46,8 @@ ROUTES: dict[str, tuple[str, int]] = {
     "GET /api/v1/refusal-reasons": (f"{STAFF} key keyless", 401),
     "GET /api/v1/cases": (f"{STAFF} key keyless", 401),
     "POST /api/v1/cases": (CENTRE, 403),
+    "GET /api/v1/outbox": (OUTBOX, 403),
+    "POST /api/v1/outbox/{id}/resend": (OUTBOX, 403),
     "GET /feed/v1/events": (FEED, 403),
     "GET /feed/v1/aggregates": (FEED, 403),
     # The citizen's paths ask for the key, which being signed in does not replace.
@@ -108,6 +112,7 @@ class House:
 
     code: str
     attachment: str
+    message: str  # on its way or gone, so that nobody can have it sent again
     keys: dict[str, str]
 
 
@@ -124,7 +129,11 @@ async def house(app: FastAPI, client: AsyncClient, as_: As, drive: Drive) -> Hou
             name: (await staffing.make_api_key(session, name, scopes, here.clock()))[1]
             for name, scopes in (("key", ["feed.read"]), ("keyless", []))
         }
-    return House(code, attached.json()["attachments"][0]["id"], keys)
+        sent = await session.scalar(
+            text("SELECT o.id FROM outgoing o JOIN cases c ON c.id = o.subject_id WHERE c.code = :code LIMIT 1"),
+            {"code": code},
+        )
+    return House(code, attached.json()["attachments"][0]["id"], str(sent), keys)
 
 
 @pytest.fixture
@@ -171,6 +180,7 @@ async def ask(client: AsyncClient, route: str, house: House) -> Response:
     """One request that changes nothing even where it is let in: it says something that no action knows."""
     method, path = route.split(" ")
     path = path.replace("{code}", house.code).replace("{attachment_id}", house.attachment)
+    path = path.replace("{id}", house.message)
     body = BODIES.get(route, {"nonsense": 1}) if method == "POST" else None
     return await client.request(method, path, json=body)
 
