@@ -530,7 +530,7 @@ def main() -> None:
     except DomainError as problem:
         print(f"error: {problem.en}", file=sys.stderr)
         sys.exit(1)
-    except (DatabaseUnavailable, ports.PortUnusable) as problem:
+    except (DatabaseUnavailable, ports.PortUnusable, migrations.Refused) as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(1)
     except FAILURES as problem:

@@ -336,7 +336,7 @@ async def not_delivered(
     seen = col(Outgoing.subject_id).in_(select(Case.id).where(visible_to(actor)))
     waiting = await outbox.not_delivered(session, after=after, limit=limit, where=(seen,))
     named = select(Case.id, Case.code).where(col(Case.id).in_({each.subject_id for each in waiting}))
-    codes = {case_id: code for case_id, code in (await session.exec(named)).all()}
+    codes = dict((await session.exec(named)).all())
     return [(each, codes[each.subject_id]) for each in waiting]
 
 

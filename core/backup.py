@@ -243,7 +243,10 @@ class _Client:
         return done.stdout
 
     def load(self, dump: Path, finish_sql: str) -> None:
-        """The dump and `finish_sql` as a script into psql: by itself, pg_restore 17 and newer sets what older servers refuse."""
+        """The dump and `finish_sql` as a script into psql, all or nothing.
+
+        By itself, pg_restore 17 and newer sets what older servers refuse.
+        """
         listed = self.run("pg_restore", "--list", dump).splitlines(keepends=True)
         ordinary = [line for line in listed if " DEFAULT ACL " not in line]
         grants = [line for line in listed if " DEFAULT ACL " in line]

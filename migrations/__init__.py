@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
+
+
+class Refused(Exception):
+    """A migration lacks something it cannot get by itself; the message is its own and says what to do."""
 
 
 def config_for(url: str | None = None) -> Config:
@@ -18,8 +24,14 @@ def config_for(url: str | None = None) -> Config:
 
 
 def upgrade(url: str) -> None:
-    """Bring the database to the newest version. Blocking: call it from a thread in async code."""
-    command.upgrade(config_for(url), "head")
+    """Bring the database to the newest version. Blocking: call it from a thread in async code. Raises Refused."""
+    try:
+        command.upgrade(config_for(url), "head")
+    except DBAPIError as error:
+        cause = error.orig.__cause__ if error.orig is not None else None
+        if isinstance(cause, asyncpg.RaiseError):
+            raise Refused(str(cause)) from error
+        raise
 
 
 def newest() -> str:

@@ -9,7 +9,7 @@ from channels.adapter import Adapter
 from core.db import Database
 from core.files import LocalStore
 from core.settings import Settings
-from web import attachments, cases, documentation, ioc, lists, ops, outbox, problems, public, reports, signin
+from web import attachments, cases, documentation, following, ioc, lists, ops, outbox, problems, public, reports, signin
 from web.bodies import BodyLimit
 from web.state import State
 from web.throttle import ReportThrottle
@@ -50,7 +50,7 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         lifespan=lifespan,
     )
     app.state.hotline = state
-    for part in (reports, public, signin, lists, cases, attachments, outbox, ioc, ops, documentation):
+    for part in (reports, following, public, signin, lists, cases, attachments, outbox, ioc, ops, documentation):
         app.include_router(part.router)
     app.mount("/static", documentation.static)
     problems.install(app)

@@ -14,7 +14,7 @@ from core.errors import NotFound
 from core.files import INLINE_TYPES, content_disposition
 from web.deps import COOKIE, Db, Here, Now, who_of
 from web.docs import PROBLEMS
-from web.reports import Key, KeyHeader, own_case
+from web.following import Key, KeyHeader, own_case
 
 router = APIRouter(prefix="/api/v1/attachments", tags=["attachments"], responses=PROBLEMS)
 CHUNK = 1 << 16

@@ -1,36 +1,23 @@
-"""The citizen's side: report, follow, add, rate, reopen."""
+"""The citizen's report comes in."""
 
 import json
 import uuid
 from dataclasses import replace
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
-from sqlmodel import select
-from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from cases import citizens
-from cases.bodies import Code, Message, Rate, ReopenByCitizen, Short, Text, clean_text, no_controls
-from cases.codes import key_fits, read_code
-from cases.desk import Office, not_found, perform
+from cases.bodies import Code, Short, Text, clean_text, no_controls
 from cases.intake import Report, open_case
-from cases.models import Case
-from cases.queries import case_file, follow_merges, reply_to, timeline
-from cases.states import Action
-from core import auth
 from core.errors import Invalid
-from core.files import Stored, Upload, take
-from core.staff import CITIZEN
+from core.files import Stored, take
 from routing.queries import Routing
-from web.answers import CitizenCase
 from web.bodies import read_body
-from web.deps import AtOffice, Db, Here, Now, Rules, client_address, desk_of, state_of
-from web.docs import PROBLEMS, answers, json_body, multipart_body
-from web.shapes import case_to_citizen
-from web.state import State
+from web.deps import client_address, desk_of, state_of
+from web.docs import PROBLEMS, json_body, multipart_body
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=PROBLEMS)
 
@@ -171,162 +158,3 @@ def with_files(report: Report, stored: list[Stored]) -> Report:
     if found is not None and report.lat is None:
         report = replace(report, lat=found[0], lng=found[1])
     return replace(report, files=tuple(stored))
-
-
-Key = Annotated[str | None, Query(max_length=40, description="Tracking key, where no header can be sent")]
-KeyHeader = Annotated[str | None, Header(alias="Tracking-Key", max_length=40)]
-
-
-async def own_case(
-    request: Request, here: State, session: AsyncSession, code: str, key: str | None, at: datetime
-) -> Case:
-    """The case of a code and its key. A wrong key, an unknown code and none at all look the same, and are counted.
-
-    A right key costs no write. A wrong one is counted before it is answered, and answered only within the rate, so that
-    many guesses at once learn no more than the same one by one.
-    """
-    rate, standard = here.rates.get("key"), read_code(code)
-    names = [f"key:{client_address(request)}", *([f"key:{standard}"] if standard else [])]
-    buckets = dict.fromkeys(names, rate) if rate else {}
-    await auth.refuse_if_throttled(session, buckets, at)
-    case = (await session.exec(select(Case).where(Case.code == standard))).first() if standard else None
-    probe = case.key_of if case else uuid.UUID(int=0)
-    if not key_fits(here.key, probe, case.key_version if case else 1, key or "") or case is None:
-        await session.rollback()  # gives the connection back: nobody may hold one and wait for a second
-        async with here.database.transaction() as counting:  # outlives the refusal of this request
-            await auth.count_try(counting, buckets, at)
-        raise not_found()
-    return case
-
-
-async def citizen_view(session: AsyncSession, case: Case, routing: Routing) -> dict[str, Any]:
-    """The case as its reporter sees it."""
-    file = await case_file(session, case)
-    shown = case_to_citizen(file, await timeline(session, case, internal=False), routing)
-    if case.merged_into is not None:  # the answer to the case that went on is the answer to this one
-        shown["reply"] = await reply_to(session, await follow_merges(session, case))
-    return shown
-
-
-@router.get("/{code}", response_model=None, responses=answers(CitizenCase, description="The report as it is now"))
-async def follow(
-    request: Request,
-    here: Here,
-    session: Db,
-    routing: Rules,
-    at: Now,
-    code: str,
-    key: Key = None,
-    tracking_key: KeyHeader = None,
-) -> dict[str, Any]:
-    """How far the report is. The key goes into the header `Tracking-Key` or `?key=`."""
-    case = await own_case(request, here, session, code, tracking_key or key, at)
-    return await citizen_view(session, case, routing)
-
-
-async def _act(
-    request: Request,
-    here: State,
-    session: AsyncSession,
-    office: Office,
-    at: datetime,
-    code: str,
-    key: str | None,
-    action: Action,
-    body: dict[str, Any],
-    uploads: list[Upload] | None = None,
-) -> dict[str, Any]:
-    case = live = await own_case(request, here, session, code, key, at)
-    if action is Action.ADD_MESSAGE and case.merged_into is not None:
-        live = await follow_merges(session, case, lock=True)
-        body = {**body, "via": case.id}
-    files = await take(uploads, here.files, at=at) if uploads else []
-    await perform(session, office, CITIZEN, live.id, action, body, at, files=tuple(files))
-    return await citizen_view(session, case, office.routing)
-
-
-@router.post(
-    "/{code}/messages",
-    status_code=201,
-    response_model=None,
-    responses=answers(CitizenCase, 201, "The report with what was added"),
-    openapi_extra={
-        "requestBody": {"required": True, "content": {**json_body(Message), **multipart_body(Message, "attachments")}}
-    },
-)
-async def add_message(
-    request: Request,
-    here: Here,
-    session: Db,
-    office: AtOffice,
-    at: Now,
-    code: str,
-    key: Key = None,
-    tracking_key: KeyHeader = None,
-) -> dict[str, Any]:
-    """Add something to the report. On a merged report it goes to the one that lives on."""
-    given, uploads = await read_body(request, Message)
-    return await _act(
-        request, here, session, office, at, code, tracking_key or key, Action.ADD_MESSAGE, given.model_dump(), uploads
-    )
-
-
-@router.post(
-    "/{code}/rating",
-    response_model=None,
-    responses=answers(CitizenCase, description="The report as it is now"),
-    openapi_extra={"requestBody": {"required": True, "content": json_body(Rate)}},
-)
-async def rate(
-    request: Request,
-    here: Here,
-    session: Db,
-    office: AtOffice,
-    at: Now,
-    code: str,
-    key: Key = None,
-    tracking_key: KeyHeader = None,
-) -> dict[str, Any]:
-    """Rate the answer from 1 to 5; 4 and 5 close the case."""
-    given, _ = await read_body(request, Rate)
-    return await _act(request, here, session, office, at, code, tracking_key or key, Action.RATE, given.model_dump())
-
-
-@router.post(
-    "/{code}/chase",
-    response_model=None,
-    responses=answers(CitizenCase, description="The report as it is now"),
-)
-async def chase(
-    request: Request,
-    here: Here,
-    session: Db,
-    office: AtOffice,
-    at: Now,
-    code: str,
-    key: Key = None,
-    tracking_key: KeyHeader = None,
-) -> dict[str, Any]:
-    """Ask again how far it is: whoever has it is reminded, and it is counted."""
-    return await _act(request, here, session, office, at, code, tracking_key or key, Action.CHASE, {})
-
-
-@router.post(
-    "/{code}/reopen",
-    response_model=None,
-    responses=answers(CitizenCase, description="The report as it is now"),
-    openapi_extra={"requestBody": {"required": True, "content": json_body(ReopenByCitizen)}},
-)
-async def reopen(
-    request: Request,
-    here: Here,
-    session: Db,
-    office: AtOffice,
-    at: Now,
-    code: str,
-    key: Key = None,
-    tracking_key: KeyHeader = None,
-) -> dict[str, Any]:
-    """Say that it is not solved, within 15 days of the reply."""
-    given, _ = await read_body(request, ReopenByCitizen)
-    return await _act(request, here, session, office, at, code, tracking_key or key, Action.REOPEN, given.model_dump())

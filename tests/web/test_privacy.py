@@ -176,7 +176,7 @@ async def provoke(app: FastAPI, client: AsyncClient, as_: As, monkeypatch: pytes
 
         broken.setattr("web.reports.open_case", fails)
         sent.append(await client.post(url, json=good))
-        broken.setattr("web.reports.case_file", fails)
+        broken.setattr("web.following.case_file", fails)
         sent.append(await by_citizen(client, code, key, ""))
     with monkeypatch.context() as broken:  # the database itself complains about a value
         broken.setattr("web.cases.case_by_code", _asks_wrongly)
