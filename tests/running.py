@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -84,6 +85,7 @@ class System:
             self.process.kill()
             self.process.wait()
         until(self._emptied, "end of all processes")
+        shutil.rmtree(self.database().socket_dir, ignore_errors=True)
 
     def _emptied(self) -> bool:
         with handles(self.pids) as left:
