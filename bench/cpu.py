@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
-BACKGROUND = ("checkpointer", "walwriter", "background writer", "autovacuum", "io worker")
+BACKGROUND = ("checkpointer", "walwriter", "background writer", "io worker")  # they live as long as the server
 
 
 def _stat(pid: int) -> list[str]:

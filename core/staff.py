@@ -32,7 +32,7 @@ CENTRE_ROLES = frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR})
 PERMISSIONS: dict[str, frozenset[Role]] = {
     "case.open": frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR}),
     "feed.read": frozenset({Role.LEADER, Role.SUPERVISOR, Role.ADMIN}),
-    "outbox.read": frozenset({Role.SUPERVISOR, Role.DISPATCHER, Role.ADMIN}),
+    "outbox.read": frozenset({Role.SUPERVISOR, Role.DISPATCHER, Role.INSPECTOR, Role.ADMIN}),
 }
 
 

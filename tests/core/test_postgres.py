@@ -136,7 +136,7 @@ def place(request, monkeypatch) -> Iterator[Path]:
         for folder in (package, package.with_name(f"{package.name}.libs")):
             subprocess.run(["cp", "-a", folder, top / "private"], check=True)
         hidden = top / "private" / package.name / "pginstall" / "bin"
-        monkeypatch.setattr(cluster, "find_binaries", lambda: hidden)
+        monkeypatch.setattr(cluster, "find_binaries", lambda setting=None: hidden)
     yield top / "data"
     _stop_whatever_runs(top / "data")
     shutil.rmtree(top)

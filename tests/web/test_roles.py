@@ -20,7 +20,7 @@ STAFF = f"{SEES} officer2 head2"
 EVERYONE = f"anonymous {STAFF} key keyless"
 CENTRE = "agent dispatcher supervisor"
 FEED = "leader supervisor admin key"
-OUTBOX = "dispatcher supervisor admin"
+OUTBOX = "dispatcher supervisor inspector admin"
 OPEN = 0  # let in: any answer but 401, 403 and 404
 
 # Route → who is let in, and what everybody else is told; the anonymous get 401 unless named.
