@@ -24,7 +24,7 @@ from routing.rulesets import parse_rule_set
 from routing.working_time import Calendar, DayRow, Span
 
 PROVINCE = "province"  # code of the calendar that holds where a department has none of its own
-FRESH_FOR = 2.0  # seconds a process may go on with what it read; activation takes hold everywhere within that
+FRESH_FOR = 2.0  # seconds a process may go on with what it read; activation takes hold everywhere within twice that
 
 
 @dataclass(frozen=True, slots=True)

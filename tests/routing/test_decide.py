@@ -181,8 +181,8 @@ def test_a_district_split_among_several_communes_leaves_the_choice_to_the_centre
 @pytest.mark.parametrize(
     ("known", "stage", "amount"),
     [
-        ({"channel": "phone"}, "forward", "5min/calendar"),
-        ({"channel": "phone", "competence_clear": False}, "forward", "1h/calendar"),
+        ({"channel": "voice"}, "forward", "5min/calendar"),
+        ({"channel": "voice", "competence_clear": False}, "forward", "1h/calendar"),
         ({"channel": "zalo"}, "forward", "30min/calendar"),
         ({"channel": "zalo", "competence_clear": True}, "forward", "30min/calendar"),
         ({}, "accept", "8h/working"),
@@ -497,7 +497,7 @@ def test_on_the_first_of_july_2025_every_old_commune_has_a_living_handler() -> N
 
 FIELD_NAMES = [None, "infra.light", "infra.road", "infra.*", "health.covid", "tax", "no.such", *list(FIELDS)[:20]]
 AREA_NAMES = [None, TAN_BINH, "bp-d-dong-xoai", "dn-c-binh-phuoc", "bp", "dn", "nowhere"]
-CHANNELS, OWNERS, FLAGS = ["phone", "zalo", "web"], ["provincial_road", "private"], ["minor", "anonymous"]
+CHANNELS, OWNERS, FLAGS = ["voice", "zalo", "web"], ["provincial_road", "private"], ["minor", "anonymous"]
 
 random_facts = st.builds(
     Facts,
