@@ -12,9 +12,12 @@ ordinary one in `tracks.py`, how time is counted in `working_time.py`, and how a
 * Each stage takes its limit from the first limit rule that matches for that stage.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
+from functools import cached_property
+from operator import attrgetter
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -64,6 +67,10 @@ class Facts:
             raise BadFacts("mode", f"{self.mode!r} is none of {', '.join(MODES)}")
         if self.received_at.tzinfo is None:
             raise BadFacts("received_at", "needs a time zone")
+
+
+_BESIDES_MOMENT = attrgetter(*(each.name for each in fields(Facts) if each.name != "received_at"))
+_REMEMBERED_DECISIONS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +240,7 @@ class Rulebook:
     reopen_within: Amount = FIFTEEN_DAYS
     progress_when_late_every: Amount = A_WEEK
     directive_review_within: Amount = A_WORKING_DAY
+    decided: dict[tuple[Hashable, ...], "Decision"] = field(init=False, repr=False, compare=False)
     _index: dict[tuple[str | None, str, str, str], tuple[tuple[LeadRule, ...], tuple[tuple[LimitRule, ...], ...]]] = (
         field(init=False, repr=False, compare=False)
     )
@@ -244,6 +252,7 @@ class Rulebook:
         named = {pattern for condition in conditions for pattern in condition.fields or ()}
         object.__setattr__(self, "leads", tuple(sorted(self.leads, key=lambda rule: rule.rank)))
         object.__setattr__(self, "limits", tuple(sorted(self.limits, key=lambda rule: rule.rank)))
+        object.__setattr__(self, "decided", {})
         object.__setattr__(self, "_index", {})
         object.__setattr__(self, "_field_keys", frozenset(named))
         object.__setattr__(self, "_asks_area", any(when.areas is not None for when in conditions))
@@ -313,7 +322,7 @@ class StageLimit:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """Who leads, who helps, by when. `rules` are the codes that matched: the lead rule first, then one per limit."""
 
@@ -329,13 +338,31 @@ class Decision:
         """The limit of a stage, None where the rules set none."""
         return next((limit for limit in self.limits if limit.stage == stage), None)
 
+    @cached_property
+    def kept(self) -> str:
+        """As JSON, how a case keeps it."""
+        limits = {limit.stage: str(limit.amount) for limit in self.limits}
+        kept = {"lead": self.lead, "supporting": self.supporting, "rules": self.rules, "limits": limits}
+        return json.dumps(kept, ensure_ascii=False)
+
 
 def decide(facts: Facts, rulebook: Rulebook) -> Decision:
     """Decide by the rulebook as it stood for the local day of `received_at`. Total on any rulebook that passes `check`.
 
     `facts.track` is taken as said: whether a text is a denunciation is asked before, with `Rulebook.detect_track`.
+    Remembered, for of the moment only the day counts.
     """
     on = rulebook.day_of(facts.received_at)
+    key = (on, *_BESIDES_MOMENT(facts))
+    known = rulebook.decided.get(key)
+    if known is None:
+        if len(rulebook.decided) >= _REMEMBERED_DECISIONS:
+            rulebook.decided.clear()
+        known = rulebook.decided[key] = _decide(facts, on, rulebook)
+    return known
+
+
+def _decide(facts: Facts, on: date, rulebook: Rulebook) -> Decision:
     lineage = rulebook.lineage(facts)
     leads, limits_by_stage = rulebook.candidates(facts)
     resolve = rulebook.directory.resolve

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, lru_cache
+from itertools import accumulate
 from typing import Literal
 
 from core.text import fold, nfc
@@ -30,9 +31,23 @@ class _Flat(dict[int, str]):
 
 
 _FLAT = _Flat()
+
+
+class _FlatWords(dict[str, str]):
+    """Folds word by word, likewise; syllables are few, so nearly every word of a text was met before."""
+
+    def __missing__(self, word: str) -> str:
+        flat = word.translate(_FLAT)
+        if len(word) <= 8 and word.isalpha() and len(self) < 50_000:
+            self[word] = flat
+        return flat
+
+
+_FLAT_WORDS = _FlatWords()
 _TONES = frozenset("\u0300\u0301\u0303\u0309\u0323")
 _TYPE_GAP = re.compile(r"\s*[.:]?\s*")
 _STOP = re.compile(r"[^\w\s]|\n")
+_WORDS_AND_GAPS = re.compile(f"({WORD.pattern})")
 _TYPE_KEYS = {"xa": {"xa", "xa\u0303"}, "phuong": {"phuong", "phu\u031bo\u031bng\u0300"}}
 _TYPES: dict[tuple[str, ...], str] = words.COMMUNE_TYPES | words.UPPER_TYPES
 
@@ -54,17 +69,17 @@ def _key(word: str) -> str:
 class Text:
     """A text cut into words, each known as written and folded."""
 
-    __slots__ = ("flat", "spans", "text", "words")
+    __slots__ = ("_ends", "text", "words")
 
     def __init__(self, text: str) -> None:
         self.text = nfc(text)
-        self.flat = self.text.translate(_FLAT)
-        self.spans = [match.span() for match in WORD.finditer(self.flat)]
-        self.words = [self.flat[start:end] for start, end in self.spans]
+        parts = _WORDS_AND_GAPS.split(self.text)  # gap, word, gap, …, word, gap
+        self.words = list(map(_FLAT_WORDS.__getitem__, parts[1::2]))
+        self._ends = list(accumulate(map(len, parts)))
 
     def gap(self, i: int) -> str:
         """What stands between word i-1 and word i."""
-        return self.text[self.spans[i - 1][1] : self.spans[i][0]]
+        return self.text[self._ends[2 * i - 1] : self._ends[2 * i]]
 
     def joined(self, i: int, j: int) -> bool:
         """Nothing but white space between the words i to j-1."""
@@ -74,8 +89,7 @@ class Text:
         return self.words[i - back] if i >= back else ""
 
     def written(self, i: int) -> str:
-        start, end = self.spans[i]
-        return self.text[start:end]
+        return self.text[self._ends[2 * i] : self._ends[2 * i + 1]]
 
     def titled(self, i: int) -> bool:
         """Written with a capital and not all in capitals, or a number."""
@@ -137,34 +151,33 @@ class _Finder:
         self.on = on
 
     def find(self) -> Iterator[Mention]:
-        text, lengths = self.text, self.gazetteer.lengths
+        written, names, lengths = self.text.words, self.gazetteer.names, self.gazetteer.lengths
         floor = 0
-        for i in [i for i, word in enumerate(text.words) if word in lengths]:
+        for i in [i for i, word in enumerate(written) if word in lengths]:
             if i < floor:
                 continue
-            for size in lengths[text.words[i]]:
-                name = self._name_at(i, size)
-                if name is None:
+            for size in lengths[written[i]]:
+                j = i + size
+                name = names.get(" ".join(written[i:j]))
+                if name is None or j > len(written) or not self._stands(name, i, j):
                     continue
-                mention = self._understand(name, i, i + size, floor)
+                mention = self._understand(name, i, j, floor)
                 if mention is not None:
                     yield mention
-                floor = i + size
+                floor = j
                 break
 
-    def _name_at(self, i: int, size: int) -> Name | None:
+    def _stands(self, name: Name, i: int, j: int) -> bool:
+        """Do these words, which make the name, mean it as a whole?"""
         text, names = self.text, self.gazetteer.names
-        j = i + size
-        name = names.get(" ".join(text.words[i:j])) if j <= len(text.words) else None
-        if name is None or not text.joined(i, j):
-            return None
+        if not text.joined(i, j):
+            return False
         if name.longer and any(
             " ".join(text.words[k : k + 2]) in names for k in range(i + 2, j)
         ):  # "tan phu dong xoai" is Tân Phú in Đồng Xoài, not Tân Phú Đông
-            return None
-        if name.street and (text.before(i),) in words.COMMUNE_TYPES:  # "xa phu rieng do" is xã Phú Riềng đó
-            return None
-        return name
+            return False
+        # "xa phu rieng do" is xã Phú Riềng đó
+        return not (name.street and (text.before(i),) in words.COMMUNE_TYPES)
 
     def _type_before(self, i: int, floor: int) -> tuple[str | None, int]:
         text = self.text

@@ -29,6 +29,7 @@ COLUMNS = ("code", "official_code", "name", "type", "parent", "valid_from", "val
 WORD = re.compile(r"[^\W_]+")
 
 MOST_NEAR = 5
+_REMEMBERED = 10_000  # answers about what became of a unit
 FARTHEST_KM = 60.0  # from every centre: the place is outside the province
 
 
@@ -141,6 +142,7 @@ class Gazetteer:
         self.names = dict(self.names)
         self.lengths = _lengths(self.names)
         self._origins = self._find_origins()
+        self._successors: dict[tuple[str, date], tuple[str, ...]] = {}
         self._search_words = {
             place.code: f"{fold(self.label(place))} {fold(self._parent_name(place))}".split() for place in self.places
         }
@@ -153,10 +155,14 @@ class Gazetteer:
         return f"{place.type[0].upper()}{place.type[1:]} {place.name}"
 
     def successors(self, code: str, on: date) -> list[str]:
-        """The units that stand for this one on that day: itself while it lives, later what became of it.
+        """The units that stand for this one on that day: itself while it lives, later what became of it; remembered.
 
         Empty for an unknown code and before the unit began.
         """
+        known = self._successors.get((code, on))
+        return list(self._follow(code, on) if known is None else known)
+
+    def _follow(self, code: str, on: date) -> tuple[str, ...]:
         found: dict[str, None] = {}
         seen: set[str] = set()
         queue = [code]
@@ -169,7 +175,9 @@ class Gazetteer:
                 found[place.code] = None
             else:
                 queue.extend(place.successors)
-        return list(found)
+        if len(self._successors) >= _REMEMBERED:
+            self._successors.clear()
+        return self._successors.setdefault((code, on), tuple(found))
 
     def current(self, code: str, on: date) -> str | None:
         """The one unit that stands for this one on that day; None when there is none, or several."""
@@ -183,7 +191,8 @@ class Gazetteer:
     def search(self, q: str, on: date, limit: int = 10) -> tuple[Place, ...]:
         """Type-ahead for a unit picker: each word of `q` begins a word of the unit's type, name or district.
 
-        Needs no diacritics; living units first, then former ones, for people go on saying the old names.
+        Needs no diacritics; units whose own name fits first, living before former ones, for people go on saying the old
+        names.
         """
         asked = [part for word in WORD.findall(fold(q[:100])) for part in _ABBREVIATED.get(word, (word,))]
         found = [
@@ -193,6 +202,7 @@ class Gazetteer:
         ]
         found.sort(
             key=lambda p: (
+                not _in_a_row(asked, fold(self.label(p)).split()),
                 not _in_a_row(asked, self._search_words[p.code]),
                 not p.valid(on),
                 p.type not in COMMUNE,
