@@ -11,7 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import structlog
 
-from cases import commands, limits
+from cases import commands, limits, search
 from channels import inbox, outbox
 from channels.adapter import Adapter
 from channels.models import Outgoing
@@ -51,6 +51,7 @@ async def run_worker(
     listening = asyncio.create_task(wake.listen(settings.database_direct_url or database.dsn, worker.knocked.set))
     tasks = [
         asyncio.create_task(worker.rounds("delivery", worker.deliver, worker.knocked, IDLE, LONGEST_IDLE)),
+        asyncio.create_task(worker.rounds("positions", worker.run_prompt, stop, BEAT, BEAT)),
         asyncio.create_task(worker.rounds("duties", worker.run_quick, stop, BEAT, BEAT)),
         asyncio.create_task(worker.rounds("slow duties", worker.run_slow, stop, SLOW_BEAT, SLOW_BEAT)),
     ]
@@ -77,6 +78,7 @@ class Worker:
         clock: Callable[[], datetime],
     ) -> None:
         self.zone = settings.zone
+        self.console = settings.public_url.rstrip("/") if "email" in adapters else None
         self.database = database
         self.adapters = adapters
         self.stop = stop
@@ -85,9 +87,12 @@ class Worker:
         self.knocked = asyncio.Event()
         self.busy: dict[str, asyncio.Task[None]] = {}
         self.ensured = False
-        self.quick: dict[str, tuple[timedelta, due.Work]] = {
+        self.prompt: dict[str, tuple[timedelta, due.Work]] = {
             "journal.number": (timedelta(milliseconds=200), self.number),
+        }
+        self.quick: dict[str, tuple[timedelta, due.Work]] = {
             "ioc.project": (timedelta(milliseconds=400), self.project),
+            "search.index": (timedelta(milliseconds=400), self.sort_in),
             "limits.run": (timedelta(seconds=1), self.remind),
             "cases.close": (timedelta(seconds=10), self.close),
         }
@@ -143,6 +148,10 @@ class Worker:
             del self.busy[channel]
             self.knocked.set()
 
+    async def run_prompt(self) -> bool:
+        """What every screen waits for, so that it waits for no other duty."""
+        return await self.run({name: work for name, (_, work) in self.prompt.items()}, QUICK_LEASE)
+
     async def run_quick(self) -> bool:
         """The duties that keep up with what happens."""
         return await self.run({name: work for name, (_, work) in self.quick.items()}, QUICK_LEASE)
@@ -157,7 +166,7 @@ class Worker:
         at = self.clock()
         if not self.ensured:
             async with self.database.transaction() as session:
-                await due.ensure_duties(session, _periods({**self.quick, **self.slow}), at)
+                await due.ensure_duties(session, _periods({**self.prompt, **self.quick, **self.slow}), at)
                 await due.ensure_duties(session, _periods(self.nightly), self.next_night(at))
             self.ensured = True
         return await due.run_duties(self.database, works, at, lease=lease) > 0
@@ -176,9 +185,13 @@ class Worker:
         """Bring the figures up to the last position."""
         return await project.project(session, self.zone, at)
 
+    async def sort_in(self, session: due.Session, at: datetime) -> int:
+        """Have cases found by their words."""
+        return await search.index(session, await self.routing.get(session), at)
+
     async def remind(self, session: due.Session, at: datetime) -> int:
         """Reminders and breaches of limits."""
-        return await limits.run_due(session, await self.routing.get(session), at)
+        return await limits.run_due(session, await self.routing.get(session), at, console=self.console)
 
     async def close(self, session: due.Session, at: datetime) -> int:
         """Close answered cases whose citizens had their time to speak."""

@@ -14,6 +14,7 @@ from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import wake
 from core.db import Moment
 
 NUMBERING_LOCK = 1022_001  # advisory lock: one numberer at a time
@@ -149,4 +150,14 @@ async def number_positions(session: AsyncSession) -> int:
     numbered, foreign = (await session.execute(_NUMBER)).one()
     if foreign:
         raise ForeignBoundary("the journal was numbered by another server: bring it here with `main.py restore`")
+    if numbered:
+        await wake.knock(session, wake.POSITIONS)
     return int(numbered)
+
+
+async def last_position(session: AsyncSession) -> int:
+    """How far the journal is numbered, 0 when nothing is: all rows up to here are committed and none comes in between.
+
+    What is read after this, in the same or a later statement, knows everything up to here.
+    """
+    return int(await session.scalar(text("SELECT coalesce(max(position), 0) FROM journal_positions")) or 0)

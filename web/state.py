@@ -12,6 +12,7 @@ from core.db import Database
 from core.files import FileStore
 from core.settings import Settings
 from routing.queries import RoutingCache
+from web.hub import Hub
 from web.throttle import ReportThrottle
 
 
@@ -31,6 +32,7 @@ class State:
     key: bytes
     rates: dict[str, tuple[int, int]]
     throttle: ReportThrottle
+    live: Hub
     demo: bool = False
     clock: Callable[[], datetime] = wall_clock
     routing: RoutingCache = field(default_factory=RoutingCache)
