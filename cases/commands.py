@@ -11,8 +11,10 @@ from cases.desk import Office, perform
 from cases.models import Case
 from cases.queries import message_by_id
 from cases.states import Action, Status
+from cases.unit_mail import present_mailbox
 from channels import outbox
 from channels.models import Outgoing
+from core.errors import Conflict
 from core.journal import record
 from core.staff import SYSTEM, Actor
 from routing.queries import Routing
@@ -43,9 +45,20 @@ async def close_due(session: AsyncSession, routing: Routing, at: datetime, limit
 
 
 async def resend(session: AsyncSession, actor: Actor, message_id: UUID, at: datetime) -> tuple[Outgoing, Case]:
-    """This person wants a message tried again that did not leave, or of which nobody knows; NotFound, Conflict."""
+    """This person wants a message tried again that did not leave, or of which nobody knows; NotFound, Conflict.
+
+    One to a unit goes to the mailbox the unit has now.
+    """
     message, case = await message_by_id(session, actor, message_id)
-    await outbox.resend(session, message.id, at)
+    mailbox = None
+    if message.addressee is not None:
+        if case.restricted:
+            raise Conflict(
+                "Phản ánh này nay thuộc luồng hạn chế, không gửi thư về nó ra ngoài.",
+                "This case is on a restricted track now; no letter about it leaves the house.",
+            )
+        mailbox = await present_mailbox(session, message.addressee)
+    await outbox.resend(session, message.id, at, handle=mailbox)
     await record(
         session,
         "message.resend",

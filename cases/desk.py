@@ -10,13 +10,14 @@ from pydantic import BaseModel, ValidationError
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cases import states
+from cases import replies, states
 from cases.codes import read_code
 from cases.explain import facts_of
 from cases.limits import Clocks, dims, limits_of
 from cases.models import Assignment, Case, Entry
 from cases.queries import visible_to
 from cases.states import Action, Part, Status
+from cases.unit_mail import CHANNEL, UnitPost
 from channels import outbox
 from channels.message import Address
 from core.attachments import Attachment
@@ -41,6 +42,7 @@ class Office:
     routing: Routing
     channels: frozenset[str]
     intake: Any = None
+    console: str | None = None  # address of the pages that letters to units link to; None: units get no letters
 
 
 @dataclass
@@ -68,6 +70,13 @@ class Desk:
     def lead(self) -> Assignment | None:
         """The lead's part, if the case has one."""
         return next((a for a in self.assignments if a.role == "lead" and a.ended_at is None), None)
+
+    @property
+    def unit_post(self) -> UnitPost | None:
+        """The way to the units' mailboxes, if there is one."""
+        if self.office.console is None or CHANNEL not in self.office.channels:
+            return None
+        return UnitPost(self.session, self.routing, self.office.console, self.at)
 
     @property
     def heir(self) -> str | None:
@@ -123,15 +132,12 @@ class Desk:
             text=text,
             reference=self.case.code,
             at=self.at,
+            title=replies.title(purpose, self.case.code),
         )
 
     def address(self) -> tuple[str, Address]:
         """The citizen's own channel if it can be written to from here, else the tracking page."""
-        channel = self.case.channel
-        scheme = SCHEMES.get(channel)
-        if channel in self.office.channels and scheme is not None and (handle := self.case.contact.get(scheme)):
-            return channel, Address(scheme, handle)
-        return channel if channel in ON_THE_PAGE else "web", Address("tracking", self.case.code)
+        return address_of(self.case, self.office.channels)
 
     async def attach(self, entry: Entry) -> None:
         """The files sent along become part of a line of the conversation."""
@@ -161,6 +167,14 @@ class Desk:
         if self.case.first_response_at is None:
             self.case.first_response_at = self.at
             self.data["first_response"] = True
+
+
+def address_of(case: Case, channels: frozenset[str]) -> tuple[str, Address]:
+    """The channel a case's citizen is written to on, and where: their own if it is one of `channels`, else the page."""
+    scheme = SCHEMES.get(case.channel)
+    if case.channel in channels and scheme is not None and (handle := case.contact.get(scheme)):
+        return case.channel, Address(scheme, handle)
+    return case.channel if case.channel in ON_THE_PAGE else "web", Address("tracking", case.code)
 
 
 Handler = Callable[[Desk, Any], Awaitable[Status | None]]
@@ -226,8 +240,13 @@ async def perform(
     case.status = (decided or after).value
     if note := getattr(given, "note", None):
         desk.write("note", note)
-    session.add_all(desk.clocks.added)
+    desk.clocks.keep(session)
     await session.flush()
+    if case.restricted and not was_restricted:
+        await outbox.withdraw_from_departments(session, case.id)
+    if (post := desk.unit_post) is not None:
+        for limit in desk.clocks.found_late:  # the worker, who would have told of them, was not there in time
+            await post.limit_reached(case, limit, 100)
     await _note(desk, name, before, was_restricted)
     for following, follow_body in desk.then:
         await perform(session, office, SYSTEM, case.id, following, follow_body, at)

@@ -14,6 +14,8 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from pydantic_core import to_json
+
 from cases import replies
 from cases.codes import make_code, tracking_key
 from cases.limits import new_limit, opened_op
@@ -192,6 +194,7 @@ def prepare(
     book = dated.book
     case_id, entry_id, receipt_id = uuid7(at), uuid7(at), uuid7(at)
     local = at.astimezone(book.calendar.zone)
+    received_at = local.isoformat()
     code = make_code(desk.prefix, local.year, number)
     area, candidates = _place(routing, report, local.date())
     defaults = book.defaults(report.field)
@@ -223,14 +226,14 @@ def prepare(
     answer = {
         "code": code,
         "status": "received",
-        "received_at": local.isoformat(),
+        "received_at": received_at,
         "promised_at": promised.isoformat() if promised else None,
         "limits": [
             {
                 "stage": "forward",
                 "clock": limit.clock,
                 "holder": centre,
-                "opened_at": local.isoformat(),
+                "opened_at": received_at,
                 "due_at": limit.due_at.astimezone(local.tzinfo).isoformat(),
                 "met_at": None,
                 "breached_at": None,
@@ -250,13 +253,7 @@ def prepare(
         "kind": kind,
         "mode": desk.mode,
         "rule_set": f"{book.code} v{book.version}",
-        "rules": list(decision.rules),
-    }
-    made = {
-        "lead": decision.lead,
-        "supporting": list(decision.supporting),
-        "rules": list(decision.rules),
-        "limits": {stage.stage: str(stage.amount) for stage in decision.limits},
+        "rules": decision.rules,
     }
     key_of = split_from[1] if split_from else case_id
     arguments = (
@@ -272,11 +269,11 @@ def prepare(
         # identity: 10
         handle[0],
         handle[1],
-        uuid7(at),
+        uuid7(at) if handle[1] else None,
         citizen_id or (uuid7(at) if handle[1] else None),
         citizen_id is None and handle[1] is not None,
         also,
-        uuid7(at),
+        uuid7(at) if also else None,
         # case: 17
         code,
         track,
@@ -293,7 +290,7 @@ def prepare(
         report.lng,
         report.address,
         dated.id,
-        _json(made),
+        decision.kept,
         promised,
         report.public and not restricted,
         # entry: 35
@@ -356,7 +353,10 @@ def _place(routing: Routing, report: Report, on: Any) -> tuple[str | None, list[
     ]
 
 
-_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+def _json(value: object) -> str:
+    return to_json(value).decode()
+
+
 _sorted_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
@@ -382,11 +382,12 @@ WITH raw AS (
     INSERT INTO cases (
         id, code, version, status, track, track_confirmed, restricted, urgency, kind, mode, channel, received_at,
         created_at, citizen_id, contact, identity_revealed, key_of, key_version, text, field, area, area_candidates,
-        lat, lng, address, rule_set_id, decision, promised_at, give_backs, needs_supervisor, chased, public
+        lat, lng, address, rule_set_id, decision, promised_at, give_backs, needs_supervisor, chased, public,
+        next_due_at, next_stage, next_holder
     )
     SELECT $8, $17, 1, 'received', $18, false, $19, $20, $21, $22, $2, at,
         at, coalesce((SELECT citizen_id FROM who), $13), $23, false, $49, 1, $24, $25, $26, $27, $28, $29,
-        $30, $31, $32, $33, 0, false, 0, $34
+        $30, $31, $32, $33, 0, false, 0, $34, $44, 'forward', $39
     FROM raw
 ), said AS (
     INSERT INTO entries (id, case_id, kind, author_kind, author_id, text, to_citizen, created_at)

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.models import Case, Limit
+from cases.unit_mail import UnitPost
 from core.ids import uuid7
 from core.journal import record
 from routing.decide import Decision, Rulebook
@@ -102,6 +103,27 @@ def new_limit(
     )
 
 
+class NextClock(NamedTuple):
+    """The clock of a case that runs out next, as the case's row keeps it; all None when none is running."""
+
+    due_at: datetime | None = None
+    stage: str | None = None
+    holder: str | None = None
+
+
+def next_clock(limits: Iterable[Limit]) -> NextClock:
+    """The clock that runs out next of these limits of one case: neither met nor cancelled nor stopped."""
+    running = [
+        (limit.due_at, limit.id, limit)
+        for limit in limits
+        if limit.due_at is not None and limit.met_at is None and limit.cancelled_at is None
+    ]
+    if not running:
+        return NextClock()
+    due_at, _, first = min(running)
+    return NextClock(due_at, first.stage, first.holder)
+
+
 def opened_op(limit: NewLimit) -> Op:
     """The journal's note of a new limit."""
     return _op(
@@ -126,6 +148,18 @@ class Clocks:
         self.at = at
         self.ops: list[Op] = []
         self.added: list[Limit] = []
+
+    def keep(self, session: AsyncSession) -> None:
+        """The command is done: its new limits are written with the rest, and the case knows its next clock."""
+        session.add_all(self.added)
+        case = self.case
+        case.next_due_at, case.next_stage, case.next_holder = next_clock(self.rows)
+
+    @property
+    def found_late(self) -> list[Limit]:
+        """Running limits whose breach this command was the first to note."""
+        noted = {op["id"] for op in self.ops if op["op"] == "breached"}
+        return [limit for limit in self.running if str(limit.id) in noted]
 
     @property
     def running(self) -> list[Limit]:
@@ -264,11 +298,15 @@ async def limits_of(session: AsyncSession, case_id: UUID, *, lock: bool = False)
     return list((await session.exec(statement.with_for_update() if lock else statement)).all())
 
 
-async def run_due(session: AsyncSession, routing: Routing, at: datetime, limit: int = 200) -> int:
+async def run_due(
+    session: AsyncSession, routing: Routing, at: datetime, limit: int = 200, *, console: str | None = None
+) -> int:
     """Write the reminders and breaches whose time has come, each once; returns how many limits were looked at.
 
-    Rows locked by a command are left for the next round: the command itself notes a breach it finds.
+    Rows locked by a command are left for the next round: the command itself notes a breach it finds. With `console`,
+    the address letters link to, the holder is written to: of several turns of one limit at once, the last is told.
     """
+    post = None if console is None else UnitPost(session, routing, console, at)
     statement = (
         select(Limit, Case)
         .join(Case, col(Case.id) == col(Limit.case_id))
@@ -304,6 +342,8 @@ async def run_due(session: AsyncSession, routing: Routing, at: datetime, limit: 
                     "limits": [op],
                 },
             )
+        if post is not None:
+            await post.limit_reached(case, row, row.reminded)
     return len(found)
 
 

@@ -4,11 +4,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, String, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, String, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlmodel import Field, SQLModel
 
 from core.db import Moment
+
+# Written the same in indexes and queries, or the planner does not know that the one serves the other.
+IS_OPEN = "status IN ('received', 'forwarded', 'in_progress', 'waiting_citizen', 'answered')"
+SET_ASIDE = "status IN ('refused', 'redirected', 'merged', 'spam')"  # few among many
+IS_OVER = f"NOT ({IS_OPEN})"
+DUE = "coalesce(next_due_at, 'infinity'::timestamptz)"  # what is due never comes last
+FLAGGED = "needs_supervisor OR give_backs > 0"
+BADLY_RATED = "rating <= 2"
 
 
 class Citizen(SQLModel, table=True):
@@ -39,18 +47,57 @@ class Case(SQLModel, table=True):
     __tablename__ = "cases"
     __table_args__ = (
         Index("ix_cases_received_at_id", "received_at", "id"),
-        Index(
-            "ix_cases_status_received_at_id",
-            "status",
-            "received_at",
-            "id",
-            postgresql_where=text("status NOT IN ('closed', 'refused', 'redirected', 'merged', 'spam')"),
-        ),
         Index("ix_cases_lead_received_at_id", "lead", "received_at", "id", postgresql_where=text("lead IS NOT NULL")),
-        Index("ix_cases_units", "units", postgresql_using="gin", postgresql_where=text("units <> '{}'")),
+        # Apart from those of open cases, or a long past would be looked through for what is at work.
+        Index(
+            "ix_cases_done_units",
+            "units",
+            postgresql_using="gin",
+            postgresql_where=text(f"{IS_OVER} AND units <> '{{}}'"),
+        ),
         Index("ix_cases_published_at", "published_at", "id", postgresql_where=text("published_at IS NOT NULL")),
         Index("ix_cases_citizen_id", "citizen_id", postgresql_where=text("citizen_id IS NOT NULL")),
-        Index("ix_cases_officer_id", "officer_id", postgresql_where=text("officer_id IS NOT NULL")),
+        Index(
+            "ix_cases_officer_id_received_at_id",
+            "officer_id",
+            "received_at",
+            "id",
+            postgresql_where=text("officer_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_cases_field_received_at_id", "field", "received_at", "id", postgresql_where=text("field IS NOT NULL")
+        ),
+        Index("ix_cases_area_received_at_id", "area", "received_at", "id", postgresql_where=text("area IS NOT NULL")),
+        Index("ix_cases_replied_at_id", "replied_at", "id", postgresql_where=text("replied_at IS NOT NULL")),
+        Index("ix_cases_ended_at_id", "ended_at", "id", postgresql_where=text("ended_at IS NOT NULL")),
+        Index("ix_cases_set_aside", "status", "received_at", "id", postgresql_where=text(SET_ASIDE)),
+        Index("ix_cases_badly_rated", "received_at", "id", postgresql_where=text(BADLY_RATED)),
+        Index("ix_cases_incident_id", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
+        # The queues: what is at work, soonest due first. They stay small however many cases there are.
+        Index("ix_cases_open_due", text(DUE), "id", postgresql_where=text(IS_OPEN)),
+        Index("ix_cases_open_status_due", "status", text(DUE), "id", postgresql_where=text(IS_OPEN)),
+        Index(
+            "ix_cases_open_lead_due",
+            "lead",
+            text(DUE),
+            "id",
+            postgresql_where=text(f"{IS_OPEN} AND lead IS NOT NULL"),
+        ),
+        Index(
+            "ix_cases_open_officer_due",
+            "officer_id",
+            text(DUE),
+            "id",
+            postgresql_where=text(f"{IS_OPEN} AND officer_id IS NOT NULL"),
+        ),
+        Index("ix_cases_open_flagged", text(DUE), "id", postgresql_where=text(f"{IS_OPEN} AND ({FLAGGED})")),
+        Index(
+            "ix_cases_open_units",
+            "units",
+            postgresql_using="gin",
+            postgresql_where=text(f"{IS_OPEN} AND units <> '{{}}'"),
+        ),
+        Index("ix_cases_publish_due", text(DUE), "id", postgresql_where=text("next_stage = 'publish'")),
         Index("ix_cases_close_after", "close_after", postgresql_where=text("status = 'replied'")),
         Index("ix_cases_restricted", "received_at", "id", postgresql_where=text("restricted")),
         CheckConstraint("(track IN ('complaint', 'denunciation', 'crime_tip')) = restricted", name="restricted"),
@@ -87,6 +134,10 @@ class Case(SQLModel, table=True):
     rule_set_id: UUID = Field(foreign_key="rule_sets.id")
     decision: dict[str, Any] = Field(sa_type=JSONB)  # suggested lead, supporting, rules matched
     promised_at: datetime | None = Field(default=None, sa_type=Moment)
+    # The clock that runs out next: a copy kept by cases.limits, so that queues need no join. None: nothing is running.
+    next_due_at: datetime | None = Field(default=None, sa_type=Moment)
+    next_stage: str | None = None
+    next_holder: str | None = None
     waiting_from: str | None = None
     give_backs: int = 0
     needs_supervisor: bool = False
@@ -253,3 +304,38 @@ class Reveal(SQLModel, table=True):
     staff_id: UUID = Field(foreign_key="staff.id")
     reason: str
     at: datetime = Field(sa_type=Moment)
+
+
+class CaseSearch(SQLModel, table=True):
+    """The words of a case, folded, and by what searches are narrowed: a copy for finding, kept by cases.search.
+
+    No foreign key: cases are never deleted, and its check would lock cases against the commands on them.
+    """
+
+    __tablename__ = "case_search"
+    __table_args__ = (
+        Index("ix_case_search_received_at_case_id", "received_at", "case_id"),
+        # A short list of what is not sorted in yet: every search reads it through.
+        Index("ix_case_search_tsv", "tsv", postgresql_using="gin", postgresql_with={"gin_pending_list_limit": "256"}),
+    )
+
+    case_id: UUID = Field(primary_key=True)
+    received_at: datetime = Field(sa_type=Moment)
+    tsv: str = Field(sa_column=Column(TSVECTOR, nullable=False))
+
+
+class SearchWord(SQLModel, table=True):
+    """A word that stands in some case, so that one still being typed can be completed."""
+
+    __tablename__ = "search_words"
+
+    word: str = Field(sa_column=Column(String(collation="C"), primary_key=True))
+
+
+class SearchCursor(SQLModel, table=True):
+    """Single row: the journal is in `case_search` up to here."""
+
+    __tablename__ = "search_cursor"
+
+    id: int = Field(default=1, primary_key=True)
+    position: int = Field(sa_type=BigInteger)

@@ -8,6 +8,20 @@ def day_and_time(moment: datetime) -> str:
     return f"{moment:%H:%M} ngày {moment:%d/%m/%Y}"
 
 
+TITLES = {
+    "answer": "Trả lời phản ánh {code}",
+    "question": "Cần thêm thông tin về phản ánh {code}",
+    "forwarded": "Phản ánh {code} đã được chuyển đến đơn vị xử lý",
+    "progress": "Tiến độ xử lý phản ánh {code}",
+    "extended": "Gia hạn xử lý phản ánh {code}",
+}
+
+
+def title(purpose: str, code: str) -> str:
+    """The subject line of a message, where the citizen's channel has one."""
+    return TITLES.get(purpose, "Phản ánh {code}").format(code=code)
+
+
 def receipt(code: str, received_at: datetime) -> str:
     """Sent once, when a report has become a case."""
     return (

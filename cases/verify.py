@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import func
+from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cases.limits import computed_due, next_threshold
+from cases.limits import NextClock, computed_due, next_clock, next_threshold
 from cases.models import Case, Limit
 from core.db import freeze
 from core.journal import Journal
@@ -39,16 +41,25 @@ Told = dict[str, dict[str, Any]]
 async def limits(session: AsyncSession, at: datetime) -> tuple[int, list[str]]:
     """(limits looked at, differences), as of one moment; must be the first use of the session.
 
-    A difference names the case and says what differs: table and journal, table and calendar, or a reminder or breach
-    that should have been written by `at`. Case by case, so memory does not grow with the table.
+    A difference names the case and says what differs: table and journal, table and calendar, the next clock on the
+    case's row, or a reminder or breach that should have been written by `at`. Case by case, so memory does not grow
+    with the table.
     """
     await freeze(session)
     routing = await queries.load(session)
+    edited = await _edited_calendars(session)
     differences: list[str] = []
     seen = 0
     rows = _by_case(
         session,
-        select(Limit, Case.code, Case.rule_set_id)
+        sql_select(
+            Limit,
+            col(Case.code),
+            col(Case.rule_set_id),
+            col(Case.next_due_at),
+            col(Case.next_stage),
+            col(Case.next_holder),
+        )
         .join(Case, col(Case.id) == col(Limit.case_id))
         .order_by(col(Limit.case_id), col(Limit.id)),
     )
@@ -66,8 +77,10 @@ async def limits(session: AsyncSession, at: datetime) -> tuple[int, list[str]]:
                 for op in event[0].data.get("limits", ()):
                     fold(said, op)
         seen += len(here)
-        for row, code, rule_set_id in here:
-            differences += [f"{code} {row.stage}: {what}" for what in _wrong(row, said, routing, rule_set_id, at)]
+        for row, code, rule_set_id, *_ in here:
+            wrong = _wrong(row, said, routing, rule_set_id, at, edited)
+            differences += [f"{code} {row.stage}: {what}" for what in wrong]
+        differences += _wrong_next(here)
         differences += [f"{case_id} {each['stage']}: in the journal but not in the table" for each in said.values()]
         if left is not None and left[0] == case_id:
             left = await anext(rows, None)
@@ -76,7 +89,20 @@ async def limits(session: AsyncSession, at: datetime) -> tuple[int, list[str]]:
     return seen, differences
 
 
-def _wrong(row: Limit, said: Told, routing: Routing, rule_set_id: UUID, at: datetime) -> list[str]:
+async def _edited_calendars(session: AsyncSession) -> dict[str, datetime]:
+    """Calendars that were edited, and until when a process may have counted with what they were before."""
+    statement = (
+        select(Journal.subject, func.max(Journal.occurred_at))
+        .where(col(Journal.kind).like("calendar.%"))
+        .group_by(col(Journal.subject))
+    )
+    slack = timedelta(seconds=2 * queries.FRESH_FOR)
+    return {code: last + slack for code, last in (await session.exec(statement)).all() if code is not None}
+
+
+def _wrong(
+    row: Limit, said: Told, routing: Routing, rule_set_id: UUID, at: datetime, edited: dict[str, datetime]
+) -> list[str]:
     wanted = said.pop(str(row.id), None)
     if wanted is None:
         return ["not in the journal"]
@@ -86,16 +112,29 @@ def _wrong(row: Limit, said: Told, routing: Routing, rule_set_id: UUID, at: date
         if getattr(row, name) != wanted.get(name)
     ]
     book = routing.rulebook(rule_set_id)
-    if row.due_at is not None and row.moved_to is None:
+    # What ran when its calendar was edited keeps its due time, so the calendar of today says nothing about it.
+    as_now = row.clock != "working" or row.calendar not in edited or row.opened_at > edited[row.calendar]
+    if as_now and row.due_at is not None and row.moved_to is None:
         by_calendar = computed_due(row, routing.calendars, book)
         if by_calendar != row.due_at:
             wrong.append(f"due_at is {row.due_at}, the calendar says {by_calendar}")
     next_at = next_threshold(row, routing.calendars[row.calendar], book)
-    if next_at != row.next_at:
+    if as_now and next_at != row.next_at:
         wrong.append(f"next_at is {row.next_at}, it should be {next_at}")
     if next_at is not None and row.due_at is not None and at > row.due_at + GRACE:
         wrong.append(f"due at {row.due_at}, no breach was written")
     return wrong
+
+
+def _wrong_next(here: list[Any]) -> list[str]:
+    """What the case's row says of its next clock, against its limits."""
+    if not here:
+        return []
+    _, code, _, *kept = here[0]
+    wanted = next_clock(row for row, *_ in here)
+    if NextClock(*kept) == wanted:
+        return []
+    return [f"{code}: the next clock is {tuple(map(str, kept))}, it should be {tuple(map(str, wanted))}"]
 
 
 async def _by_case(session: AsyncSession, statement: Any) -> AsyncIterator[tuple[UUID, list[Any]]]:

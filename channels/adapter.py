@@ -41,6 +41,14 @@ class SendFailed(Exception):
         self.reason = reason
 
 
+class SendDoubtful(Exception):
+    """The vendor may or may not have the message. `reason` is one sentence for the operator, without personal data."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class Adapter(Protocol):
     """One channel."""
 
@@ -48,7 +56,7 @@ class Adapter(Protocol):
     capabilities: Capabilities
 
     async def send(self, message: OutboundMessage) -> str:
-        """Hand the message to the vendor; its id there. SendFailed says why not."""
+        """Hand the message to the vendor; its id there. SendFailed says why not, SendDoubtful that nobody knows."""
         ...
 
 

@@ -64,6 +64,7 @@ class OutboundMessage:
     purpose: str
     attachments: tuple[FileRef, ...] = ()
     reference: str | None = None  # the case code people see
+    title: str | None = None  # the subject line, on channels that have one
 
 
 @dataclass(frozen=True, slots=True)

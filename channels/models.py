@@ -45,13 +45,15 @@ class Outgoing(Due, table=True):
 
     id: UUID = Field(primary_key=True)
     subject_id: UUID
-    entry_id: UUID
+    entry_id: UUID  # what in the subject it is about: a line of the conversation, a part in it, a turn of a clock
     purpose: str
     channel: str
     scheme: str
     handle: str
     text: str
     reference: str
+    title: str | None = None  # the subject line, on channels that have one
+    addressee: str | None = None  # code of the department it is for; NULL: the person the subject is about
     attachments: list[dict[str, Any]] = Field(
         default_factory=list, sa_type=JSONB, sa_column_kwargs={"server_default": "[]"}
     )

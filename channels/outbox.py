@@ -15,12 +15,12 @@ from typing import Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from channels.adapter import Adapter, Failure, SendFailed
+from channels.adapter import Adapter, Failure, SendDoubtful, SendFailed
 from channels.message import Address, FileRef, OutboundMessage
 from channels.models import DeliveryAttempt, Outgoing
 from core import due, wake
@@ -53,8 +53,13 @@ async def enqueue(
     reference: str,
     at: datetime,
     attachments: Iterable[FileRef] = (),
+    title: str | None = None,
+    addressee: str | None = None,
 ) -> None:
-    """Leave a message to be sent when the caller's transaction commits; a second one for the same cause is ignored."""
+    """Leave a message to be sent when the caller's transaction commits; a second one for the same cause is ignored.
+
+    `title` is the subject line where the channel has one; `addressee` the department it is for, if it is for one.
+    """
     message = (
         insert(Outgoing)
         .values(
@@ -67,6 +72,8 @@ async def enqueue(
             handle=to.handle,
             text=text,
             reference=reference,
+            title=title,
+            addressee=addressee,
             attachments=[asdict(file) for file in attachments],
             state="queued",
             created_at=at,
@@ -133,10 +140,31 @@ async def not_delivered(
     return list((await session.exec(waiting)).all())
 
 
-async def resend(session: AsyncSession, id: UUID, at: datetime) -> None:
-    """A person decides that this message shall be tried again. Conflict when it is under way or has left."""
+async def withdraw_from_departments(session: AsyncSession, subject_id: UUID) -> None:
+    """What has not left yet for departments about this subject shall not leave any more.
+
+    One that is being sent this moment still counts as sent if it leaves, but is not tried again if it does not.
+    """
+    await session.execute(
+        update(Outgoing)
+        .where(
+            col(Outgoing.subject_id) == subject_id,
+            col(Outgoing.addressee).is_not(None),
+            col(Outgoing.state).in_(("queued", "sending", "failed")),
+        )
+        .values(state="dropped", run_at=None, lease_until=None, dead_at=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def resend(session: AsyncSession, id: UUID, at: datetime, *, handle: str | None = None) -> None:
+    """A person decides that this message shall be tried again, at another `handle` if one is given.
+
+    Conflict when it is under way or has left.
+    """
     given_up = col(Outgoing.state).in_((*UNDELIVERED, "dropped"))
-    if await due.revive(session, Outgoing, id, at, where=(given_up,), state="queued"):
+    corrected = {} if handle is None else {"handle": handle}
+    if await due.revive(session, Outgoing, id, at, where=(given_up,), state="queued", **corrected):
         await wake.knock(session)
     elif await session.get(Outgoing, id) is None:
         raise NotFound("Không tìm thấy tin nhắn này.", "There is no such message.")
@@ -243,6 +271,8 @@ class _Delivery:
                 return _Result(SENT, vendor_id=await adapter.send(_message(row)))
         except SendFailed as failed:
             return _Result(failed.failure, failed.reason)
+        except SendDoubtful as doubtful:
+            reason = doubtful.reason
         except TimeoutError:
             reason = f"no answer within {SEND_TIMEOUT.total_seconds():.0f} s"
         except Exception as error:
@@ -317,6 +347,7 @@ def _message(row: Outgoing) -> OutboundMessage:
         purpose=row.purpose,
         attachments=tuple(FileRef(**file) for file in row.attachments),
         reference=row.reference,
+        title=row.title,
     )
 
 

@@ -6,7 +6,12 @@ import asyncpg
 
 from core.settings import Settings
 
-SECRET = frozenset({"secret_key", "demo_password", "database_url", "database_direct_url"})
+SECRET = frozenset({"secret_key", "demo_password", "database_url", "database_direct_url", "smtp_password"})
+
+WITHOUT_MAILBOX = """
+SELECT count(*) FROM departments
+WHERE coalesce(email, '') = '' AND kind <> 'centre' AND (valid_to IS NULL OR valid_to > current_date)
+"""
 
 
 def settings_table(settings: Settings) -> list[str]:
@@ -52,6 +57,9 @@ async def report(settings: Settings, url: str, newest: str) -> tuple[list[str], 
             tell(bool(sets), f"{sets} active rule sets")
             dead = await connection.fetchval("SELECT count(*) FROM outgoing WHERE state IN ('failed', 'unknown')")
             tell(True, f"{dead} messages not delivered")
+            if settings.smtp_host:
+                silent = await connection.fetchval(WITHOUT_MAILBOX)
+                tell(True, f"{silent} living departments have no e-mail address and hear of their cases only here")
         drift = abs((await connection.fetchval("SELECT now()")) - datetime.now(UTC)).total_seconds()
         tell(drift < 2, f"clocks of database and application {drift:.1f} s apart")
     finally:

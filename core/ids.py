@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 _VERSION = 0x7 << 76
@@ -20,3 +20,8 @@ def uuid7(at: datetime) -> UUID:
     count = next(_counter)
     head = (millis << 80) | _VERSION | ((count >> 20 & 0xFFF) << 64)
     return UUID(int=head | _VARIANT | ((count & 0xF_FFFF) << 42) | int.from_bytes(os.urandom(6)) >> 6)
+
+
+def moment_of(id: UUID) -> datetime:
+    """The moment a UUIDv7 was made for, in UTC, to the millisecond."""
+    return datetime.fromtimestamp((id.int >> 80) / 1000, UTC)

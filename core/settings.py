@@ -1,16 +1,20 @@
 """Settings of the centre, read from the environment (prefix HOTLINE_) or `.env`."""
 
+import ipaddress
 import os
+import re
 import secrets
+from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_RATES = {"report": (30, 60), "key": (10, 300), "login": (10, 300)}
+SMTP_PORTS = {"starttls": 587, "implicit": 465, "none": 25}  # submission (RFC 6409, RFC 8314), relay
 
 
 class Settings(BaseSettings):
@@ -50,7 +54,18 @@ class Settings(BaseSettings):
     demo_password: str | None = Field(
         default=None, min_length=8, description="Password of the demo accounts; absent: random"
     )
+    demo_cases: bool = Field(default=True, description="Whether the demo has cases of the last two weeks")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is logged")
+    smtp_host: str | None = Field(default=None, description="Mail server that takes our e-mail; absent: no e-mail")
+    smtp_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Its port; absent: 587 for starttls, 465 for implicit, 25 for none"
+    )
+    smtp_user: str | None = Field(default=None, description="Account there; absent: it takes our mail without one")
+    smtp_password: str | None = Field(default=None, description="Password of that account")
+    smtp_from: str | None = Field(default=None, description="Sender, as 1022@example.vn or 'Tổng đài 1022 <1022@…>'")
+    smtp_tls: Literal["starttls", "implicit", "none"] = Field(
+        default="starttls", description="Encryption: starttls, implicit (from the first byte) or none"
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -81,11 +96,65 @@ class Settings(BaseSettings):
         parse_rates(value)
         return value
 
+    @field_validator("smtp_host", "smtp_port", "smtp_user", "smtp_password", "smtp_from", "smtp_tls", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, value: Any, info: ValidationInfo) -> Any:
+        """`HOTLINE_SMTP_HOST=` in a Compose file means that there is none."""
+        if isinstance(value, str) and not value.strip():
+            return cls.model_fields[info.field_name or ""].default
+        return value
+
+    @field_validator("smtp_host")
+    @classmethod
+    def _host_alone(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", value):
+            try:
+                ipaddress.ip_address(value)
+            except ValueError:
+                raise ValueError("must be a host name alone; the port goes into SMTP_PORT") from None
+        return value
+
+    @field_validator("smtp_user", "smtp_password")
+    @classmethod
+    def _ascii(cls, value: str | None) -> str | None:
+        if value is not None and not (value.isascii() and value.isprintable()):
+            raise ValueError("may hold printable ASCII only: the protocol carries nothing else")
+        return value
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _one_sender(cls, value: str | None) -> str | None:
+        if value is not None and parse_sender(value) is None:
+            raise ValueError("must be one address, as 1022@example.vn or 'Tổng đài 1022 <1022@example.vn>'")
+        return value
+
+    @model_validator(mode="after")
+    def _smtp_whole(self) -> Self:
+        if self.smtp_host is None:
+            return self
+        if self.smtp_from is None:
+            raise ValueError("SMTP_HOST is set but SMTP_FROM is not: mail needs a sender")
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise ValueError("SMTP_USER and SMTP_PASSWORD belong together: one of them is not set")
+        if self.smtp_user is not None and self.smtp_tls == "none" and not _is_here(self.smtp_host):
+            raise ValueError("SMTP_TLS is none: SMTP_PASSWORD would travel in the open to another machine")
+        return self
+
     @model_validator(mode="after")
     def _secret_for_real_database(self) -> Self:
         if self.database_url and not self.secret_key:
             raise ValueError("DATABASE_URL is set but SECRET_KEY is not: tracking keys would change at every start")
         return self
+
+    @property
+    def smtp_sender(self) -> tuple[str, str]:
+        """Name (may be empty) and address that our mail comes from."""
+        return parse_sender(self.smtp_from or "") or ("", "")
+
+    @property
+    def smtp_at(self) -> int:
+        """The mail server's port."""
+        return self.smtp_port or SMTP_PORTS[self.smtp_tls]
 
     @property
     def zone(self) -> ZoneInfo:
@@ -106,6 +175,23 @@ class Settings(BaseSettings):
     def key(self) -> bytes:
         """The secret key: the setting, else one made once and kept in DATA_DIR."""
         return (self.secret_key or _kept_key(self.data_dir.resolve())).encode()
+
+
+def parse_sender(text: str) -> tuple[str, str] | None:
+    """`Tổng đài 1022 <1022@example.vn>` → (name, address); None unless it is exactly one plain address."""
+    if not text.isprintable():
+        return None
+    name, address = parseaddr(text)
+    bare = re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", address)
+    return (name, address) if bare and text.count("@") == 1 else None
+
+
+def _is_here(host: str) -> bool:
+    """Whether this name is the machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse_rates(text: str) -> dict[str, tuple[int, int]]:

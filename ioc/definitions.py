@@ -1,7 +1,8 @@
 """What every figure means. Pure.
 
 A figure is stored as signed sums per local day and dimension (`SUMS`); what people read besides is derived from them
-(`DERIVED`) or read from the tables of cases (`LIVE`). What one journal row adds to which sums is in `contributions.py`.
+(`DERIVED`) or read from the tables of cases (`LIVE`, `BOARD`). What one journal row adds to which sums is in
+`contributions.py`.
 """
 
 from dataclasses import dataclass, replace
@@ -418,9 +419,88 @@ LIVE: tuple[Definition, ...] = (
         )
     ),
 )
+# Read from the cases at the moment of asking, each the length of the list it opens.
+BOARD: tuple[Definition, ...] = (
+    Definition(
+        "open_now",
+        "Đang xử lý",
+        "Open now",
+        "reports",
+        "Số phản ánh chưa trả lời và chưa kết thúc vào lúc hỏi.",
+        "Cases neither replied nor ended at the moment of asking.",
+        "at the moment of asking, under the department, field and area the case has",
+        stock=True,
+    ),
+    Definition(
+        "open_late",
+        "Quá hạn",
+        "Late now",
+        "reports",
+        "Số phản ánh đang xử lý mà hạn gần nhất đã qua, ở bất kỳ khâu nào.",
+        "Open cases whose next clock is over, whatever its stage.",
+        "at the moment of asking, under the department that leads the case",
+        stock=True,
+    ),
+    Definition(
+        "open_due_soon",
+        "Đến hạn trong 2 giờ",
+        "Due within 2 hours",
+        "reports",
+        "Số phản ánh đang xử lý mà hạn gần nhất chưa qua nhưng sẽ đến trong 2 giờ tới.",
+        "Open cases whose next clock is not over, and runs out within two hours.",
+        "at the moment of asking, under the department that leads the case",
+        stock=True,
+    ),
+    Definition(
+        "due_late.*",
+        "Đến hạn mà không đúng hạn {0}",
+        "Fell due and not met in time: {1}",
+        "limits",
+        "Trong số hạn đến hạn, số không xong đúng hạn.",
+        "Of the limits that fell due, those not met in time.",
+        _COHORT,
+        "restricted cases; limits cancelled before they fell due",
+    ),
+    Definition(
+        "rating_response",
+        "Tỷ lệ có đánh giá",
+        "Response share",
+        "share",
+        "Lượt đánh giá chia cho lượt trả lời trong kỳ.",
+        "Ratings by replies in the period.",
+        _PERIOD,
+    ),
+)
+SOON_HOURS = 2
+
+# Figures whose cases can be listed: of these the projection notes which case added what.
+LISTED = frozenset(
+    {
+        "replied",
+        "refused",
+        "give_backs",
+        "answered_first_contact",
+        "due.resolve",
+        "due_met.resolve",
+        "met.resolve",
+        "met_in_time.resolve",
+        "first_response",
+        "ratings",
+    }
+)
+LISTED_FAMILY = "refused."
+# A list may also be of what is left when one figure is taken from another.
+LISTED_DIFFERENCES = {"due_late.resolve": ("due.resolve", "due_met.resolve")}
+
+
+def is_listed(figure: str) -> bool:
+    """Whether it is noted which cases are behind this figure."""
+    return figure in LISTED or figure.startswith(LISTED_FAMILY)
+
+
 AGES = ((1, "d1"), (3, "d3"), (7, "d7"), (15, "d15"), (30, "d30"))  # up to this many days; older: "more"
 
-_BY_CODE = {definition.code: definition for definition in (*SUMS, *DERIVED, *LIVE)}
+_BY_CODE = {definition.code: definition for definition in (*SUMS, *DERIVED, *LIVE, *BOARD)}
 
 
 def definition_of(code: str) -> Definition:

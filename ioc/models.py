@@ -1,8 +1,9 @@
-"""Tables of the figures: sums per local day and dimension, and how far into the journal they reach."""
+"""Tables of the figures: sums per local day, month and dimension, the cases behind them, how far they reach."""
 
 from datetime import date, datetime
+from uuid import UUID
 
-from sqlalchemy import BigInteger, Column
+from sqlalchemy import BigInteger, Column, Index
 from sqlmodel import Field, SQLModel
 
 from core.db import Moment
@@ -24,6 +25,40 @@ class Figure(SQLModel, table=True):
     area: str = Field(primary_key=True)
     bucket: int = Field(default=0, primary_key=True)  # duration class of a histogram, else 0: see ioc.durations
     value: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class FigureMonth(SQLModel, table=True):
+    """The same sums over whole months, `day` being the first: what a long period is read from."""
+
+    __tablename__ = "figure_months"
+
+    figure: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    department: str = Field(primary_key=True)
+    field: str = Field(primary_key=True)
+    channel: str = Field(primary_key=True)
+    area: str = Field(primary_key=True)
+    bucket: int = Field(default=0, primary_key=True)
+    value: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class FigureCase(SQLModel, table=True):
+    """What one case has added to one cell of a figure that people open: the list behind the figure.
+
+    No foreign key: cases are never deleted, and its check would lock them against the commands on them.
+    """
+
+    __tablename__ = "figure_cases"
+    __table_args__ = (Index("ix_figure_cases_figure_day", "figure", "day"),)
+
+    case_id: UUID = Field(primary_key=True)
+    figure: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    department: str = Field(primary_key=True)
+    field: str = Field(primary_key=True)
+    channel: str = Field(primary_key=True)
+    area: str = Field(primary_key=True)
+    value: int
 
 
 class FigureCursor(SQLModel, table=True):

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ioc.contributions import (
@@ -19,10 +20,11 @@ from ioc.contributions import (
     dims_of,
     marker_contributions,
 )
+from ioc.definitions import is_listed
 
 BATCH = 2_000  # positions a transaction: some tens of milliseconds, so that a killed worker loses little
 
-Cell = tuple[Any, ...]  # a Contribution without its value
+Cell = tuple[Any, ...]  # the key of a table of sums
 
 # A second worker finds the row locked and goes on with other work.
 _CURSOR = text("SELECT position FROM figure_cursor WHERE id = 1 FOR UPDATE SKIP LOCKED")
@@ -46,26 +48,52 @@ _CELLS = """
     unnest(CAST(:figures AS text[]), CAST(:days AS date[]), CAST(:departments AS text[]), CAST(:fields AS text[]),
            CAST(:channels AS text[]), CAST(:areas AS text[]), CAST(:buckets AS int[]), CAST(:values AS bigint[]))
 """
-_ADD = text(
-    f"""
-    WITH added AS (
-        INSERT INTO figures (figure, day, department, field, channel, area, bucket, value)
-        SELECT * FROM {_CELLS}
-        ON CONFLICT (figure, day, department, field, channel, area, bucket)
-        DO UPDATE SET value = figures.value + excluded.value
-        RETURNING value
-    )
-    SELECT count(*) FROM added WHERE value = 0
-    """  # noqa: S608 - constants of this module
-)
-# A cell that came back to nothing must not tell that something restricted was once there.
-_SWEEP = text(
-    f"""
-    DELETE FROM figures f USING {_CELLS} AS c (figure, day, department, field, channel, area, bucket, value)
-    WHERE f.value = 0 AND (f.figure, f.day, f.department, f.field, f.channel, f.area, f.bucket)
-      = (c.figure, c.day, c.department, c.field, c.channel, c.area, c.bucket)
-    """  # noqa: S608 - constants of this module
-)
+_CASES = """
+    unnest(CAST(:cases AS uuid[]), CAST(:figures AS text[]), CAST(:days AS date[]), CAST(:departments AS text[]),
+           CAST(:fields AS text[]), CAST(:channels AS text[]), CAST(:areas AS text[]), CAST(:values AS int[]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of sums: how amounts are added to it, and how cells that came back to nothing leave it."""
+
+    add: TextClause
+    sweep: TextClause
+
+    @classmethod
+    def of(cls, name: str, key: tuple[str, ...], cells: str) -> "_Table":
+        """Its statements; the cells are those of `key`, and their values."""
+        keys, theirs, ours = (", ".join(f"{whose}{each}" for each in key) for whose in ("", "c.", "f."))
+        add = f"""
+            WITH added AS (
+                INSERT INTO {name} ({keys}, value) SELECT * FROM {cells}
+                ON CONFLICT ({keys}) DO UPDATE SET value = {name}.value + excluded.value RETURNING value
+            )
+            SELECT count(*) FROM added WHERE value = 0
+        """  # noqa: S608 - constants of this module
+        sweep = f"""
+            DELETE FROM {name} f USING {cells} AS c ({keys}, value)
+            WHERE f.value = 0 AND ({ours}) = ({theirs})
+        """  # noqa: S608 - constants of this module
+        return cls(text(add), text(sweep))
+
+    async def put(self, session: AsyncSession, amounts: dict[Cell, int], names: tuple[str, ...]) -> None:
+        """Add the amounts; `names` are those of the arrays that the cells' members go into."""
+        if not amounts:
+            return
+        columns = zip(*((*cell, value) for cell, value in amounts.items()), strict=True)
+        arrays = dict(zip((*names, "values"), map(list, columns), strict=True))
+        if (await session.execute(self.add, arrays)).scalar_one():
+            # A cell that came back to nothing must not tell that something restricted was once there.
+            await session.execute(self.sweep, arrays)
+
+
+_KEY = ("figure", "day", "department", "field", "channel", "area", "bucket")
+_ARRAYS = ("figures", "days", "departments", "fields", "channels", "areas", "buckets")
+_FIGURES = _Table.of("figures", _KEY, _CELLS)
+_MONTHS = _Table.of("figure_months", _KEY, _CELLS)
+_BEHIND = _Table.of("figure_cases", ("case_id", *_KEY[:-1]), _CASES)
 
 
 async def project(session: AsyncSession, zone: tzinfo, at: datetime) -> int:
@@ -78,9 +106,7 @@ async def project(session: AsyncSession, zone: tzinfo, at: datetime) -> int:
     if after is None:
         return 0
     rows = (await session.execute(_NEW, {"after": after, "limit": BATCH})).all()
-    totals = await _totals(session, rows, after, zone)
-    if totals:
-        await _add(session, totals)
+    await (await _amounts(session, rows, after, zone)).put(session)
     await session.execute(
         text("UPDATE figure_cursor SET position = :position, as_of = :at WHERE id = 1"),
         {"position": rows[-1].position if rows else after, "at": at},
@@ -88,22 +114,45 @@ async def project(session: AsyncSession, zone: tzinfo, at: datetime) -> int:
     return len(rows)
 
 
-async def _totals(session: AsyncSession, rows: Iterable[Any], after: int, zone: tzinfo) -> dict[Cell, int]:
+@dataclass(frozen=True, slots=True)
+class _Amounts:
+    """What a batch changes: sums by day and by month, and what each case has added to the figures people open."""
+
+    days: dict[Cell, int]
+    months: dict[Cell, int]
+    cases: dict[Cell, int]
+
+    async def put(self, session: AsyncSession) -> None:
+        """Add them to the tables."""
+        await _FIGURES.put(session, _changed(self.days), _ARRAYS)
+        await _MONTHS.put(session, _changed(self.months), _ARRAYS)
+        await _BEHIND.put(session, _changed(self.cases), ("cases", *_ARRAYS[:-1]))
+
+
+def _changed(amounts: dict[Cell, int]) -> dict[Cell, int]:
+    return {cell: value for cell, value in amounts.items() if value}
+
+
+async def _amounts(session: AsyncSession, rows: Iterable[Any], after: int, zone: tzinfo) -> _Amounts:
     """The change of every cell that these rows touch."""
     events = [(row.case_id, Event(row.kind, row.occurred_at, row.restricted, row.data)) for row in rows]
     events = [(case, event) for case, event in events if case is not None and counts(event)]
     marked = {case for case, event in events if event.kind in MARKERS}
     histories = await _histories(session, marked, after)
     dims = await _dims_before(session, {case for case, _ in events}, after)
-    totals: dict[Cell, int] = defaultdict(int)
+    found = _Amounts(defaultdict(int), defaultdict(int), defaultdict(int))
     for case, event in events:
         for entry in _changes(event, histories.get(case, []), dims.get(case), zone):
-            totals[entry[:-1]] += entry.value
+            where = (entry.department, entry.field, entry.channel, entry.area)
+            found.days[(entry.figure, entry.day, *where, entry.bucket)] += entry.value
+            found.months[(entry.figure, entry.day.replace(day=1), *where, entry.bucket)] += entry.value
+            if is_listed(entry.figure):
+                found.cases[(case, entry.figure, entry.day, *where)] += entry.value
         if case in marked:
             histories[case].append(event)
         if event.kind not in MARKERS:
             dims[case] = dims_of(event)
-    return {cell: value for cell, value in totals.items() if value}
+    return found
 
 
 def _changes(event: Event, history: list[Event], was: Dims | None, zone: tzinfo) -> list[Contribution]:
@@ -127,10 +176,3 @@ async def _dims_before(session: AsyncSession, cases: set[UUID], after: int) -> d
     """The dimensions each case had at the cursor; cases not yet there are absent."""
     found = await session.execute(_LAST_DIMS, {"cases": list(cases), "after": after, "markers": list(MARKERS)})
     return {row.id: Dims(*(row.dims[name] for name in Dims._fields)) for row in found}
-
-
-async def _add(session: AsyncSession, totals: dict[Cell, int]) -> None:
-    cells = [Contribution._make((*cell, value)) for cell, value in totals.items()]
-    arrays = {f"{name}s": [getattr(cell, name) for cell in cells] for name in Contribution._fields}
-    if (await session.execute(_ADD, arrays)).scalar_one():
-        await session.execute(_SWEEP, arrays)

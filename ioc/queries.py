@@ -124,7 +124,7 @@ async def live(session: AsyncSession, at: datetime, today: date, by: Sequence[st
     ages = f"""
         SELECT {_columns(dims, _CASE_COLUMNS)} 'open_age.' || CASE {ladder} ELSE 'more' END AS figure, count(*) AS value
         FROM cases c WHERE c.status = ANY(:open) AND NOT c.restricted
-        AND c.status NOT IN ('closed', 'refused', 'redirected', 'merged', 'spam')
+        AND c.status IN ('received', 'forwarded', 'in_progress', 'waiting_citizen', 'answered')
         GROUP BY {_ordinals(len(dims) + 1)}
     """  # noqa: S608 - names come from fixed lists; the last condition only lets the partial index serve
     rows = [
@@ -234,11 +234,11 @@ async def _sums(session: AsyncSession, from_: date, to: date, dims: Sequence[str
         WHERE day BETWEEN :from AND :to AND figure = ANY(ARRAY(SELECT code FROM names WHERE code <> 'open'))
         GROUP BY {_ordinals(len(dims) + 2)} HAVING sum(value) <> 0
     """  # noqa: S608 - names come from BY
-    return (await session.execute(text(_NAMES + statement), {"from": from_, "to": to})).all()
+    return (await session.execute(text(NAMES_CTE + statement), {"from": from_, "to": to})).all()
 
 
 # Figure codes by hopping through the key, so that every figure is then one range of it.
-_NAMES = """
+NAMES_CTE = """
     WITH RECURSIVE names (code) AS (
         (SELECT figure FROM figures ORDER BY figure LIMIT 1)
         UNION ALL

@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ioc.definitions import LISTED, LISTED_FAMILY
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Two counts that should be equal: `expected` by the journal, `found` in the table that `check` speaks of."""
 
-    check: str  # figures | cases | status | restricted | limits
+    check: str  # figures | months | lists | cases | status | restricted | limits
     where: dict[str, str]
     expected: int
     found: int
@@ -164,6 +166,35 @@ _FIGURES = f"""
     ORDER BY 1, 2, 3, 4, 5, 6, 7
 """  # noqa: S608 - constants of this module
 
+# The sums by month and the lists behind the figures say what the sums by day say.
+_MONTHS = """
+    WITH summed AS (
+        SELECT figure, CAST(date_trunc('month', day) AS date) AS day, department, field, channel, area, bucket,
+               CAST(sum(value) AS bigint) AS value
+        FROM figures GROUP BY 1, 2, 3, 4, 5, 6, 7
+    )
+    SELECT figure, day AS month, department, field, channel, area, bucket,
+           coalesce(summed.value, 0) AS expected, coalesce(figure_months.value, 0) AS found
+    FROM summed FULL JOIN figure_months USING (figure, day, department, field, channel, area, bucket)
+    WHERE coalesce(summed.value, 0) <> coalesce(figure_months.value, 0)
+    ORDER BY 1, 2, 3, 4, 5, 6, 7
+"""
+_LISTS = """
+    WITH summed AS (
+        SELECT figure, day, department, field, channel, area, CAST(sum(value) AS bigint) AS value
+        FROM figures WHERE figure = ANY(:listed) OR figure LIKE :family GROUP BY 1, 2, 3, 4, 5, 6
+    ),
+    behind AS (
+        SELECT figure, day, department, field, channel, area, CAST(sum(value) AS bigint) AS value
+        FROM figure_cases GROUP BY 1, 2, 3, 4, 5, 6
+    )
+    SELECT figure, day, department, field, channel, area,
+           coalesce(summed.value, 0) AS expected, coalesce(behind.value, 0) AS found
+    FROM summed FULL JOIN behind USING (figure, day, department, field, channel, area)
+    WHERE coalesce(summed.value, 0) <> coalesce(behind.value, 0)
+    ORDER BY 1, 2, 3, 4, 5, 6
+"""
+
 _CASES = """
     WITH opened AS (
         SELECT data -> 'dims' ->> 'channel' AS channel,
@@ -230,6 +261,8 @@ _LIMITS = """
 
 _CHECKS = {
     "figures": text(_FIGURES),
+    "months": text(_MONTHS),
+    "lists": text(_LISTS).bindparams(listed=sorted(LISTED), family=f"{LISTED_FAMILY}%"),
     "cases": text(_CASES),
     "status": text(_STATUS),
     "restricted": text(_RESTRICTED),

@@ -11,7 +11,7 @@ from routing.queries import Routing
 from web.answers import OutboxPage, Undelivered
 from web.deps import Db, Now, Rules, Who
 from web.docs import PROBLEMS, answers
-from web.shapes import when, zone_of
+from web.shapes import named_department, when, zone_of
 
 router = APIRouter(prefix="/api/v1/outbox", tags=["outbox"], responses=PROBLEMS)
 
@@ -49,6 +49,7 @@ def _shown(message: Outgoing, code: str, routing: Routing) -> dict[str, Any]:
         "case": code,
         "channel": message.channel,
         "purpose": message.purpose,
+        "department": named_department(message.addressee, routing),
         "state": message.state,
         "reason": message.last_error,
         "attempts": message.attempts,

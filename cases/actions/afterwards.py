@@ -1,13 +1,16 @@
 """After the reply: publishing, rating, closing, opening again."""
 
+from datetime import datetime
+
 from cases import replies
-from cases.actions.triage import assign, end_parts, start_clocks, take_from_units
+from cases.actions.triage import assign, end_parts, start_clocks, take_from_units, tell_units
 from cases.bodies import Body, Publish, Rate, Reason
 from cases.desk import Desk, action
-from cases.models import Rating
+from cases.models import Case, Rating
 from cases.states import Action, Status
 from core.errors import Conflict
 from core.ids import uuid7
+from routing.decide import Rulebook
 from routing.working_time import due
 
 GOOD = 4  # a rating from here up closes the case
@@ -50,14 +53,19 @@ async def close(desk: Desk, given: Body) -> None:
     desk.case.close_after = None
 
 
+def reopen_until(case: Case, book: Rulebook) -> datetime | None:
+    """Until when its citizen may say that it is not solved; None where nothing has been answered."""
+    since = case.replied_at if case.status != Status.REFUSED else case.ended_at
+    return None if since is None else due(since, book.reopen_within, book.calendar, day_end=book.day_end)
+
+
 @action(Action.REOPEN, Reason)
 async def reopen(desk: Desk, given: Reason) -> Status:
     """Not solved: back to the last lead if it still lives, with fresh limits, else to the centre."""
     case = desk.case
-    since = case.replied_at if case.status != Status.REFUSED else case.ended_at
-    if desk.actor.kind == "citizen" and since is not None:
-        until = due(since, desk.book.reopen_within, desk.book.calendar, day_end=desk.book.day_end)
-        if desk.at > until:
+    if desk.actor.kind == "citizen":
+        until = reopen_until(case, desk.book)
+        if until is not None and desk.at > until:
             raise Conflict(
                 f"Đã quá hạn mở lại ({replies.day_and_time(until)}). Anh/chị vui lòng gửi phản ánh mới.",
                 f"The case could be reopened until {until.isoformat()}. Please send a new report.",
@@ -81,4 +89,5 @@ async def reopen(desk: Desk, given: Reason) -> Status:
         end_parts(desk, "succeeded")
         await desk.session.flush()
         assign(desk, heir, [])
+    await tell_units(desk, again=True)
     return Status.FORWARDED

@@ -85,6 +85,8 @@ async def chase(desk: Desk, given: Body) -> None:
     desk.case.chased += 1
     holder = desk.lead.department if desk.lead else desk.routing.directory.centre
     desk.data |= {"department": holder, "count": desk.case.chased}
+    if (post := desk.unit_post) is not None:
+        await post.chased(desk.case, holder, [limit for limit in desk.clocks.running if limit.due_at is not None])
 
 
 @action(Action.REVEAL_IDENTITY, Reason)

@@ -1,5 +1,7 @@
 """What the centre does with a report: classify it, send it to a department, take it back, split it."""
 
+from datetime import datetime
+
 from cases import replies
 from cases.bodies import Body, Classify, Forward, Into, Reason, SetTrack, Split
 from cases.desk import Desk, action
@@ -68,6 +70,7 @@ async def forward(desk: Desk, given: Forward) -> None:
     name = desk.routing.departments[lead].name
     promised = desk.local(desk.case.promised_at) if desk.case.promised_at else None
     await desk.tell("forwarded", replies.forwarded(name, promised))
+    await tell_units(desk)
 
 
 @action(Action.RECALL, Reason)
@@ -189,6 +192,32 @@ def assign(desk: Desk, lead: str, supporting: list[str]) -> None:
     case.lead, case.units = lead, [lead, *supporting]
     case.needs_supervisor, case.officer_id = False, None
     start_clocks(desk)
+
+
+async def tell_units(desk: Desk, *, again: bool = False) -> None:
+    """Write to the units whose clocks start with this act; those without a mailbox are named in the journal."""
+    post = desk.unit_post
+    if post is None:
+        return
+    silent = []
+    for part in desk.assignments:
+        started = any(limit.holder == part.department for limit in desk.clocks.added)
+        if part.ended_at is not None or not (started or part.opened_at == desk.at):
+            continue
+        until = give_back_until(desk, part)
+        if not await post.forwarded(desk.case, part, desk.clocks.added, again=again, back_until=until):
+            silent.append(part.department)
+    if silent:
+        desk.data["without_mailbox"] = silent
+
+
+def give_back_until(desk: Desk, part: Assignment) -> datetime | None:
+    """Until when a unit may give the case back, in its calendar's zone; None when the rules set no limit."""
+    amount = desk.amount("give_back")
+    if amount is None:
+        return None
+    calendar = desk.routing.calendar_of(part.department, desk.book)
+    return due(part.opened_at, amount, calendar, day_end=desk.book.day_end)
 
 
 def start_clocks(desk: Desk) -> None:

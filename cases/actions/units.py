@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlmodel import select
 
 from cases import replies
-from cases.actions.triage import take_from_units
+from cases.actions.triage import give_back_until, take_from_units
 from cases.bodies import (
     Body,
     Contribute,
@@ -41,16 +41,13 @@ async def give_back(desk: Desk, given: GiveBack) -> None:
     lead = desk.lead
     if lead is None:
         raise Conflict("Phản ánh chưa có đơn vị chủ trì.", "The case has no lead.")
-    amount = desk.amount("give_back")
-    if amount is not None:
-        calendar = desk.routing.calendar_of(lead.department, desk.book)
-        until = due(lead.opened_at, amount, calendar, day_end=desk.book.day_end)
-        if desk.at > until:
-            raise Conflict(
-                f"Đã hết hạn trả lại ({replies.day_and_time(until)}). Hãy đề nghị điều phối viên thu hồi.",
-                f"The time to give back ended at {until.isoformat()}. Ask the dispatcher to recall the case.",
-                ended_at=until.isoformat(),
-            )
+    until = give_back_until(desk, lead)
+    if until is not None and desk.at > until:
+        raise Conflict(
+            f"Đã hết hạn trả lại ({replies.day_and_time(until)}). Hãy đề nghị điều phối viên thu hồi.",
+            f"The time to give back ended at {until.isoformat()}. Ask the dispatcher to recall the case.",
+            ended_at=until.isoformat(),
+        )
     if given.suggested is not None and given.suggested not in desk.routing.departments:
         raise Invalid.at("suggested", f"Không có đơn vị mã {given.suggested}.", "Unknown department.", "unknown")
     desk.write("reason", given.reason)

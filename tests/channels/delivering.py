@@ -11,6 +11,8 @@ from types import FrameType
 from typing import Any
 
 from channels import console, outbox
+from channels.mail import Mail, Relay
+from channels.message import OutboundMessage
 from channels.models import Outgoing
 from core import due
 from core.db import Database
@@ -47,6 +49,25 @@ def run(dsn: str, file: str, ahead: float, die_at: int | None, tell: Connection)
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the channel prints
     asyncio.run(_deliver(dsn, file, timedelta(seconds=ahead), None if die_at is None else Steps(die_at), tell))
+
+
+class _Dying(Mail):
+    """Dies between the mail server's yes and the moment it is written down."""
+
+    async def send(self, message: OutboundMessage) -> str:
+        await super().send(message)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return "never"
+
+
+def die_after_the_mail(dsn: str, port: int, at: datetime) -> None:
+    """Deliver what is due to the mail server on this port."""
+
+    async def deliver() -> None:
+        channels = {"email": _Dying(Relay("127.0.0.1", port, "none"), ("1022", "1022@tinh.example"))}
+        await outbox.deliver_due(Database(dsn, pool=2), channels, at, on_sent=on_sent)
+
+    asyncio.run(deliver())
 
 
 async def _deliver(dsn: str, file: str, ahead: timedelta, steps: Steps | None, tell: Connection) -> None:

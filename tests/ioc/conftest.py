@@ -9,7 +9,7 @@ from core.db import Database
 
 EMPTY = """
     SET session_replication_role = replica;
-    TRUNCATE journal, journal_positions, figures, limits, cases CASCADE;
+    TRUNCATE journal, journal_positions, figures, figure_months, figure_cases, limits, cases CASCADE;
     UPDATE journal_cursor SET boundary = pg_snapshot_xmin(pg_current_snapshot()), floor_id = 0;
     UPDATE figure_cursor SET position = 0, reconciled_at = NULL, reconciled_position = NULL, differences = NULL;
 """
