@@ -64,6 +64,14 @@ async def sign_out(session: AsyncSession, token: str) -> None:
     await session.execute(delete(SignIn).where(col(SignIn.token_hash) == _digest(token)))
 
 
+async def sign_out_everywhere(session: AsyncSession, staff_id: UUID, *, but: str | None = None) -> None:
+    """End every sign-in of a person, except that of the token `but`."""
+    ended = delete(SignIn).where(col(SignIn.staff_id) == staff_id)
+    if but is not None:
+        ended = ended.where(col(SignIn.token_hash) != _digest(but))
+    await session.execute(ended)
+
+
 _WHO = text(
     """
     SELECT s.id, s.name, s.email,
@@ -106,13 +114,23 @@ def new_api_key() -> tuple[str, bytes]:
 
 
 def csrf_token(key: bytes, token: str) -> str:
-    """What a page must send back with a cookie sign-in; bound to that sign-in."""
-    return hmac.new(key, b"csrf:" + token.encode(), hashlib.sha256).hexdigest()
+    """What a page must send back with a cookie sign-in; bound to that sign-in.
+
+    Salted, so that two pages never carry the same one: pages are compressed, and what repeats in them could be guessed
+    from their length.
+    """
+    salt = secrets.token_hex(8)
+    return f"{salt}.{_csrf(key, salt, token)}"
 
 
 def csrf_fits(key: bytes, token: str, given: str) -> bool:
     """Whether a write with a cookie comes from a page of ours."""
-    return hmac.compare_digest(csrf_token(key, token).encode(), given.encode())
+    salt, _, mac = given.partition(".")
+    return hmac.compare_digest(_csrf(key, salt, token).encode(), mac.encode())
+
+
+def _csrf(key: bytes, salt: str, token: str) -> str:
+    return hmac.new(key, f"csrf:{salt}:{token}".encode(), hashlib.sha256).hexdigest()
 
 
 async def refuse_if_throttled(session: AsyncSession, buckets: Mapping[str, Rate], at: datetime) -> None:

@@ -28,8 +28,11 @@ class Role(StrEnum):
 
 CENTRE_ROLES = frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR})
 
+MANAGE = "admin.manage"  # staff, departments, fields, areas, calendars, rule sets
+
 # permission → roles that hold it. API keys hold scopes of the same names.
 PERMISSIONS: dict[str, frozenset[Role]] = {
+    MANAGE: frozenset({Role.ADMIN}),
     "case.open": frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR}),
     "feed.read": frozenset({Role.LEADER, Role.SUPERVISOR, Role.ADMIN}),
     "outbox.read": frozenset({Role.SUPERVISOR, Role.DISPATCHER, Role.INSPECTOR, Role.ADMIN}),

@@ -4,7 +4,11 @@ Vietnamese letters arrive both composed and decomposed, with and without their m
 takes for the same words must compare equal.
 """
 
+import re
 import unicodedata
+
+LONGEST_EMAIL = 254  # RFC 5321, path without its brackets
+_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII | re.IGNORECASE)
 
 
 def nfc(s: str) -> str:
@@ -24,3 +28,8 @@ def fold(s: str) -> str:
         decomposed = unicodedata.normalize("NFD", lowered.replace("đ", "d"))
         lowered = "".join(c for c in decomposed if not unicodedata.combining(c))
     return " ".join(lowered.split())
+
+
+def is_email(s: str) -> bool:
+    """Whether `s` is one e-mail address that can be written into a header as it stands."""
+    return len(s) <= LONGEST_EMAIL and _EMAIL.fullmatch(s) is not None

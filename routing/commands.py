@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sqlalchemy import cast, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.errors import Conflict, Invalid
+from core.db import Moment
+from core.errors import Conflict, Invalid, NotFound
 from core.ids import uuid7
 from routing import models, seeds
 from routing.calendars import SEED, province_calendar
@@ -20,6 +23,7 @@ from routing.rulesets import to_dict
 from routing.working_time import Calendar
 
 CALENDAR_YEARS = range(2021, 2029)
+ACTIVATING_LOCK = 1022_003  # advisory lock: one activation at a time, for dates must not overlap
 
 
 async def seed(session: AsyncSession, at: datetime) -> None:
@@ -88,7 +92,7 @@ async def seed(session: AsyncSession, at: datetime) -> None:
     if not await _any(session, models.RuleSet):
         for draft in seeds.seed_rule_sets():
             row = await store(session, draft, at)
-            await activate(session, row.id, province_calendar().zone)
+            await activate(session, row.id)
 
 
 async def store_calendar(session: AsyncSession, code: str, calendar: Calendar, years: Iterable[int]) -> None:
@@ -121,26 +125,61 @@ async def store(session: AsyncSession, draft: RuleSetDraft, at: datetime) -> mod
             f"Bộ quy tắc {draft.code} phiên bản {draft.version} đã có. Hãy tăng số phiên bản.",
             f"Rule set {draft.code} version {draft.version} exists. Raise the version.",
         )
-    zone = ZoneInfo(str(draft.calendar.get("tz", "Asia/Ho_Chi_Minh")))
-    row = models.RuleSet(
-        id=uuid7(at),
-        code=draft.code,
-        version=draft.version,
-        state="draft",
-        valid_from=local_midnight(draft.valid_from, zone),
-        valid_to=local_midnight(draft.valid_to, zone) if draft.valid_to else None,
-        note=draft.note,
-        source_document=draft.source,
-        created_at=at,
-        settings=document,
-    )
+    row = models.RuleSet(id=uuid7(at), state="draft", created_at=at, **_columns(draft, document))
     session.add(row)
     await session.flush()
+    await _add_rules(session, row.id, leads, limits)
+    return row
+
+
+async def rewrite(session: AsyncSession, row: models.RuleSet, draft: RuleSetDraft) -> None:
+    """Another content for a stored draft; its id and the day it was made stay."""
+    document = to_dict(draft)
+    leads, limits = document.pop("leads"), document.pop("limits")
+    await drop_rules(session, row)
+    for name, value in _columns(draft, document).items():
+        setattr(row, name, value)
+    session.add(row)
+    await session.flush()
+    await _add_rules(session, row.id, leads, limits)
+
+
+async def drop_rules(session: AsyncSession, row: models.RuleSet) -> None:
+    """Forget the rules of a stored draft; the database refuses it for a set that holds or held."""
+    for rule in (await session.exec(select(models.RuleRow).where(models.RuleRow.rule_set_id == row.id))).all():
+        await session.delete(rule)
+    await session.flush()
+
+
+def _columns(draft: RuleSetDraft, document: dict[str, Any]) -> dict[str, Any]:
+    zone = zone_named(draft.calendar.get("tz"))
+    return {
+        "code": draft.code,
+        "version": draft.version,
+        "valid_from": local_midnight(draft.valid_from, zone),
+        "valid_to": local_midnight(draft.valid_to, zone) if draft.valid_to else None,
+        "note": draft.note,
+        "source_document": draft.source,
+        "settings": document,
+    }
+
+
+def zone_named(name: object) -> ZoneInfo:
+    """The zone a draft names, the province's when it names none or one that does not exist, which `check` tells."""
+    try:
+        return ZoneInfo(name) if isinstance(name, str) else province_calendar().zone
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return province_calendar().zone
+
+
+async def _add_rules(
+    session: AsyncSession, rule_set_id: UUID, leads: Iterable[dict[str, Any]], limits: Iterable[dict[str, Any]]
+) -> None:
     for kind, rules in (("lead", leads), ("limit", limits)):
         for position, body in enumerate(rules):
             session.add(
                 models.RuleRow(
-                    rule_set_id=row.id,
+                    rule_set_id=rule_set_id,
                     code=body["code"],
                     kind=kind,
                     rank=body["rank"],
@@ -149,36 +188,55 @@ async def store(session: AsyncSession, draft: RuleSetDraft, at: datetime) -> mod
                 )
             )
     await session.flush()
-    return row
 
 
-async def activate(session: AsyncSession, rule_set_id: UUID, zone: ZoneInfo) -> None:
+async def activate(session: AsyncSession, rule_set_id: UUID) -> models.RuleSet:
     """Put a draft in force for its dates; the set that was in force until then ends where it begins.
 
-    Cases opened before keep the set they were opened under. Invalid when `check` finds errors; Conflict when another
-    set's dates still overlap.
+    Cases opened before keep the set they were opened under. NotFound without such a set; Conflict when it is no draft
+    or another set's dates still overlap. What is wrong with the rules themselves the caller has looked at.
     """
-    from_draft = (
-        await session.exec(select(models.RuleSet).where(models.RuleSet.id == rule_set_id).with_for_update())
-    ).one()
-    if from_draft.state != "draft":
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ACTIVATING_LOCK})
+    statement = select(models.RuleSet).where(models.RuleSet.id == rule_set_id).with_for_update()
+    draft = (await session.exec(statement.execution_options(populate_existing=True))).first()
+    if draft is None:
+        raise NotFound("Không có bộ quy tắc này.", "There is no such rule set.")
+    if draft.state != "draft":
         raise Conflict("Bộ quy tắc này không còn là bản nháp.", "Only a draft can be activated.")
     before = (
         await session.exec(
             select(models.RuleSet)
             .where(
                 models.RuleSet.state == "active",
-                col(models.RuleSet.valid_from) < from_draft.valid_from,
-                (col(models.RuleSet.valid_to).is_(None)) | (col(models.RuleSet.valid_to) > from_draft.valid_from),
+                col(models.RuleSet.valid_from) < draft.valid_from,
+                (col(models.RuleSet.valid_to).is_(None)) | (col(models.RuleSet.valid_to) > draft.valid_from),
             )
             .with_for_update()
         )
     ).all()
     for row in before:
-        row.valid_to = from_draft.valid_from
+        row.valid_to = draft.valid_from
     await session.flush()
-    from_draft.state = "active"
+    if (other := await overlapping(session, draft)) is not None:
+        raise Conflict(
+            f"Bộ quy tắc {other.code} phiên bản {other.version} cũng có hiệu lực trong thời gian này. Hãy đổi ngày "
+            "hiệu lực (valid_from) hoặc ngày hết hiệu lực (valid_to) của bản nháp.",
+            f"Rule set {other.code} v{other.version} holds within these dates too. Change valid_from or valid_to.",
+        )
+    draft.state = "active"
     await session.flush()
+    return draft
+
+
+async def overlapping(session: AsyncSession, draft: models.RuleSet) -> models.RuleSet | None:
+    """A set that holds, or held, within the draft's dates."""
+    statement = select(models.RuleSet).where(
+        col(models.RuleSet.state).in_(("active", "retired")),
+        func.tstzrange(col(models.RuleSet.valid_from), col(models.RuleSet.valid_to)).op("&&")(
+            func.tstzrange(cast(draft.valid_from, Moment), cast(draft.valid_to, Moment))
+        ),
+    )
+    return (await session.exec(statement.order_by(col(models.RuleSet.valid_from)).limit(1))).first()
 
 
 def checked(draft: RuleSetDraft) -> list[Problem]:

@@ -1,10 +1,11 @@
 """The coordination rules in force, read from their tables into one immutable value that a process shares."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from datetime import time as wall_time
+from math import inf
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -85,8 +86,14 @@ class RoutingCache:
     def __init__(self) -> None:
         self._value: Routing | None = None
         self._stamp: object = None
-        self._read_at = 0.0
+        self._read_at = -inf
         self._looking = False
+        self._forgotten = 0
+
+    def forget(self) -> None:
+        """Look again before the next use: what was changed here is seen here at once."""
+        self._read_at = -inf
+        self._forgotten += 1
 
     @property
     def fresh(self) -> Routing | None:
@@ -100,17 +107,19 @@ class RoutingCache:
         if value is not None:
             return value
         self._looking = True
+        began = self._forgotten
         try:
             stamp = await _stamp(session)
-            if self._value is None or stamp != self._stamp:
-                loaded = await load(session)
-                for row in (*loaded.departments.values(), *loaded.field_rows.values()):
+            value = self._value
+            if value is None or stamp != self._stamp:
+                value = await load(session)
+                for row in (*value.departments.values(), *value.field_rows.values()):
                     session.expunge(row)  # else they would be lost to all when this request's transaction rolls back
-                self._value, self._stamp = loaded, stamp
-            self._read_at = time.monotonic()
+            if began == self._forgotten:  # else it may have been read before the change that is to be seen
+                self._value, self._stamp, self._read_at = value, stamp, time.monotonic()
         finally:
             self._looking = False
-        return self._value
+        return value
 
 
 _TABLES = ("departments", "fields", "areas", "calendars", "calendar_days", "rule_sets")
@@ -129,30 +138,10 @@ async def load(session: AsyncSession) -> Routing:
     areas = (await session.exec(select(models.Area))).all()
     departments = {row.code: row for row in (await session.exec(select(models.Department))).all()}
     field_rows = {row.code: row for row in (await session.exec(select(models.CaseField))).all()}
-    shipped = seeds.seed_fields()
-    fields = {
-        row.code: CaseField(
-            code=row.code,
-            name=row.name,
-            urgency=row.urgency,
-            kind=shipped[row.code].kind if row.code in shipped else "report",
-            public=row.public,
-            track=row.track,
-            agent_answers=row.code in shipped and shipped[row.code].agent_answers,
-            keywords=shipped[row.code].keywords if row.code in shipped else (),
-            valid_from=row.valid_from,
-            valid_to=row.valid_to,
-        )
-        for row in field_rows.values()
-        if row.parent is not None
-    }
+    fields = _fields(field_rows.values())
     gazetteer = Gazetteer([_place(row) for row in areas])
-    directory = Directory(
-        {code: _department(row) for code, row in departments.items()},
-        {row.code: _place(row) for row in areas},
-        seeds.seed_kinds(),
-    )
-    calendars = await _calendars(session)
+    directory = _directory(departments.values(), areas)
+    calendars = await read_calendars(session)
     sets = (
         await session.exec(
             select(models.RuleSet)
@@ -187,7 +176,19 @@ async def read_draft(session: AsyncSession, row: models.RuleSet) -> RuleSetDraft
     )
 
 
-async def _calendars(session: AsyncSession) -> dict[str, Calendar]:
+async def read_directory(session: AsyncSession) -> Directory:
+    """Departments and areas as the tables have them now."""
+    departments = (await session.exec(select(models.Department))).all()
+    return _directory(departments, (await session.exec(select(models.Area))).all())
+
+
+async def read_fields(session: AsyncSession) -> dict[str, CaseField]:
+    """The fields of the second level as the table has them now."""
+    return _fields((await session.exec(select(models.CaseField))).all())
+
+
+async def read_calendars(session: AsyncSession) -> dict[str, Calendar]:
+    """Every calendar as the tables have it now."""
     days: dict[str, list[DayRow]] = {}
     for day in (await session.exec(select(models.CalendarDay))).all():
         windows = tuple(Span.parse(window) for window in day.windows)
@@ -202,6 +203,34 @@ async def _calendars(session: AsyncSession) -> dict[str, Calendar]:
             days.get(row.code, []),
         )
         for row in (await session.exec(select(models.WorkCalendar))).all()
+    }
+
+
+def _directory(departments: Iterable[models.Department], areas: Iterable[models.Area]) -> Directory:
+    return Directory(
+        {row.code: _department(row) for row in departments},
+        {row.code: _place(row) for row in areas},
+        seeds.seed_kinds(),
+    )
+
+
+def _fields(rows: Iterable[models.CaseField]) -> dict[str, CaseField]:
+    shipped = seeds.seed_fields()
+    return {
+        row.code: CaseField(
+            code=row.code,
+            name=row.name,
+            urgency=row.urgency,
+            kind=shipped[row.code].kind if row.code in shipped else "report",
+            public=row.public,
+            track=row.track,
+            agent_answers=row.code in shipped and shipped[row.code].agent_answers,
+            keywords=shipped[row.code].keywords if row.code in shipped else (),
+            valid_from=row.valid_from,
+            valid_to=row.valid_to,
+        )
+        for row in rows
+        if row.parent is not None
     }
 
 

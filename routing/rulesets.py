@@ -62,7 +62,8 @@ def _with_base(path: Path, above: tuple[Path, ...]) -> Mapping[str, Any]:
 def _yaml(text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError) as error:
+        # the last three are what the reader says of a value under a tag it does not fit, such as `!!bool x`
         raise BadRuleSet([f"not readable as YAML: {' '.join(str(error).split())}"]) from None
 
 

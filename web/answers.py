@@ -73,6 +73,14 @@ class File(BaseModel):
     url: str
 
 
+class NextDue(BaseModel):
+    """The clock that runs out next, and who owes it."""
+
+    stage: str
+    holder: Named
+    due_at: datetime
+
+
 class CaseRow(BaseModel):
     """A case in a list; `text` is cut at 280 characters."""
 
@@ -89,7 +97,9 @@ class CaseRow(BaseModel):
     area: NamedArea | None
     lead: Named | None
     public: bool
+    officer: str | None
     needs_supervisor: bool
+    next_due: NextDue | None
     promised_at: datetime | None
     received_at: datetime
     created_at: datetime
@@ -155,7 +165,6 @@ class StaffCase(CaseRow):
     suggested: Suggested
     limits: list[StaffLimit]
     citizen: Reporter
-    officer: str | None
     entries: list[Line]
     extensions: list[ExtensionAnswer]
     give_backs: int
@@ -278,6 +287,7 @@ class Undelivered(BaseModel):
     case: str
     channel: str
     purpose: str
+    department: Named | None  # the unit it was for; null: the citizen
     state: str
     reason: str | None
     attempts: int
@@ -327,14 +337,32 @@ class FieldAnswer(Named):
     valid_to: date | None
 
 
+class SuggestedField(Named):
+    """A field that a text may be about; `score` from 0 to 1 says how much speaks for it."""
+
+    score: float
+
+
+class SuggestedFields(BaseModel):
+    """The likeliest first; empty when nothing in the text speaks for any."""
+
+    items: list[SuggestedField]
+
+
 class AreaAnswer(NamedArea):
-    """An area and its place in time; `score` only near a point."""
+    """An area and its place in time; `score` only near a point.
+
+    `label` is the name with its type, `within` that of the unit above; `now` what a former unit belongs to today.
+    """
 
     official_code: str | None
     parent: str | None
     valid_from: date
     valid_to: date | None
     successors: list[str]
+    label: str
+    within: str | None
+    now: list[str]
 
 
 class Reason(Named):

@@ -4,8 +4,13 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
 
-from web.answers import AreaAnswer, DepartmentAnswer, FieldAnswer
+from cases.bodies import Text
+from routing import suggesting
+from routing.places import Place
+from routing.queries import Routing
+from web.answers import AreaAnswer, DepartmentAnswer, FieldAnswer, SuggestedFields
 from web.deps import Now, Rules
 from web.docs import PROBLEMS, answers
 from web.shapes import zone_of
@@ -54,6 +59,26 @@ async def fields(routing: Rules, at: Now, on: On = None, every: Every = False) -
     ]
 
 
+class SuggestIn(BaseModel):
+    """What somebody has written so far; the beginning is enough."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Text
+
+
+@router.post("/fields/suggest", response_model=SuggestedFields)
+async def suggest_fields(given: SuggestIn, routing: Rules, at: Now) -> Any:
+    """At most three fields that a text may be about, by key phrases, with or without marks. A POST, because what people
+    write belongs in no address; nothing is kept. Fields of restricted tracks are for people to choose, never suggested.
+    """
+    phrases = suggesting.offered(routing.fields.values(), at.astimezone(zone_of(routing)).date())
+    found = suggesting.suggest(given.text, phrases)
+    return {
+        "items": [{"code": each.code, "name": routing.fields[each.code].name, "score": each.score} for each in found]
+    }
+
+
 @router.get("/areas", response_model=None, responses=answers(list[AreaAnswer], description="Areas"))
 async def areas(
     routing: Rules,
@@ -68,17 +93,19 @@ async def areas(
     day = on or at.astimezone(zone_of(routing)).date()
     if lat is not None and lng is not None:
         found = [(routing.places.get(code), score) for code, score in routing.places.near(lat, lng, day)]
-        return [{**_area(place), "score": round(score, 2)} for place, score in found if place is not None]
+        return [{**_area(place, routing, day), "score": round(score, 2)} for place, score in found if place is not None]
     if q:
-        return [_area(place) for place in routing.places.search(q, day, 20)]
+        return [_area(place, routing, day) for place in routing.places.search(q, day, 20)]
     return [
-        _area(place)
+        _area(place, routing, day)
         for place in (routing.places.get(code) for code in routing.directory.areas)
         if place is not None and (every or place.valid(day))
     ]
 
 
-def _area(place: Any) -> dict[str, Any]:
+def _area(place: Place, routing: Routing, on: date) -> dict[str, Any]:
+    parent, places = routing.area(place.parent), routing.places
+    heirs = [] if place.valid(on) else [routing.area(code) for code in places.successors(place.code, on)]
     return {
         "code": place.code,
         "official_code": place.official_code or None,
@@ -88,4 +115,7 @@ def _area(place: Any) -> dict[str, Any]:
         "valid_from": place.valid_from,
         "valid_to": place.valid_to,
         "successors": list(place.successors),
+        "label": places.label(place),
+        "within": places.label(parent) if parent else None,
+        "now": [places.label(heir) for heir in heirs if heir is not None],
     }

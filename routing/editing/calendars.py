@@ -1,0 +1,280 @@
+"""Working calendars: the province's, and those of units that keep hours of their own under their department's code.
+
+An edit counts for limits that are opened or moved from then on; what runs keeps its due time. Other processes see it
+within twice `queries.FRESH_FOR` seconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.errors import Invalid, NotFound
+from core.staff import Actor
+from routing import models
+from routing.calendars import HOLIDAY_YEARS, province_calendar
+from routing.editing.shared import begin, changed, found, insert, note
+from routing.queries import PROVINCE, read_calendars
+from routing.working_time import Calendar, Span, overlap
+
+PROVINCE_NAME = "Lịch của tỉnh"
+MOST_WINDOWS = 12  # of one day
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarHead:
+    """A calendar in the list: windows by weekday, Monday first, and how many days differ from their weekday."""
+
+    code: str
+    name: str
+    zone: str
+    week: tuple[tuple[str, ...], ...]
+    exceptions: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayView:
+    """A day of a calendar.
+
+    `kind`: working, weekend (its weekday is free), off (a working day that is free), make_up (a free weekday that is
+    worked). `exception`: it has a row of its own, which may also give a working day other windows.
+    """
+
+    day: date
+    weekday: int  # 0 Monday … 6 Sunday
+    kind: str
+    windows: tuple[str, ...]
+    exception: bool
+    label: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MonthView:
+    """A month, its days in order."""
+
+    number: int
+    days: tuple[DayView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarYear:
+    """A year of a calendar. Without exceptions nobody has filled in its holidays yet."""
+
+    code: str
+    name: str
+    year: int
+    week: tuple[tuple[str, ...], ...]
+    months: tuple[MonthView, ...]
+    working_days: int
+    exceptions: int
+
+
+async def listed(session: AsyncSession) -> list[CalendarHead]:
+    """The province's calendar first, then those of units, by code."""
+    names, counted = await _names(session), models.CalendarDay.calendar
+    days: Mapping[str, int] = dict((await session.exec(select(counted, func.count()).group_by(col(counted)))).all())
+    heads = [
+        CalendarHead(row.code, names.get(row.code, row.code), row.zone, _week(row), days.get(row.code, 0))
+        for row in (await session.exec(select(models.WorkCalendar))).all()
+    ]
+    return sorted(heads, key=lambda head: (head.code != PROVINCE, head.code))
+
+
+async def calendar_year(session: AsyncSession, code: str, year: int) -> CalendarYear:
+    """Every day of a year, as `read_calendars` counts with it now; NotFound for a calendar that does not exist."""
+    calendar = (await read_calendars(session)).get(code)
+    if calendar is None:
+        raise _unknown(code)
+    return year_of(calendar, year, (await _names(session)).get(code, code))
+
+
+def year_of(calendar: Calendar, year: int, name: str = "") -> CalendarYear:
+    """The same of a calendar at hand."""
+    first = date(year, 1, 1)
+    days = [_day(calendar, first + timedelta(n)) for n in range((date(year, 12, 31) - first).days + 1)]
+    months = tuple(MonthView(n, tuple(day for day in days if day.day.month == n)) for n in range(1, 13))
+    return CalendarYear(
+        code=calendar.code,
+        name=name or calendar.code,
+        year=year,
+        week=tuple(tuple(str(span) for span in windows) for windows in calendar.week),
+        months=months,
+        working_days=sum(bool(day.windows) for day in days),
+        exceptions=sum(day.exception for day in days),
+    )
+
+
+async def create(session: AsyncSession, by: Actor, at: datetime, department: str) -> CalendarHead:
+    """A calendar of a department's own, with the province's week and days to begin with. Conflict when it has one."""
+    await begin(session, by)
+    unit = (await session.exec(select(models.Department).where(models.Department.code == department))).first()
+    if unit is None:
+        raise Invalid.at(
+            "department", f"Không có đơn vị {department}.", f"There is no department {department}.", "unknown"
+        )
+    province = await _found(session, PROVINCE)
+    await insert(session, models.WorkCalendar(code=department, zone=province.zone, week=[*province.week]))
+    for row in await _days(session, PROVINCE):
+        session.add(
+            models.CalendarDay(
+                calendar=department, day=row.day, windows=[*row.windows], label=row.label, source=row.source
+            )
+        )
+    await note(session, by, "calendar.add", department, at)
+    return await _head(session, department)
+
+
+async def edit_week(
+    session: AsyncSession, by: Actor, at: datetime, code: str, week: Sequence[Sequence[str]]
+) -> CalendarHead:
+    """Other windows by weekday: seven lists of `07:00-11:30`, Monday first; an empty one is a free weekday."""
+    await begin(session, by)
+    row = await _found(session, code)
+    if len(week) != 7:
+        raise Invalid.at("week", "Tuần có bảy ngày, từ thứ Hai.", "A week has seven days, Monday first.", "length")
+    windows = [windows_given(day, f"week.{n}") for n, day in enumerate(week)]
+    if not any(windows):
+        raise Invalid.at("week", "Phải có ít nhất một ngày làm việc.", "There must be a working day.", "empty")
+    if changed(row, {"week": windows}):
+        session.add(row)
+        await note(session, by, "calendar.edit_week", code, at)
+    return await _head(session, code)
+
+
+async def put_day(
+    session: AsyncSession,
+    by: Actor,
+    at: datetime,
+    code: str,
+    day: date,
+    *,
+    windows: Sequence[str] = (),
+    label: str = "",
+    source: str = "",
+    everywhere: bool = False,
+) -> DayView:
+    """A day that differs from its weekday: off without `windows`, else worked in them; replaces what it was.
+
+    `everywhere`: in the province's calendar and those of all units, as a public holiday is.
+    """
+    await begin(session, by)
+    row = await _found(session, code)
+    given = windows_given(windows, "windows")
+    every = list((await session.exec(select(models.WorkCalendar.code))).all()) if everywhere else [row.code]
+    for each in sorted(every):
+        known = await _known_day(session, each, day)
+        if known is None:
+            session.add(models.CalendarDay(calendar=each, day=day, windows=given, label=label, source=source))
+        elif not changed(known, {"windows": given, "label": label, "source": source}):
+            continue
+        await note(session, by, "calendar.put_day", each, at, day=day.isoformat(), off=not given)
+    return await day_view(session, code, day)
+
+
+async def remove_day(session: AsyncSession, by: Actor, at: datetime, code: str, day: date) -> DayView:
+    """Let a day be as its weekday is; nothing happens where it already was."""
+    await begin(session, by)
+    await _found(session, code)
+    known = await _known_day(session, code, day)
+    if known is not None:
+        await session.delete(known)
+        await note(session, by, "calendar.remove_day", code, at, day=day.isoformat())
+    return await day_view(session, code, day)
+
+
+async def fill_year(session: AsyncSession, by: Actor, at: datetime, code: str, year: int) -> int:
+    """Add the public holidays of a year, as far as known today, where a day has no row yet; how many were added.
+
+    Of years to come they are worked out by rule; the yearly notice may move them, which is then put right by hand.
+    """
+    await begin(session, by)
+    await _found(session, code)
+    first, last = HOLIDAY_YEARS
+    if not first <= year <= last:
+        raise Invalid.at(
+            "year", f"Chỉ tính được ngày lễ từ {first} đến {last}.", f"Holidays are known from {first} to {last}."
+        )
+    shipped, known = province_calendar(), {row.day for row in await _days(session, code)}
+    added = [row for row in shipped.exceptions([year]) if row.day not in known]
+    for row in added:
+        session.add(
+            models.CalendarDay(
+                calendar=code,
+                day=row.day,
+                windows=[str(span) for span in shipped.windows(row.day)],
+                label=row.label,
+                source=row.source,
+            )
+        )
+    if added:
+        await note(session, by, "calendar.fill_year", code, at, year=year, added=len(added))
+    return len(added)
+
+
+async def day_view(session: AsyncSession, code: str, day: date) -> DayView:
+    """One day as the calendar has it now."""
+    calendar = (await read_calendars(session)).get(code)
+    if calendar is None:
+        raise _unknown(code)
+    return _day(calendar, day)
+
+
+def windows_given(windows: Sequence[str], where: str) -> list[str]:
+    """Windows in order and in one way of writing; Invalid when one cannot be read or two overlap."""
+    try:
+        spans = sorted(Span.parse(window) for window in windows)
+    except ValueError:
+        raise Invalid.at(
+            where, "Khung giờ viết như 07:00-11:30.", "A window is written as 07:00-11:30.", "window"
+        ) from None
+    if overlap(tuple(spans)) or len(spans) > MOST_WINDOWS:
+        raise Invalid.at(where, "Các khung giờ chồng nhau.", "The windows overlap.", "overlap")
+    return [str(span) for span in spans]
+
+
+def _day(calendar: Calendar, day: date) -> DayView:
+    usual, windows = calendar.week[day.weekday()], calendar.windows(day)
+    kind = ("working" if usual else "make_up") if windows else ("off" if usual else "weekend")
+    return DayView(
+        day=day,
+        weekday=day.weekday(),
+        kind=kind,
+        windows=tuple(str(span) for span in windows),
+        exception=day in calendar.days,
+        label=calendar.labels.get(day, ""),
+        source=calendar.sources.get(day, ""),
+    )
+
+
+async def _names(session: AsyncSession) -> dict[str, str]:
+    named = dict((await session.exec(select(models.Department.code, models.Department.name))).all())
+    return {**named, PROVINCE: PROVINCE_NAME}
+
+
+async def _found(session: AsyncSession, code: str) -> models.WorkCalendar:
+    return await found(session, models.WorkCalendar, code, f"Không có lịch {code}.", f"There is no calendar {code}.")
+
+
+def _unknown(code: str) -> NotFound:
+    return NotFound(f"Không có lịch {code}.", f"There is no calendar {code}.")
+
+
+async def _head(session: AsyncSession, code: str) -> CalendarHead:
+    return next(head for head in await listed(session) if head.code == code)
+
+
+async def _days(session: AsyncSession, code: str) -> list[models.CalendarDay]:
+    return list((await session.exec(select(models.CalendarDay).where(models.CalendarDay.calendar == code))).all())
+
+
+async def _known_day(session: AsyncSession, code: str, day: date) -> models.CalendarDay | None:
+    statement = select(models.CalendarDay).where(models.CalendarDay.calendar == code, models.CalendarDay.day == day)
+    return (await session.exec(statement)).first()
+
+
+def _week(row: models.WorkCalendar) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(windows) for windows in row.week)

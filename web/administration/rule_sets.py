@@ -1,0 +1,96 @@
+"""Rule sets: read, kept as drafts, checked, put in force."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import AfterValidator, BaseModel, Field
+from starlette.responses import Response
+
+from cases.bodies import no_controls
+from routing.editing import rule_sets
+from routing.editing.rule_sets import LONGEST_TEXT, RuleSetChange, RuleSetHead, RuleSetView
+from routing.editing.shared import Finding
+from web.administration.edge import Admin, Body, Nothing, RulesChange
+from web.deps import Db, Now
+from web.docs import PROBLEMS
+
+router = APIRouter(
+    prefix="/api/v1/admin/rule-sets",
+    tags=["administration: rule sets"],
+    responses=PROBLEMS,
+    dependencies=[RulesChange],
+)
+
+YAML = "application/yaml"
+
+
+class RuleSetText(Body):
+    """A rule set as YAML text."""
+
+    yaml: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT), AfterValidator(no_controls)]
+
+
+class RuleSets(BaseModel):
+    """Every rule set."""
+
+    items: list[RuleSetHead]
+
+
+class Findings(BaseModel):
+    """What the checker finds, errors first; with an error among them the set cannot be put in force."""
+
+    items: list[Finding]
+
+
+@router.get("")
+async def listed(session: Db, who: Admin, at: Now) -> RuleSets:
+    """Every rule set, the latest first."""
+    return RuleSets(items=await rule_sets.listed(session, at))
+
+
+@router.post("", status_code=201)
+async def store(session: Db, who: Admin, at: Now, body: RuleSetText) -> RuleSetChange:
+    """Keep a draft, whatever the checker finds; 422 with a line for each place when it cannot be read."""
+    return await rule_sets.store(session, who, at, body.yaml)
+
+
+@router.get("/{rule_set}")
+async def one(session: Db, who: Admin, at: Now, rule_set: UUID) -> RuleSetView:
+    """A rule set as tables."""
+    return await rule_sets.one(session, rule_set, at)
+
+
+@router.put("/{rule_set}")
+async def rewrite(session: Db, who: Admin, at: Now, rule_set: UUID, body: RuleSetText) -> RuleSetChange:
+    """Another text for a draft; 409 when it is no draft any more."""
+    return await rule_sets.rewrite(session, who, at, rule_set, body.yaml)
+
+
+@router.delete("/{rule_set}", status_code=204)
+async def delete(session: Db, who: Admin, at: Now, rule_set: UUID) -> Response:
+    """Forget a draft; 409 for a set that holds or held."""
+    await rule_sets.delete(session, who, at, rule_set)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/{rule_set}/yaml",
+    response_class=Response,
+    responses={200: {"content": {YAML: {"schema": {"type": "string"}}}, "description": "The rule set as YAML"}},
+)
+async def yaml(session: Db, who: Admin, rule_set: UUID) -> Response:
+    """The rule set as YAML that may be stored again."""
+    return Response(await rule_sets.yaml_of(session, rule_set), media_type=YAML)
+
+
+@router.get("/{rule_set}/check")
+async def check(session: Db, who: Admin, at: Now, rule_set: UUID) -> Findings:
+    """What the checker finds with departments, fields and areas as they are now; lines are those of the YAML."""
+    return Findings(items=list(await rule_sets.check(session, rule_set, at)))
+
+
+@router.post("/{rule_set}/activate")
+async def activate(session: Db, who: Admin, at: Now, rule_set: UUID, body: Nothing | None = None) -> RuleSetChange:
+    """Put a draft in force from its day on; 409 says why it cannot be."""
+    return await rule_sets.activate(session, who, at, rule_set)
