@@ -3,9 +3,11 @@
 import asyncio
 import json
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -17,15 +19,20 @@ from pydantic import ValidationError
 
 import migrations
 from cases import demo as demo_province
-from cases import verify
-from channels.adapter import Adapter
+from cases import demo_stories, verify
+from cases import search as case_search
+from cases.desk import Office
+from cases.intake import CaseNumbers, IntakeDesk
+from channels.adapter import Adapter, SendFailed
 from channels.console import ConsoleChannel
+from channels.mail import Mail
 from channels.portal import Portal
 from core import backup as backups
 from core import doctor as doctoring
 from core import journal, logs, ports, staffing
 from core.db import FAILURES, Database
 from core.errors import DomainError
+from core.filestore import LocalStore
 from core.postgres import Cluster, DatabaseUnavailable
 from core.settings import Settings
 from core.supervise import Child, supervise
@@ -40,7 +47,7 @@ from routing.explaining import explain, facts_from_dict
 from routing.rulesets import BadRuleSet, load_rule_set
 from routing.telling import deadline_report
 from web import app as web_app
-from worker import run_worker
+from worker import Worker, run_worker
 
 T = TypeVar("T")
 
@@ -50,12 +57,14 @@ cli = typer.Typer(
 rules_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check a rule set, explain a decision.")
 ioc_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Figures of the operations centre.")
 limits_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The clocks of cases.")
+search_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Finding cases by their words.")
 staff_cli = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Accounts of staff and keys of other systems."
 )
 cli.add_typer(rules_cli, name="rules")
 cli.add_typer(ioc_cli, name="ioc")
 cli.add_typer(limits_cli, name="limits")
+cli.add_typer(search_cli, name="search")
 cli.add_typer(staff_cli, name="staff")
 
 
@@ -65,6 +74,8 @@ def adapters_for(settings: Settings, *, demo: bool) -> dict[str, Adapter]:
     if demo:
         would_send = settings.data_dir / "would-send.jsonl"
         adapters |= {name: ConsoleChannel(name, would_send) for name in ("sms", "email")}
+    if settings.smtp_host is not None:
+        adapters["email"] = Mail.from_settings(settings)
     return adapters
 
 
@@ -80,6 +91,8 @@ def run(
     ports.check(host, port)
     with _database(settings) as (url, cluster):
         _prepare(settings, url, demo=demo)
+        if demo:
+            print(_tell_stories(settings, url), flush=True)
         flags = ["--demo"] if demo else []
         me = [sys.executable, str(Path(__file__).resolve())]
         print(f"1022: http://{host}:{port}   (API: /api/docs)", flush=True)
@@ -109,12 +122,27 @@ def web(
     with _database(settings) as (url, _):
         database = Database(url, pool=settings.database_pool, application="hotline-web")
         app = web_app.build(settings, database, adapters_for(settings, demo=demo), demo=demo)
-        serve(app, settings, host, port)
+        serve(app, settings, host, port, before_end=app.state.hotline.live.close)
 
 
-def serve(app: FastAPI, settings: Settings, host: str, port: int) -> None:
-    """The server the product runs on, until it is told to stop."""
-    uvicorn.run(
+class _Server(uvicorn.Server):
+    """Ends the streams that never end by themselves before it waits for open answers."""
+
+    def __init__(self, config: uvicorn.Config, before_end: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._before_end = before_end
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Told to stop: the application hears of it only when all connections are closed."""
+        self._before_end()
+        await super().shutdown(sockets)
+
+
+def serve(
+    app: FastAPI, settings: Settings, host: str, port: int, *, before_end: Callable[[], None] = lambda: None
+) -> None:
+    """The server the product runs on, until it is told to stop; then `before_end` is called in its loop."""
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -127,6 +155,11 @@ def serve(app: FastAPI, settings: Settings, host: str, port: int) -> None:
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=4,
     )
+    server = _Server(config, before_end)
+    with suppress(KeyboardInterrupt):  # uvicorn ends in order and then raises the signal again
+        server.run()
+    if not server.started:
+        sys.exit(uvicorn.config.STARTUP_FAILURE)
 
 
 @cli.command()
@@ -159,10 +192,11 @@ def migrate() -> None:
 
 @cli.command()
 def demo() -> None:
-    """Make the demo province and its accounts in the configured database."""
+    """Make the demo province, its accounts and its cases of the last two weeks in the configured database."""
     settings = _settings()
     with _database(settings) as (url, _):
         _prepare(settings, url, demo=True)
+        print(_tell_stories(settings, url))
     print(f"Password of the demo accounts: {demo_province.password(settings.data_dir, settings.demo_password)}")
 
 
@@ -178,6 +212,10 @@ def doctor() -> None:
             report, healthy = _run(doctoring.report(settings, url, migrations.newest()))
     except (DatabaseUnavailable, *FAILURES) as problem:
         report, healthy = doctoring.without_database(settings, str(problem) or type(problem).__name__), False
+    if settings.smtp_host is not None:
+        trouble = _run(_mail_trouble(settings))
+        report.append(f"WRONG {trouble}" if trouble else f"ok    the mail server {settings.smtp_host} takes our mail")
+        healthy = healthy and trouble is None
     print("\n".join(report))
     if not healthy:
         raise typer.Exit(1)
@@ -303,6 +341,20 @@ def limits_verify() -> None:
         raise typer.Exit(1)
 
 
+@search_cli.command("rebuild")
+def search_rebuild() -> None:
+    """Have the worker sort the words of all cases in again; until it is through, cases are found as before."""
+    settings = _settings()
+
+    async def start(url: str) -> None:
+        async with _session(url) as session:
+            await case_search.rebuild(session)
+
+    with _database(settings) as (url, _):
+        _run(start(url))
+    print("The worker goes through all cases again.")
+
+
 @staff_cli.command("add")
 def staff_add(
     email: str,
@@ -405,6 +457,15 @@ def restore(directory: Path) -> None:
 # ---- shared
 
 
+async def _mail_trouble(settings: Settings) -> str | None:
+    """What keeps us from sending e-mail, if anything does."""
+    try:
+        await Mail.from_settings(settings).check()
+    except SendFailed as failed:
+        return failed.reason
+    return None
+
+
 class _database:
     """The database's address, embedded if none is configured; the last user stops an embedded one."""
 
@@ -454,11 +515,44 @@ def _prepare(settings: Settings, url: str, *, demo: bool) -> None:
             at = datetime.now(UTC)
             if demo:
                 password = demo_province.password(settings.data_dir, settings.demo_password)
-                await demo_province.make(session, password, at)
+                await demo_province.make(session, password, at, mailboxes=settings.smtp_host is None)
             else:
                 await routing_commands.seed(session, at)
 
     _run(seed())
+
+
+def _tell_stories(settings: Settings, url: str) -> str:
+    """Bring the demo to life if nobody has; what came of it, in one sentence.
+
+    Before web and worker start: the stories step the clock of the due work through the past, which a worker at the
+    present moment would run ahead of, and the first page somebody opens is not empty.
+    """
+    if not settings.demo_cases:
+        return "Demo cases: none, HOTLINE_DEMO_CASES is off"
+    began = time.monotonic()
+
+    async def tell() -> demo_stories.Outcome:
+        at = datetime.now(UTC)
+        database = Database(url, pool=4, application="hotline-demo")
+        duties = Worker(settings, database, {}, asyncio.Event(), lambda: at)
+        try:
+            async with database.transaction() as session:
+                routing = await routing_queries.load(session)
+            desk = IntakeDesk(routing, CaseNumbers(), settings.code_prefix, settings.key)
+            office = Office(routing, frozenset(adapters_for(settings, demo=True)), desk)
+            teller = demo_stories.Teller(database, office, LocalStore(settings.files_dir), duties, settings.zone, at)
+            return await teller.tell(demo_stories.stories())
+        finally:
+            await database.close()
+
+    try:
+        outcome = _run(tell())
+    except demo_stories.Occupied as reason:
+        return f"Demo cases: none, {reason}"
+    if not outcome.cases + outcome.acts:
+        return "Demo cases: as they were"
+    return f"Demo cases: {outcome.cases} reports and {outcome.acts} acts in {time.monotonic() - began:.1f} s"
 
 
 def _staff(work: Any) -> None:

@@ -92,6 +92,13 @@ async def make_tokens(database: Database) -> dict[str, str]:
         return {person.email: await auth.sign_in(session, person.id, "bearer", NEVER_ENDS) for person in people}
 
 
+async def make_cookies(database: Database) -> dict[str, str]:
+    """The same for pages: a cookie sign-in for every account."""
+    async with database.transaction() as session:
+        people = (await session.exec(select(Staff))).all()
+        return {person.email: await auth.sign_in(session, person.id, "cookie", NEVER_ENDS) for person in people}
+
+
 async def a_report(client: AsyncClient, **members: Any) -> tuple[str, str]:
     """(code, tracking key) of a new report from the portal."""
     body = {"text": "Đường hư nhiều ổ gà trước chợ", "field": "infra.road", **members}
@@ -178,11 +185,11 @@ async def deliver(app: FastAPI) -> None:
 
 
 async def settle(app: FastAPI) -> None:
-    """One round of the worker in this process: deliveries, reminders, closing, journal positions, figures."""
+    """One round of the worker in this process: deliveries, reminders, closing, journal positions, figures, words."""
     await deliver(app)
     await remind(app)
     duties = _worker(app)
-    await _exhaust(app, duties.close, duties.number, duties.project)
+    await _exhaust(app, duties.close, duties.number, duties.project, duties.sort_in)
 
 
 async def remind(app: FastAPI) -> None:

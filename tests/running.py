@@ -47,7 +47,7 @@ class System:
         self.log = data.with_name(f"{data.name}-{self.port}.log")
         self.process: subprocess.Popen[bytes] | None = None
         plain = {name: value for name, value in os.environ.items() if not name.startswith("HOTLINE_")}
-        given = {"DATA_DIR": str(data), "DEMO_PASSWORD": PASSWORD, "RATE_LIMITS": "off", **settings}
+        given = {"DATA_DIR": str(data), "DEMO_PASSWORD": PASSWORD, "DEMO_CASES": "no", "RATE_LIMITS": "off", **settings}
         self.environment = plain | {f"HOTLINE_{name}": value for name, value in given.items()}
 
     def start(self, *words: str) -> None:
