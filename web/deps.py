@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, APIKeyHeader, OAuth2PasswordBearer
 from pydantic import Field
 from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.responses import Response
 
 from cases.desk import Office
 from cases.intake import IntakeDesk
@@ -95,6 +96,18 @@ async def _rules(here: Here, session: Db) -> Routing:
 Rules = Annotated[Routing, Depends(_rules)]
 
 
+def keep_signed_in(response: Response, token: str, here: State) -> None:
+    """Give the browser its sign-in."""
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=int(auth.SIGN_IN_LASTS.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=here.settings.public_url.startswith("https://"),
+    )
+
+
 def desk_of(here: State, routing: Routing) -> IntakeDesk:
     """What opening a case needs."""
     return IntakeDesk(routing, here.numbers, here.settings.code_prefix, here.key)
@@ -102,7 +115,7 @@ def desk_of(here: State, routing: Routing) -> IntakeDesk:
 
 def office_of(here: State, routing: Routing) -> Office:
     """What commands need."""
-    return Office(routing, here.channels, desk_of(here, routing))
+    return Office(routing, here.channels, desk_of(here, routing), here.settings.public_url.rstrip("/"))
 
 
 async def _office(here: Here, routing: Rules) -> Office:

@@ -1,13 +1,9 @@
 """The API's page: the OpenAPI document shown by files of our own host, without inline script."""
 
-from pathlib import Path
-
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse
-from starlette.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
-static = StaticFiles(directory=Path(__file__).parent / "static")
 
 _PAGE = """<!doctype html>
 <html lang="vi">
@@ -33,9 +29,3 @@ _POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-in
 async def page() -> HTMLResponse:
     """The documentation. Swagger UI styles elements inline, so this page alone allows inline styles; never scripts."""
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
-
-
-@router.get("/")
-async def front() -> HTMLResponse:
-    """Until somebody reads on: where the documentation is."""
-    return HTMLResponse("", 307, {"Location": "/api/docs"})

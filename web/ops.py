@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import lru_cache
 
 import structlog
 from fastapi import APIRouter
@@ -30,6 +31,7 @@ SECONDS = Histogram(
 DUE = Gauge("hotline_due_rows", "Rows of work that are due", ["kind"])
 DEAD = Gauge("hotline_dead_rows", "Rows of work that wait for a person", ["kind"])
 BEHIND = Gauge("hotline_journal_behind", "Rows of the journal not yet in the figures")
+SCREENS = Gauge("hotline_live_screens", "Console pages this process keeps up to date")
 
 
 @router.get("/healthz")
@@ -100,6 +102,7 @@ async def metrics(here: Here) -> Response:
             )
         )
         BEHIND.set(behind or 0)
+    SCREENS.set(len(here.live.screens))
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -125,8 +128,9 @@ class Observed:
             if message["type"] == "http.response.start":
                 begun = True
                 route = getattr(scope.get("route"), "path", "unknown")
-                SECONDS.labels(route).observe(time.perf_counter() - started)
-                REQUESTS.labels(scope["method"], route, message["status"]).inc()
+                seconds, requests = _meters(scope["method"], route, message["status"])
+                seconds.observe(time.perf_counter() - started)
+                requests.inc()
                 message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
@@ -136,6 +140,11 @@ class Observed:
             crashed = await on_crash(Request(scope), error)
             if not begun:
                 await crashed(scope, receive, watched)
+
+
+@lru_cache(1024)
+def _meters(method: str, route: str, status: int) -> tuple[Histogram, Counter]:
+    return SECONDS.labels(route), REQUESTS.labels(method, route, status)
 
 
 _HEADERS = [

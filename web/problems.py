@@ -15,6 +15,7 @@ from starlette.responses import Response
 from core.db import FAILURES
 from core.errors import DomainError
 from core.validation import complaints, sentence
+from web.rendering import ErrorPage, error_page, is_page, language_of
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
@@ -37,7 +38,9 @@ TITLES = {
 
 
 def language(request: Request) -> str:
-    """`en` when the reader asks for English first, else the centre's language."""
+    """What the viewer of a page chose; for programs `en` when they ask for it first, else the centre's language."""
+    if is_page(request):
+        return language_of(request)
     wanted = request.headers.get("accept-language", "").strip().lower()
     if wanted.startswith("en"):
         return "en"
@@ -55,9 +58,12 @@ def problem(
     headers: dict[str, str] | None = None,
     extra: dict[str, Any] | None = None,
 ) -> Response:
-    """A problem document."""
+    """A problem document; on a page's path the page that says the same."""
     english = language(request) == "en"
     title = TITLES.get(status, ("Lỗi", "Error"))[english]
+    if is_page(request):
+        told = [_told(each, en, english, len(errors or [])) for each in errors or []]
+        return error_page(request, ErrorPage(status, title, en if english else vi, told), headers or {})
     body = {
         "type": f"urn:1022:problem:{code}",
         "title": title,

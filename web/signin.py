@@ -12,7 +12,7 @@ from core import auth
 from core.errors import NotSignedIn
 from core.staff import Staff
 from web.answers import Csrf, Me
-from web.deps import COOKIE, Db, Here, Now, Who, client_address
+from web.deps import COOKIE, Db, Here, Now, Who, client_address, keep_signed_in
 from web.docs import PROBLEMS
 from web.state import State
 
@@ -28,7 +28,7 @@ class Token(BaseModel):
     expires_in: int
 
 
-async def _checked(request: Request, here: State, form: OAuth2PasswordRequestForm, at: datetime, kind: str) -> str:
+async def checked(request: Request, here: State, form: OAuth2PasswordRequestForm, at: datetime, kind: str) -> str:
     """A new token for the right password. Wrong ones are counted per account at an address, and per address.
 
     An account as a whole bears ten times as many, so that a stranger who knows somebody's e-mail cannot keep them out
@@ -65,23 +65,16 @@ def _buckets(rate: auth.Rate | None, account: str, address: str) -> dict[str, au
 @router.post("/auth/token")
 async def token(request: Request, here: Here, at: Now, form: Form) -> Token:
     """OAuth2 password form → bearer token."""
-    made = await _checked(request, here, form, at, "bearer")
+    made = await checked(request, here, form, at, "bearer")
     return Token(access_token=made, expires_in=int(auth.SIGN_IN_LASTS.total_seconds()))
 
 
 @router.post("/auth/session", status_code=201, response_model=Csrf)
 async def cookie_session(request: Request, here: Here, at: Now, form: Form) -> Response:
     """The same form → a cookie for pages, and the token that writes must bring in `X-CSRF-Token`."""
-    made = await _checked(request, here, form, at, "cookie")
+    made = await checked(request, here, form, at, "cookie")
     response = JSONResponse({"csrf_token": auth.csrf_token(here.key, made)}, 201)
-    response.set_cookie(
-        COOKIE,
-        made,
-        max_age=int(auth.SIGN_IN_LASTS.total_seconds()),
-        httponly=True,
-        samesite="lax",
-        secure=here.settings.public_url.startswith("https://"),
-    )
+    keep_signed_in(response, made, here)
     return response
 
 

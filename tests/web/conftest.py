@@ -10,11 +10,13 @@ from httpx import ASGITransport, AsyncClient
 from channels.adapter import Adapter
 from channels.console import ConsoleChannel
 from channels.portal import Portal
+from core import auth
 from core.db import Database
 from core.settings import Settings
 from tests import factories
 from tests.factories import As, Clock, Drive
 from web.app import build
+from web.deps import COOKIE
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,25 @@ async def as_(app: FastAPI) -> AsyncIterator[As]:
         email = name if "@" in name else f"{name}@demo"
         if email not in made:
             made[email] = _browser(app, tokens[email])
+        return made[email]
+
+    yield signed_in
+    for each in made.values():
+        await each.aclose()
+
+
+@pytest.fixture(scope="module")
+async def browser(app: FastAPI) -> AsyncIterator[As]:
+    """`browser("officer")`: a client signed in by cookie, as pages ask for, that sends its token as scripts do."""
+    cookies = await factories.make_cookies(factories.state(app).database)
+    made: dict[str, AsyncClient] = {}
+
+    def signed_in(name: str) -> AsyncClient:
+        email = name if "@" in name else f"{name}@demo"
+        if email not in made:
+            made[email] = _browser(app)
+            made[email].cookies.set(COOKIE, cookies[email])
+            made[email].headers["X-CSRF-Token"] = auth.csrf_token(factories.state(app).key, cookies[email])
         return made[email]
 
     yield signed_in

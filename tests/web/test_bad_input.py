@@ -274,7 +274,7 @@ PLACES: list[tuple[str, str, int]] = [
     ("GET", "/api/v1/departments?on=31-12-2026", 422),
     ("GET", "/feed/v1/events?after=-1", 422),
     ("GET", "/feed/v1/events?after=9223372036854775808", 422),
-    ("GET", "/nowhere", 404),
+    ("GET", "/api/v1/nowhere", 404),
     ("PATCH", "/api/v1/cases", 405),
     ("POST", "/api/v1/cases/BP-26-0482134/rate", 404),
 ]

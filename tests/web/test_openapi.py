@@ -66,6 +66,7 @@ class World:
     codes: dict[str, str]  # status → code
     keys: dict[str, str]  # code → tracking key
     attachment: str
+    others: dict[str, str]  # what the administration's paths may name
     schema: Any
 
     def operation(self, label: str) -> Any:
@@ -114,10 +115,29 @@ async def world(app: FastAPI, client: AsyncClient, as_: As, drive: Drive) -> Asy
         for code in codes.values():
             case = await case_of(session, code)
             assert keys[code] == tracking_key(here.key, case.id, 1)
+    others = await to_administrate(as_("admin"))
     database = Database(here.database.dsn, pool=6)
     with serving(build(here.settings, database, here.adapters, demo=True)) as url:
         schema = schemathesis.openapi.from_url(f"{url}/api/openapi.json")
-        yield World(url, token, codes, keys, attached.json()["attachments"][0]["id"], schema)
+        yield World(url, token, codes, keys, attached.json()["attachments"][0]["id"], others, schema)
+
+
+async def to_administrate(admin: AsyncClient) -> dict[str, str]:
+    """Something of everything that administrators change, and that nothing else in this file needs."""
+    made = {}
+    for path, body, name in (
+        ("departments", {"code": "so-thu", "name": "Sở Thử", "kind": "so_xd"}, "department"),
+        ("fields", {"code": "trial", "name": "Thử"}, "field"),
+        ("areas", {"code": "thu", "name": "Thử", "type": "xã", "parent": "dn"}, "area"),
+        ("calendars", {"department": "so-thu"}, "calendar"),
+        ("staff", {"email": "trial@demo", "name": "Thử"}, "person"),
+    ):
+        answer = await admin.post(f"/api/v1/admin/{path}", json=body)
+        assert answer.status_code == 201, answer.text
+        made[name] = body.get("code") or body.get("department") or answer.json()["person"]["id"]
+    text_ = "ruleset: {code: trial, valid_from: 2199-01-01}"
+    stored = await admin.post("/api/v1/admin/rule-sets", json={"yaml": text_})
+    return {**made, "rule_set": stored.json()["rule_set"]["id"]}
 
 
 def made_real(case: Any, world: World, status: str) -> None:
@@ -128,6 +148,9 @@ def made_real(case: Any, world: World, status: str) -> None:
         case.headers["Tracking-Key"] = world.keys[code]
     if "attachment_id" in case.path_parameters:
         case.path_parameters["attachment_id"] = world.attachment
+    for name, value in world.others.items():
+        if name in case.path_parameters:
+            case.path_parameters[name] = value
 
 
 @pytest.mark.parametrize("signed_in", [True, False], ids=["staff", "anonymous"])

@@ -156,7 +156,7 @@ async def provoke(app: FastAPI, client: AsyncClient, as_: As, monkeypatch: pytes
         await client.post(url, files={"text": (None, w["report"]), "attachments": (f"{w['file']}.txt", b"MZ", "x/y")}),
         await client.get(f"{url}/{code}", params={"key": w["password"][:8]}),
         await client.get(f"{url}/{w['report']}", params={"key": key}),
-        await client.get(f"/{w['report']}/{person['phone']}"),
+        await client.get(f"/api/{w['report']}/{person['phone']}"),
         await client.post("/api/v1/auth/token", data={"username": person["email"], "password": w["password"]}),
         await as_("agent").get("/api/v1/cases", params={"q": w["report"], "cursor": w["report"]}),
         await as_("agent").get("/api/v1/cases", params={"q": w["report"] + "\x00"}),

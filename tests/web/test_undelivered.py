@@ -83,6 +83,7 @@ async def test_what_did_not_leave_is_listed_with_the_reason_and_without_text_or_
         "case": next(iter(failed)),
         "channel": "sms",
         "purpose": "question",
+        "department": None,
         "state": "failed",
         "reason": REASON,
         "attempts": 1,

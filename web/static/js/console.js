@@ -1,0 +1,110 @@
+/* The staff's pages: keys, and whether the page is told of changes. A control says its key itself: data-key="r". */
+"use strict";
+
+const KEYS = "keys";
+const keysOn = () => localStorage.getItem(KEYS) !== "off";
+const typing = (element) => element.closest("input:not([type=checkbox]):not([type=radio]), select, textarea, [contenteditable]");
+const seen = (element) => element && element.offsetParent !== null && !element.disabled;
+const first = (selector) => [...document.querySelectorAll(selector)].find(seen);
+let going = 0;
+
+function press(element) {
+  if (!element) return false;
+  if (element.matches("input:not([type=submit]), textarea, select")) element.focus();
+  else element.click();
+  return true;
+}
+
+function move(step) {
+  const rows = [...document.querySelectorAll("[data-row]")].filter(seen);
+  if (!rows.length) return false;
+  const at = rows.indexOf(document.activeElement);
+  const next = rows[at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + step))];
+  next.focus();
+  next.scrollIntoView({ block: "nearest" });
+  return true;
+}
+
+function go(place) {
+  if (place === "q") location.href = "/console";
+  else if (place === "s") location.href = "/ioc";
+  else if (place === "m") press(document.querySelector("[data-goto=m]")) || (location.href = "/console?view=mine");
+  else return false;
+  return true;
+}
+
+function pressed(key) {
+  if (key === "j") return move(1);
+  if (key === "k") return move(-1);
+  if (key === "/") return press(first("#find"));
+  if (key === "?") { document.getElementById("keys").showModal(); return true; }
+  if (key === "g") { going = Date.now(); return true; }
+  return press(first(`[data-key="${CSS.escape(key)}"]`));
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.isComposing || event.defaultPrevented) return;
+  const target = event.target;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && target.form) { event.preventDefault(); target.form.requestSubmit(); return; }
+  if (event.key === "Escape" && !document.querySelector("dialog[open], details[data-menu][open]")) {
+    if (typing(target)) { target.blur(); return; }
+    const out = first("[data-back]");
+    if (out) { event.preventDefault(); out.click(); }
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(target) || !keysOn() || document.querySelector("dialog[open]")) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : "";
+  if (!key) return;
+  const done = Date.now() - going < 1500 && go(key) || pressed(key);
+  if (key !== "g") going = 0;
+  if (done) event.preventDefault();
+});
+
+for (const box of document.querySelectorAll("[data-keys-switch]")) {
+  box.checked = keysOn();
+  box.addEventListener("change", () => localStorage.setItem(KEYS, box.checked ? "on" : "off"));
+}
+
+/* Live: say whether the page hears of changes, and read it anew when it has missed too much. */
+const light = document.querySelector("[data-live]");
+function live(on) {
+  if (!light) return;
+  light.hidden = false;
+  light.dataset.state = on ? "on" : "off";
+  light.firstElementChild.textContent = on ? light.dataset.on : light.dataset.off;
+}
+const dirty = () => [...document.querySelectorAll("form[data-draft]")].some((form) => form.dataset.draft === "dirty");
+let stream = null;
+let asleep = 0;
+function anew() {
+  if (dirty()) document.dispatchEvent(new CustomEvent("resync"));
+  else location.reload();
+}
+document.addEventListener("htmx:sseOpen", (event) => {
+  live(true);
+  const source = event.detail.source;
+  if (!source || source === stream) return;
+  stream = source;
+  source.addEventListener("resync", anew);
+  source.addEventListener("end", (ended) => {
+    live(false);
+    if (JSON.parse(ended.data).reason === "signed-out") location.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
+  });
+});
+document.addEventListener("htmx:sseError", () => live(false));
+/* A browser has few connections to a host: a tab nobody looks at gives its own back, and reads anew when shown again. */
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(asleep);
+  if (document.hidden) asleep = setTimeout(() => { if (stream) stream.close(); }, 60000);
+  else if (stream && stream.readyState === EventSource.CLOSED) anew();
+});
+
+/* A list does not jump under the reader's eyes: when its count has changed, a button offers to read it anew. */
+const views = document.getElementById("views");
+if (views) {
+  const count = () => views.querySelector("[aria-current]")?.dataset.count;
+  const before = count();
+  const reload = document.querySelector("[data-reload]");
+  document.addEventListener("htmx:afterSettle", (event) => { if (event.target === views && before && count() !== before) reload.hidden = false; });
+  reload.addEventListener("click", () => location.reload());
+}
