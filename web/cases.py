@@ -1,31 +1,36 @@
 """The staff's side: lists, a case, every action of the table."""
 
 import uuid
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from cases.actions import conversation  # noqa: F401 - registers all actions
-from cases.bodies import Code, Forward, Kind, Urgency
+from cases.bodies import Forward, Kind, Urgency
 from cases.desk import HANDLERS, Office, perform
 from cases.explain import explain_case
-from cases.intake import open_case
+from cases.intake import Opened, open_case
 from cases.models import Case
-from cases.queries import Filters, case_by_code, case_file, list_cases, timeline
+from cases.queries import case_by_code, case_file, list_cases, timeline
 from cases.replies import REFUSALS
-from cases.states import STAFF_ACTIONS, Action, Status
+from cases.states import STAFF_ACTIONS, Action
 from core.db import bare
 from core.errors import Invalid
-from core.files import take
+from core.files import Upload, take
 from core.staff import Actor
+from ioc.behind import cases_behind
 from web.answers import CasePage, OpenedCase, Reason, StaffCase, Timeline
 from web.bodies import read_body, read_members
-from web.deps import AtOffice, Day, Db, Here, Now, Rules, Who, desk_of
+from web.deps import AtOffice, Db, Here, Now, Rules, Who, desk_of
 from web.docs import PROBLEMS, answers, json_body, multipart_body
+from web.filtering import Narrowing
 from web.reports import Receipt, ReportIn, to_report, with_files
-from web.shapes import case_row, case_to_staff, when, zone_of
+from web.shapes import case_rows, case_to_staff, when, zone_of
+from web.state import State
 
 router = APIRouter(prefix="/api/v1", tags=["cases"], responses=PROBLEMS)
 
@@ -43,47 +48,25 @@ class StaffReportIn(ReportIn):
 
 
 @router.get("/cases", response_model=None, responses=answers(CasePage, description="A page of cases"))
-async def cases(
-    session: Db,
-    who: Who,
-    routing: Rules,
-    at: Now,
-    status: Annotated[list[str] | None, Query()] = None,
-    department: Code | None = None,
-    field: Code | None = None,
-    area: Code | None = None,
-    channel: Code | None = None,
-    urgency: Code | None = None,
-    track: Code | None = None,
-    late: bool | None = None,
-    q: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
-    assigned: Annotated[str | None, Query(max_length=254, pattern=r"^[^\x00]*$")] = None,
-    received_from: Day | None = None,
-    received_to: Day | None = None,
-    cursor: Annotated[str | None, Query(max_length=100)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> dict[str, Any]:
-    """Cases this person may see, newest first. `status` may be repeated or comma separated."""
-    wanted = [name for part in status or [] for name in part.split(",") if name]
-    if not set(wanted) <= set(Status):
-        known = ", ".join(Status)
-        raise Invalid.at("query.status", f"Không có trạng thái này. Có: {known}.", f"Unknown status; known: {known}.")
-    filters = Filters(
-        status=wanted,
-        department=department,
-        field=field,
-        area=area,
-        channel=channel,
-        urgency=urgency,
-        track=track,
-        late=late,
-        q=q,
-        assigned=assigned,
-        received_from=received_from,
-        received_to=received_to,
+async def cases(session: Db, who: Who, routing: Rules, at: Now, given: Annotated[Narrowing, Query()]) -> dict[str, Any]:
+    """Cases this person may see. `status` may be repeated or comma separated.
+
+    `q` is a code, words of the report, its messages or its place with or without marks ("…" for words as they stand),
+    or, for the centre, the number a citizen reports from. A `cursor` belongs to its `order`.
+    """
+    behind = given.behind(who, routing)
+    page = await list_cases(
+        session,
+        who,
+        given.filters(),
+        routing,
+        at,
+        cursor=given.cursor,
+        limit=given.limit,
+        order=given.order,
+        also=[cases_behind(behind)] if behind else [],
     )
-    page = await list_cases(session, who, filters, routing, at, cursor=cursor, limit=limit)
-    return {"items": [case_row(case, routing) for case in page.items], "next_cursor": page.next_cursor}
+    return {"items": case_rows(page, routing), "next_cursor": page.next_cursor}
 
 
 @router.post(
@@ -111,6 +94,24 @@ async def open_for_somebody(
     """Open a case for a caller or visitor, and forward it at once if asked to."""
     who.require("case.open")
     given, uploads = await read_body(request, StaffReportIn)
+    opened, case = await open_report(session, here, office, who, given, uploads, idempotency_key, at)
+    if case.restricted:  # out of this person's sight already: all they get is what the caller is told
+        return opened.answer
+    shown = await _shown(response, session, case, who, office)
+    return {**shown, "tracking_key": opened.answer["tracking_key"]}
+
+
+async def open_report(
+    session: AsyncSession,
+    here: State,
+    office: Office,
+    who: Actor,
+    given: StaffReportIn,
+    uploads: list[Upload],
+    key: str | None,
+    at: datetime,
+) -> tuple[Opened, Case]:
+    """Open the case of a report that was told to this person, and forward it at once if asked to; once per key."""
     report = to_report(given, office.routing, channel=given.channel, urgency=given.urgency, kind=given.kind)
     if uploads:
         report = with_files(report, await take(uploads, here.files, at=at, use_location=given.use_photo_location))
@@ -118,18 +119,15 @@ async def open_for_somebody(
         await bare(session),
         desk_of(here, office.routing),
         report,
-        key=idempotency_key or str(uuid.uuid4()),
+        key=key or str(uuid.uuid4()),
         at=at,
         actor=who,
         account="centre",
     )
     case = (await session.exec(select(Case).where(Case.id == opened.case_id))).one()
-    if case.restricted:  # out of this person's sight already: all they get is what the caller is told
-        return opened.answer
-    if given.forward is not None and not opened.replayed:
+    if given.forward is not None and not opened.replayed and not case.restricted:
         await perform(session, office, who, case.id, Action.FORWARD, given.forward.model_dump(), at)
-    shown = await _shown(response, session, case, who, office)
-    return {**shown, "tracking_key": opened.answer["tracking_key"]}
+    return opened, case
 
 
 @router.get("/cases/{code}", response_model=None, responses=answers(StaffCase, description="The case"))

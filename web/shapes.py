@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from cases import citizens
 from cases.desk import offered, parts_of
 from cases.models import Case, Limit
-from cases.queries import CaseFile, sees_identity
+from cases.queries import CaseFile, Page, sees_identity
 from cases.states import NOT_FOR_STAFF, Status, possible
 from core.attachments import Attachment
 from core.staff import Actor
@@ -76,8 +76,24 @@ def attachment_shape(attachment: Attachment) -> dict[str, Any]:
     }
 
 
-def case_row(case: Case, routing: Routing) -> dict[str, Any]:
-    """A case in a list."""
+def next_due(case: Case, routing: Routing) -> dict[str, Any] | None:
+    """The clock that runs out next: stage, who owes it, and when."""
+    if case.next_due_at is None:
+        return None
+    return {
+        "stage": case.next_stage,
+        "holder": named_department(case.next_holder, routing),
+        "due_at": when(case.next_due_at, zone_of(routing)),
+    }
+
+
+def case_rows(page: Page, routing: Routing) -> list[dict[str, Any]]:
+    """The cases of a page of a list."""
+    return [case_row(case, routing, page.officer_of(case)) for case in page.items]
+
+
+def case_row(case: Case, routing: Routing, officer: str | None = None) -> dict[str, Any]:
+    """A case in a list; `officer` is the e-mail of who works on it."""
     zone = zone_of(routing)
     return {
         "code": case.code,
@@ -93,7 +109,9 @@ def case_row(case: Case, routing: Routing) -> dict[str, Any]:
         "area": named_area(case.area, routing),
         "lead": named_department(case.lead, routing),
         "public": case.public,
+        "officer": officer,
         "needs_supervisor": case.needs_supervisor,
+        "next_due": next_due(case, routing),
         "promised_at": when(case.promised_at, zone),
         "received_at": when(case.received_at, zone),
         "created_at": when(case.created_at, zone),
@@ -107,7 +125,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
     parts, book = parts_of(actor, case, file.assignments), routing.rulebook(case.rule_set_id)
     live = [a for a in file.assignments if a.ended_at is None]
     return {
-        **case_row(case, routing),
+        **case_row(case, routing, file.officer),
         "text": case.text,
         "track_confirmed": case.track_confirmed,
         "location": {"lat": case.lat, "lng": case.lng, "address": case.address, "area": case.area},
@@ -131,7 +149,6 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
         },
         "limits": [limit_shape(each, zone) for each in file.limits],
         "citizen": {**contact, "revealed": case.identity_revealed},
-        "officer": file.officer,
         "entries": [
             {
                 "id": str(entry.id),

@@ -1,0 +1,1 @@
+"""The staff's pages: the queue, the case, taking reports in."""
