@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import StreamingResponse
 
 from cases.models import Case, Entry
@@ -15,6 +16,7 @@ from core.files import INLINE_TYPES, content_disposition
 from web.deps import COOKIE, Db, Here, Now, who_of
 from web.docs import PROBLEMS
 from web.following import Key, KeyHeader, own_case
+from web.state import State
 
 router = APIRouter(prefix="/api/v1/attachments", tags=["attachments"], responses=PROBLEMS)
 CHUNK = 1 << 16
@@ -32,23 +34,36 @@ async def attachment(
     tracking_key: KeyHeader = None,
 ) -> StreamingResponse:
     """The bytes of a file. Citizens add the case `code` and their key; they get what they sent and were sent."""
-    statement = (
-        select(Attachment, Case)
-        .join(Case, Case.id == Attachment.case_id)  # type: ignore[arg-type]
-        .where(Attachment.id == attachment_id)
-    )
     signed_in = "authorization" in request.headers or "x-api-key" in request.headers or COOKIE in request.cookies
     if code is not None and (key or tracking_key) and not signed_in:
         own = await own_case(request, here, session, code, tracking_key or key, at)
-        statement = statement.join(Entry, Entry.id == Attachment.entry_id).where(  # type: ignore[arg-type]
-            Case.id == own.id, Entry.to_citizen
-        )
-    else:
-        statement = statement.where(visible_to(await who_of(request, here, session, at)))
-    found = (await session.exec(statement)).first()
-    if found is None:
+        return await send(here, await own_attachment(session, own, attachment_id))
+    statement = (
+        select(Attachment)
+        .join(Case, Case.id == Attachment.case_id)  # type: ignore[arg-type]
+        .where(Attachment.id == attachment_id, visible_to(await who_of(request, here, session, at)))
+    )
+    return await send(here, _there((await session.exec(statement)).first()))
+
+
+async def own_attachment(session: AsyncSession, case: Case, attachment_id: UUID) -> Attachment:
+    """A file that the reporter of this case sent or was sent; NotFound otherwise."""
+    statement = (
+        select(Attachment)
+        .join(Entry, Entry.id == Attachment.entry_id)  # type: ignore[arg-type]
+        .where(Attachment.id == attachment_id, Attachment.case_id == case.id, Entry.to_citizen)
+    )
+    return _there((await session.exec(statement)).first())
+
+
+def _there(file: Attachment | None) -> Attachment:
+    if file is None:
         raise NotFound("Không tìm thấy tệp này.", "No such file.")
-    file = found[0]
+    return file
+
+
+async def send(here: State, file: Attachment) -> StreamingResponse:
+    """The bytes of a file: pictures that we wrote ourselves may be shown, all else is a download."""
     stream = await here.files.open(f"{file.sha256[:2]}/{file.sha256}")
 
     def chunks() -> Iterator[bytes]:

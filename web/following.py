@@ -14,7 +14,7 @@ from cases.bodies import Message, Rate, ReopenByCitizen
 from cases.codes import key_fits, read_code
 from cases.desk import Office, not_found, perform
 from cases.models import Case
-from cases.queries import case_file, follow_merges, reply_to, timeline
+from cases.queries import CaseFile, case_file, follow_merges, reply_to, timeline
 from cases.states import Action
 from core import auth
 from core.files import Upload, take
@@ -59,13 +59,13 @@ async def own_case(
     return case
 
 
-async def citizen_view(session: AsyncSession, case: Case, routing: Routing) -> dict[str, Any]:
-    """The case as its reporter sees it."""
+async def citizen_file(session: AsyncSession, case: Case, routing: Routing) -> tuple[CaseFile, dict[str, Any]]:
+    """The case with everything about it, and as its reporter sees it."""
     file = await case_file(session, case)
     shown = case_to_citizen(file, await timeline(session, case, internal=False), routing)
     if case.merged_into is not None:  # the answer to the case that went on is the answer to this one
         shown["reply"] = await reply_to(session, await follow_merges(session, case))
-    return shown
+    return file, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +80,25 @@ class Follower:
 
     async def view(self) -> dict[str, Any]:
         """The case as its reporter sees it."""
-        return await citizen_view(self.session, self.case, self.office.routing)
+        return (await self.file())[1]
+
+    async def file(self) -> tuple[CaseFile, dict[str, Any]]:
+        """The case with everything about it, and as its reporter sees it."""
+        return await citizen_file(self.session, self.case, self.office.routing)
 
     async def act(self, action: Action, body: dict[str, Any], uploads: list[Upload] | None = None) -> dict[str, Any]:
-        """Do it, and show the case. What is added to a merged case goes to the one that lives on."""
+        """Do it, and show the case."""
+        await self.do(action, body, uploads)
+        return await self.view()
+
+    async def do(self, action: Action, body: dict[str, Any], uploads: list[Upload] | None = None) -> None:
+        """Do it. What is added to a merged case goes to the one that lives on."""
         live = self.case
         if action is Action.ADD_MESSAGE and self.case.merged_into is not None:
             live = await follow_merges(self.session, self.case, lock=True)
             body = {**body, "via": self.case.id}
         files = await take(uploads, self.here.files, at=self.at) if uploads else []
         await perform(self.session, self.office, CITIZEN, live.id, action, body, self.at, files=tuple(files))
-        return await self.view()
 
 
 async def _follower(

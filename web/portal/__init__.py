@@ -1,0 +1,1 @@
+"""The citizen's pages: report, follow, what is published."""
