@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.models import IS_OPEN
-from ioc.definitions import AGES, ENOUGH_RATINGS, SOON_HOURS
+from ioc.definitions import AGES, ALL, ENOUGH_RATINGS, SOON_HOURS, SPLIT_BY_MONTH
 from ioc.durations import percentile
 from ioc.feed import Reconciled
 from ioc.periods import Period
@@ -117,51 +117,76 @@ _DIM = """
                            ELSE 'area' END
 """
 _SIDES = "department, field, channel, area"
-_ROWS = """
-    SELECT figure, day, bucket, department, field, channel, area, value FROM figure_months
-    WHERE figure = ANY(ARRAY(SELECT code FROM wanted)) AND day >= :{p}first AND day < :{p}after {narrowed}
-    UNION ALL
+_DAYS = """
     SELECT figure, {step}, bucket, department, field, channel, area, value FROM figures
-    WHERE figure = ANY(ARRAY(SELECT code FROM wanted)) AND day >= :{p}from AND day < :{p}first {narrowed}
-    UNION ALL
-    SELECT figure, {step}, bucket, department, field, channel, area, value FROM figures
-    WHERE figure = ANY(ARRAY(SELECT code FROM wanted)) AND day >= :{p}after AND day <= :{p}to {narrowed}
+    WHERE figure = ANY(ARRAY(SELECT code FROM wanted)) AND {days} {narrowed}
 """
+_MONTHS = """
+    SELECT figure, day, bucket, value FROM figure_months
+    WHERE figure = ANY(ARRAY(SELECT code FROM wanted)) AND day >= :{p}first AND day < :{p}after
+    AND department = :all AND field = :all AND channel = :all AND area = :all
+"""
+_SPLIT = """
+    SELECT 'by {name}' AS part, {name} AS code, figure, value FROM {table}
+    WHERE figure = ANY(:split_{name}) {months}
+"""
+_NOTHING = "CAST(NULL AS timestamptz), CAST(NULL AS timestamptz), CAST(NULL AS bigint), CAST(NULL AS int)"
 
 
 def _statement(scope: Scope, by_month: bool) -> str:
-    narrowed = "".join(
-        condition
-        for value, condition in (
-            (scope.department, " AND department = :department"),
-            (scope.fields, " AND field = ANY(:fields)"),
-            (scope.channel, " AND channel = :channel"),
-            (scope.area, " AND area = :area"),
-        )
-        if value is not None
+    """One statement: figures by cursor, total, side, period before and step.
+
+    Of the whole province whole months are read from the sums by month; narrowed, all of it from the days.
+    """
+    conditions = (
+        (scope.department, " AND department = :department"),
+        (scope.fields, " AND field = ANY(:fields)"),
+        (scope.channel, " AND channel = :channel"),
+        (scope.area, " AND area = :area"),
     )
+    narrowed = "".join(condition for value, condition in conditions if value is not None)
     step = "CAST(date_trunc('month', day) AS date) AS day" if by_month else "day"
+
+    def days(prefix: str, step: str) -> str:
+        ends = (f"day >= :{prefix}from AND day < :{prefix}first", f"day >= :{prefix}after AND day <= :{prefix}to")
+        return " UNION ALL ".join(_DAYS.format(step=step, days=each, narrowed=narrowed) for each in ends)
+
+    splits = []
+    for name in SPLIT_BY_MONTH:
+        others = " AND ".join(
+            f"{each} {'<>' if each == name else '='} :all" for each in ("department", "field", "channel", "area")
+        )
+        months = f"AND day >= :first AND day < :after AND {others}"
+        splits.append(_SPLIT.format(name=name, table="figure_months", months=months))
+        splits.append(_SPLIT.format(name=name, table="edges", months=""))
     # By day, whole months are of no use to the drawing: those two figures are read by day.
-    drawn = "present WHERE" if by_month else f"figures WHERE day BETWEEN :from AND :to {narrowed} AND"
+    drawn = (
+        "(SELECT figure, day, value FROM edges UNION ALL SELECT figure, day, value FROM whole) drawn WHERE"
+        if by_month
+        else f"figures WHERE day BETWEEN :from AND :to {narrowed} AND"
+    )
     return f"""
         {NAMES_CTE},
         wanted AS (SELECT code FROM names WHERE code = ANY(:read) OR code LIKE 'refused.%'),
-        present AS MATERIALIZED ({_ROWS.format(p="", step=step, narrowed=narrowed)}),
-        earlier AS ({_ROWS.format(p="b", step="day", narrowed=narrowed)})
+        edges AS MATERIALIZED ({days("", step)}),
+        whole AS MATERIALIZED ({_MONTHS.format(p="")}),
+        earlier AS (SELECT figure, bucket, value FROM ({days("b", "day")}) days
+                    UNION ALL SELECT figure, bucket, value FROM ({_MONTHS.format(p="b")}) months)
         SELECT 'cursor' AS part, NULL AS code, NULL AS figure, CAST(NULL AS date) AS day, 0 AS bucket,
                position AS value, as_of, reconciled_at, reconciled_position, differences
         FROM figure_cursor
         UNION ALL
-        SELECT 'by ' || {_DIM.format(names=_SIDES)}, coalesce({_SIDES}), figure, NULL, coalesce(bucket, 0),
-               CAST(sum(value) AS bigint), NULL, NULL, NULL, NULL
-        FROM present
-        GROUP BY GROUPING SETS
-            ((figure, bucket), (figure, department), (figure, field), (figure, channel), (figure, area))
+        SELECT 'by ', NULL, figure, NULL, bucket, CAST(sum(value) AS bigint), {_NOTHING}
+        FROM (SELECT figure, bucket, value FROM edges UNION ALL SELECT figure, bucket, value FROM whole) present
+        GROUP BY figure, bucket
         UNION ALL
-        SELECT 'before', NULL, figure, NULL, bucket, CAST(sum(value) AS bigint), NULL, NULL, NULL, NULL
+        SELECT part, code, figure, NULL, 0, CAST(sum(value) AS bigint), {_NOTHING}
+        FROM ({" UNION ALL ".join(splits)}) split GROUP BY part, code, figure
+        UNION ALL
+        SELECT 'before', NULL, figure, NULL, bucket, CAST(sum(value) AS bigint), {_NOTHING}
         FROM earlier GROUP BY figure, bucket
         UNION ALL
-        SELECT 'step', NULL, figure, day, 0, CAST(sum(value) AS bigint), NULL, NULL, NULL, NULL
+        SELECT 'step', NULL, figure, day, 0, CAST(sum(value) AS bigint), {_NOTHING}
         FROM {drawn} figure = ANY(:drawn) GROUP BY figure, day
     """  # noqa: S608 - constants of this module
 
@@ -169,9 +194,11 @@ def _statement(scope: Scope, by_month: bool) -> str:
 async def board_figures(session: AsyncSession, period: Period, scope: Scope) -> Figures:
     """The period's figures, the ones before it, their sides and steps, all of one snapshot and hence one position."""
     before = period.before
-    given: dict[str, Any] = {"read": list(READ), "drawn": list(DRAWN), **_narrowing(scope)}
+    given: dict[str, Any] = {"read": list(READ), "drawn": list(DRAWN), "all": ALL, **_narrowing(scope)}
+    given |= {f"split_{name}": list(split) for name, split in SPLIT_BY_MONTH.items()}
     for prefix, each in (("", period), ("b", before)):
-        first, after = each.months()
+        behind = each.to + timedelta(days=1)
+        first, after = each.months() if scope == Scope() else (behind, behind)
         given |= {f"{prefix}from": each.from_, f"{prefix}to": each.to}
         given |= {f"{prefix}first": first, f"{prefix}after": after}
     rows = (await session.execute(text(_statement(scope, period.by_month)), given)).all()

@@ -473,6 +473,15 @@ BOARD: tuple[Definition, ...] = (
 )
 SOON_HOURS = 2
 
+# What the sums by month keep besides totals: which figures are split by which dimension, one at a time.
+SPLIT_BY_MONTH = {
+    "department": ("received", "due.resolve", "due_met.resolve", "give_backs"),
+    "field": ("received", "replied"),
+    "channel": ("received", "replied"),
+    "area": ("received", "replied"),
+}
+ALL = "*"  # in sums by month: added up over this dimension
+
 # Figures whose cases can be listed: of these the projection notes which case added what.
 LISTED = frozenset(
     {

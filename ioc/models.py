@@ -28,7 +28,10 @@ class Figure(SQLModel, table=True):
 
 
 class FigureMonth(SQLModel, table=True):
-    """The same sums over whole months, `day` being the first: what a long period is read from."""
+    """Sums over whole months, `day` being the first: what a long period is read from.
+
+    Totals, and SPLIT_BY_MONTH one dimension at a time; ALL stands where a dimension is added up.
+    """
 
     __tablename__ = "figure_months"
 

@@ -1,7 +1,7 @@
 """Folding the journal into the figures: every position exactly once, in order, by whichever worker holds the cursor."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
@@ -20,7 +20,7 @@ from ioc.contributions import (
     dims_of,
     marker_contributions,
 )
-from ioc.definitions import is_listed
+from ioc.definitions import ALL, DIMENSIONS, SPLIT_BY_MONTH, is_listed
 
 BATCH = 2_000  # positions a transaction: some tens of milliseconds, so that a killed worker loses little
 
@@ -129,6 +129,14 @@ class _Amounts:
         await _BEHIND.put(session, _changed(self.cases), ("cases", *_ARRAYS[:-1]))
 
 
+def _splits(entry: Contribution) -> Iterator[tuple[str, ...]]:
+    """Where a month keeps an amount: in the total, and under each dimension that the figure is split by."""
+    yield (ALL,) * len(DIMENSIONS)
+    for name, split in SPLIT_BY_MONTH.items():
+        if entry.figure in split:
+            yield tuple(getattr(entry, each) if each == name else ALL for each in DIMENSIONS)
+
+
 def _changed(amounts: dict[Cell, int]) -> dict[Cell, int]:
     return {cell: value for cell, value in amounts.items() if value}
 
@@ -145,7 +153,8 @@ async def _amounts(session: AsyncSession, rows: Iterable[Any], after: int, zone:
         for entry in _changes(event, histories.get(case, []), dims.get(case), zone):
             where = (entry.department, entry.field, entry.channel, entry.area)
             found.days[(entry.figure, entry.day, *where, entry.bucket)] += entry.value
-            found.months[(entry.figure, entry.day.replace(day=1), *where, entry.bucket)] += entry.value
+            for summed in _splits(entry):
+                found.months[(entry.figure, entry.day.replace(day=1), *summed, entry.bucket)] += entry.value
             if is_listed(entry.figure):
                 found.cases[(case, entry.figure, entry.day, *where)] += entry.value
         if case in marked:

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import text
+from sqlalchemy import String, bindparam, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ioc.definitions import LISTED, LISTED_FAMILY
+from ioc.definitions import ALL, LISTED, LISTED_FAMILY, SPLIT_BY_MONTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +167,30 @@ _FIGURES = f"""
 """  # noqa: S608 - constants of this module
 
 # The sums by month and the lists behind the figures say what the sums by day say.
-_MONTHS = """
+_SIDES = ("department", "field", "channel", "area")
+_SPLITS = " OR ".join(
+    ["department IS NULL AND field IS NULL AND channel IS NULL AND area IS NULL"]
+    + [f"{name} IS NOT NULL AND figure = ANY(:{name})" for name in _SIDES]
+)
+_MONTHS = f"""
     WITH summed AS (
         SELECT figure, CAST(date_trunc('month', day) AS date) AS day, department, field, channel, area, bucket,
                CAST(sum(value) AS bigint) AS value
-        FROM figures GROUP BY 1, 2, 3, 4, 5, 6, 7
+        FROM figures
+        GROUP BY GROUPING SETS ((1, 2, bucket), (1, 2, bucket, department), (1, 2, bucket, field),
+                                (1, 2, bucket, channel), (1, 2, bucket, area))
+    ),
+    kept AS (
+        SELECT figure, day, coalesce(department, :all) AS department, coalesce(field, :all) AS field,
+               coalesce(channel, :all) AS channel, coalesce(area, :all) AS area, bucket, value
+        FROM summed WHERE {_SPLITS}
     )
     SELECT figure, day AS month, department, field, channel, area, bucket,
-           coalesce(summed.value, 0) AS expected, coalesce(figure_months.value, 0) AS found
-    FROM summed FULL JOIN figure_months USING (figure, day, department, field, channel, area, bucket)
-    WHERE coalesce(summed.value, 0) <> coalesce(figure_months.value, 0)
+           coalesce(kept.value, 0) AS expected, coalesce(figure_months.value, 0) AS found
+    FROM kept FULL JOIN figure_months USING (figure, day, department, field, channel, area, bucket)
+    WHERE coalesce(kept.value, 0) <> coalesce(figure_months.value, 0)
     ORDER BY 1, 2, 3, 4, 5, 6, 7
-"""
+"""  # noqa: S608 - constants of this module
 _LISTS = """
     WITH summed AS (
         SELECT figure, day, department, field, channel, area, CAST(sum(value) AS bigint) AS value
@@ -261,7 +273,9 @@ _LIMITS = """
 
 _CHECKS = {
     "figures": text(_FIGURES),
-    "months": text(_MONTHS),
+    "months": text(_MONTHS).bindparams(
+        bindparam("all", ALL, String), **{name: list(split) for name, split in SPLIT_BY_MONTH.items()}
+    ),
     "lists": text(_LISTS).bindparams(listed=sorted(LISTED), family=f"{LISTED_FAMILY}%"),
     "cases": text(_CASES),
     "status": text(_STATUS),

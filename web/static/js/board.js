@@ -36,9 +36,11 @@ board.addEventListener("htmx:afterSwap", () => {
 document.addEventListener("visibilitychange", () => { if (Date.now() - readAt > EVERY) refresh(); });
 setInterval(refresh, EVERY);
 
-/* Own days are chosen by choosing a day; another period is shown at once. */
+/* Own days are chosen by choosing a day. A click on another period shows it at once; by keys the button does. */
 const ask = document.querySelector("form.ask");
 ask.addEventListener("change", (event) => {
   if (event.target.type === "date") ask.querySelector("[name=period][value=own]").checked = true;
-  else if (event.target.name === "period" && event.target.value !== "own") ask.requestSubmit();
+});
+ask.addEventListener("click", (event) => {
+  if (event.target.name === "period" && event.detail && event.target.value !== "own") ask.requestSubmit();
 });
