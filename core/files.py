@@ -157,7 +157,7 @@ async def _store(file: _Checked, store: FileStore, at: datetime) -> Stored:
 def _check_amounts(uploads: Sequence[Upload], limits: Limits) -> None:
     if len(uploads) > limits.files:
         raise BadUpload(
-            f"Mỗi lần chỉ gửi được tối đa {limits.files} tệp, bạn đang gửi {len(uploads)} tệp. "
+            f"Mỗi lần chỉ gửi được tối đa {limits.files} tệp, anh/chị đang gửi {len(uploads)} tệp. "
             "Xin bớt tệp, hoặc gửi phần còn lại trong tin nhắn bổ sung.",
             where="attachments",
             code="too_many",

@@ -72,8 +72,11 @@ def complaints(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     told = []
     for error in list(errors)[:MOST_TOLD]:
         context = error.get("ctx") or {}
-        vi = VIETNAMESE.get(error["type"], OTHER)
-        if error["type"] == "string_too_short" and context.get("min_length") == 1:
+        kind, en = str(error["type"]), str(error["msg"])
+        if context.get("field_type") == "Value":  # a text that was cleaned first: pydantic takes its letters for items
+            kind, en = f"string_{kind}", en.replace(" item", " character").replace(" after validation", "")
+        vi = VIETNAMESE.get(kind, OTHER)
+        if kind == "string_too_short" and context.get("min_length") == 1:
             vi = "Không được để trống."
         if "expected" in context:
             context = {"expected": str(context["expected"]).replace(" or ", " hoặc ")}
@@ -81,8 +84,8 @@ def complaints(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
             {
                 "where": ".".join(_step(step) for step in error["loc"]) or "body",
                 "detail": vi.format_map(context) if "{" in vi and context else vi,
-                "detail_en": f"{str(error['msg']).removeprefix('Value error, ').rstrip('.')}.",
-                "code": str(error["type"]),
+                "detail_en": f"{en.removeprefix('Value error, ').rstrip('.')}.",
+                "code": kind,
             }
         )
     return told

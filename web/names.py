@@ -232,11 +232,6 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "flags": ("dấu hiệu", "flags"),
         "competence_clear": ("thẩm quyền rõ", "competence clear"),
     },
-    "rule_state": {
-        "draft": ("Bản nháp", "Draft"),
-        "active": ("Đã ban hành", "Issued"),
-        "retired": ("Đã thay thế", "Replaced"),
-    },
     "day_kind": {
         "working": ("làm việc", "working day"),
         "weekend": ("nghỉ cuối tuần", "weekend"),

@@ -1,0 +1,1 @@
+"""The pages of the administration: staff, departments, fields, areas, calendars and rule sets."""

@@ -1,0 +1,228 @@
+"""Working calendars on pages: weeks, a year at a glance, days that differ."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.responses import Response
+
+from core.errors import NotFound
+from routing.calendars import HOLIDAY_YEARS
+from routing.editing import calendars
+from routing.editing.calendars import CalendarHead, CalendarYear, DayView
+from routing.queries import PROVINCE, Routing
+from web.admin.ground import Admin, Filled, Pair, Word, again, by_name, read, texts, trying
+from web.administration.calendars import DayEdit, NewCalendar, Week, YearToFill
+from web.administration.edge import CodeInPath, RulesChange, Today
+from web.deps import Day, Db, Now, Rules
+from web.pages import FromHere, PageForm
+from web.rendering import go, render
+
+router = APIRouter(include_in_schema=False, dependencies=[FromHere, RulesChange])
+Year = Annotated[int | None, Query(ge=2000, le=2199)]
+DayInPath = Annotated[Day, Path()]
+_BETWEEN = re.compile(r"[\s,;]+")
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarsPage:
+    """The province's calendar and those of units; who may get one."""
+
+    heads: Sequence[CalendarHead]
+    form: Filled
+    departments: Sequence[Pair]
+    province: str = PROVINCE
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarPage:
+    """A year of a calendar, its week and the form to fill it."""
+
+    year: CalendarYear
+    days: Sequence[DayView]  # that differ from their weekday
+    today: date
+    week: Filled
+    alert: str = ""
+    done: str = ""
+    added: int | None = None
+    province: str = PROVINCE
+    fillable: bool = True
+    opened: bool = False  # the form of the week
+
+
+@dataclass(frozen=True, slots=True)
+class DayPage:
+    """One day of a calendar."""
+
+    calendar: CalendarHead
+    day: DayView
+    usual: Sequence[str]  # windows of its weekday
+    form: Filled
+    province: str = PROVINCE
+
+
+@router.get("/admin/calendars")
+async def listed(request: Request, session: Db, who: Admin, routing: Rules, today: Today) -> Response:
+    """Every calendar."""
+    return await _list(request, session, who, routing, today, Filled({"department": ""}))
+
+
+@router.post("/admin/calendars")
+async def create(
+    request: Request, session: Db, who: Admin, routing: Rules, at: Now, today: Today, form: PageForm
+) -> Response:
+    """A calendar of a unit's own."""
+    values = texts(form, "department")
+    async with trying(session) as trial:
+        made = await calendars.create(session, who, at, read(NewCalendar, values).department)
+    if trial.refused:
+        return await _list(request, session, who, routing, today, again(request, trial.refused, values))
+    return go(f"/admin/calendars/{made.code}?done=added")
+
+
+@router.get("/admin/calendars/{calendar}")
+async def year(
+    request: Request,
+    session: Db,
+    who: Admin,
+    today: Today,
+    calendar: CodeInPath,
+    year: Year = None,
+    done: Word = "",
+    added: int | None = None,
+) -> Response:
+    """A year at a glance."""
+    return await _year(request, session, who, today, calendar, year or today.year, done=done, added=added)
+
+
+@router.post("/admin/calendars/{calendar}/week")
+async def edit_week(
+    request: Request, session: Db, who: Admin, at: Now, today: Today, form: PageForm, calendar: CodeInPath
+) -> Response:
+    """Other windows by weekday."""
+    values = texts(form, *(f"week.{n}" for n in range(7)))
+    async with trying(session) as trial:
+        body = read(Week, {"week": [_windows(value) for value in values.values()]})
+        await calendars.edit_week(session, who, at, calendar, body.week)
+    if trial.refused:
+        errors = [{**each, "where": ".".join(str(each["where"]).split(".")[:2])} for each in trial.refused.errors]
+        trial.refused.errors = errors
+        filled = again(request, trial.refused, values)
+        return await _year(request, session, who, today, calendar, today.year, week=filled)
+    return go(f"/admin/calendars/{calendar}?done=saved")
+
+
+@router.post("/admin/calendars/{calendar}/fill")
+async def fill(
+    request: Request, session: Db, who: Admin, at: Now, today: Today, form: PageForm, calendar: CodeInPath
+) -> Response:
+    """A year's public holidays, where a day has no row yet."""
+    values = texts(form, "year")
+    async with trying(session) as trial:
+        body = read(YearToFill, values)
+        added = await calendars.fill_year(session, who, at, calendar, body.year)
+    if trial.refused:
+        told = again(request, trial.refused, {})
+        return await _year(request, session, who, today, calendar, today.year, alert=told.alert)
+    return go(f"/admin/calendars/{calendar}?year={body.year}&done=filled&added={added}")
+
+
+@router.get("/admin/calendars/{calendar}/days/{day}")
+async def one_day(request: Request, session: Db, who: Admin, calendar: CodeInPath, day: DayInPath) -> Response:
+    """One day, and what may be said of it."""
+    return await _day(request, session, who, calendar, day, None)
+
+
+@router.post("/admin/calendars/{calendar}/days/{day}")
+async def put_day(
+    request: Request, session: Db, who: Admin, at: Now, form: PageForm, calendar: CodeInPath, day: DayInPath
+) -> Response:
+    """Off, or worked in hours of its own."""
+    values: dict[str, Any] = {
+        **texts(form, "kind", "windows", "label", "source"),
+        "everywhere": form.flag("everywhere"),
+    }
+    members = {name: values[name] for name in ("label", "source", "everywhere")}
+    members["windows"] = _windows(values["windows"]) if values["kind"] == "work" else []
+    async with trying(session) as trial:
+        body = read(DayEdit, members)
+        await calendars.put_day(session, who, at, calendar, day, **body.model_dump())
+    if trial.refused:
+        return await _day(request, session, who, calendar, day, again(request, trial.refused, values))
+    return go(f"/admin/calendars/{calendar}?year={day.year}&done=day")
+
+
+@router.post("/admin/calendars/{calendar}/days/{day}/remove")
+async def remove_day(session: Db, who: Admin, at: Now, calendar: CodeInPath, day: DayInPath) -> Response:
+    """Let it be as its weekday is."""
+    await calendars.remove_day(session, who, at, calendar, day)
+    return go(f"/admin/calendars/{calendar}?year={day.year}&done=day")
+
+
+def _windows(typed: str) -> list[str]:
+    """07:00-11:30, 13:00–17:00 as people write it."""
+    tight = re.sub(r"\s*[-–]\s*", "-", typed)
+    return [window for window in _BETWEEN.split(tight) if window]
+
+
+async def _list(
+    request: Request, session: AsyncSession, who: Admin, routing: Routing, today: date, form: Filled
+) -> Response:
+    heads = await calendars.listed(session)
+    have = {head.code for head in heads}
+    units = (each for each in routing.directory.departments.values() if each.lives(today) and each.code not in have)
+    page = CalendarsPage(heads, form, by_name((each.code, each.name) for each in units))
+    return render(request, "admin/calendars.html", page, who=who, status=form.status)
+
+
+async def _year(
+    request: Request,
+    session: AsyncSession,
+    who: Admin,
+    today: date,
+    code: str,
+    wanted: int,
+    *,
+    week: Filled | None = None,
+    alert: str = "",
+    done: str = "",
+    added: int | None = None,
+) -> Response:
+    shown = await calendars.calendar_year(session, code, wanted)
+    page = CalendarPage(
+        year=shown,
+        days=[day for month in shown.months for day in month.days if day.exception],
+        today=today,
+        week=week or Filled({f"week.{n}": ", ".join(windows) for n, windows in enumerate(shown.week)}),
+        alert=alert,
+        done=done,
+        added=added,
+        fillable=HOLIDAY_YEARS[0] <= wanted <= HOLIDAY_YEARS[1],
+        opened=week is not None,
+    )
+    return render(request, "admin/calendar.html", page, who=who, status=422 if alert or week else 200)
+
+
+async def _day(
+    request: Request, session: AsyncSession, who: Admin, code: str, day: date, form: Filled | None
+) -> Response:
+    head = next((each for each in await calendars.listed(session) if each.code == code), None)
+    if head is None:
+        raise NotFound(f"Không có lịch {code}.", f"There is no calendar {code}.")
+    view, usual = await calendars.day_view(session, code, day), head.week[day.weekday()]
+    worked = view.windows if view.exception else ()
+    filled = form or Filled(
+        {
+            "kind": "work" if worked else "off",
+            "windows": ", ".join(worked or usual or next(filter(None, head.week), ())),
+            "label": view.label,
+            "source": view.source,
+            "everywhere": False,
+        }
+    )
+    page = DayPage(head, view, usual, filled)
+    return render(request, "admin/day.html", page, who=who, status=filled.status)
