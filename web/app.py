@@ -11,8 +11,31 @@ from core.db import FAILURES, Database
 from core.errors import DomainError
 from core.files import LocalStore
 from core.settings import Settings
-from web import attachments, cases, documentation, following, ioc, lists, ops, outbox, problems, public, reports, signin
+from web import (
+    attachments,
+    cases,
+    documentation,
+    entrance,
+    following,
+    ioc,
+    lists,
+    live,
+    ops,
+    outbox,
+    password,
+    problems,
+    public,
+    reports,
+    signin,
+)
+from web.admin import routes as admin
+from web.administration import routes as administration
+from web.assets import static
+from web.board import routes as board
 from web.bodies import BodyLimit
+from web.console import acting, case, new, queue, undelivered, why
+from web.hub import Hub
+from web.portal import routes as portal
 from web.state import State
 from web.throttle import ReportThrottle
 
@@ -34,6 +57,7 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         key=key,
         rates=rates,
         throttle=ReportThrottle(rates.get("report"), key),
+        live=Hub(database, settings.database_direct_url or database.dsn),
         demo=demo,
     )
 
@@ -47,7 +71,8 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 20, 50)
-        yield
+        async with state.live.running(lambda: state.clock()):
+            yield
         await database.close()
 
     app = FastAPI(
@@ -60,9 +85,13 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         lifespan=lifespan,
     )
     app.state.hotline = state
-    for part in (reports, following, public, signin, lists, cases, attachments, outbox, ioc, ops, documentation):
+    for part in (reports, following, public, signin, lists, cases, attachments, outbox, ioc, ops, documentation, live):
         app.include_router(part.router)
-    app.mount("/static", documentation.static)
+    app.include_router(password.router)
+    app.include_router(administration.router)
+    for pages in (entrance, portal, board, queue, undelivered, new, why, case, acting, admin):
+        app.include_router(pages.router)
+    app.mount("/static", static)
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(ops.Observed)
