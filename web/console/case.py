@@ -1,0 +1,362 @@
+"""The page of one case: the conversation, the clocks, who and where, and exactly what this person may do."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.responses import Response
+
+from cases import citizens
+from cases.codes import read_code
+from cases.desk import Office, address_of, offered, parts_of
+from cases.dossier import Dossier, dossier
+from cases.models import Case, Extension, Limit
+from cases.queries import case_by_code, sees_identity
+from cases.states import STAFF_ACTIONS, Action
+from core.errors import Conflict, NotFound
+from core.journal import last_position
+from core.staff import Actor
+from routing import suggesting
+from routing.queries import Routing
+from web.console import picking
+from web.console.forms import FORMS, TALK, action_named
+from web.console.showing import Filled, FormView, amount_words, form_view
+from web.console.story import Line, Picture, conversation, picture, timeline
+from web.deps import AtOffice, Db, Now
+from web.names import NAMES, Lang, name_of
+from web.pages import FromHere, Looking
+from web.rendering import Viewer, is_partial, render, viewer_of
+from web.shapes import named_area, named_department, named_field, zone_of
+from web.times import short
+
+router = APIRouter(include_in_schema=False, dependencies=[FromHere])
+
+_LANGS: tuple[Lang, ...] = ("vi", "en")
+SHOWN_ON_PHONES, SHOWN = 3, 5  # buttons of the bar; the others are under "Khác"
+MOST_SUGGESTIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """Something this person may do now. `narrow`: under "Khác" on a phone."""
+
+    action: Action
+    title: str
+    icon: str
+    tone: str = ""
+    key: str = ""
+    talk: bool = False
+    narrow: bool = False
+    end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A running or finished clock in words."""
+
+    limit: Limit
+    holder: str
+    amount: str
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A department's part in the case."""
+
+    name: str
+    role: str
+    state: str
+    since: datetime
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """One tap that classifies: what is set to what, and how sure the suggestion is, per cent."""
+
+    field: str
+    value: str
+    label: str
+    hint: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CasePage:
+    """Everything the page of a case shows this person."""
+
+    code: str
+    case: Case
+    position: int
+    heading: str
+    lines: list[Line]
+    timeline: list[Line]
+    bar: tuple[Button, ...]
+    more: tuple[Button, ...]
+    talk: tuple[FormView, ...]
+    talking: Action | None
+    form: FormView | None
+    clocks: tuple[Clock, ...]
+    past: tuple[Clock, ...]
+    field: str
+    area: str
+    area_parent: str
+    suggestions: tuple[Tap, ...]
+    places: tuple[Tap, ...]
+    units: tuple[Unit, ...]
+    suggested: str
+    officer: str
+    take: bool
+    me: str
+    citizen: Mapping[str, str | None]
+    masked: bool
+    may_reveal: bool
+    hears_by: str
+    sms: bool
+    history: list[Case]
+    related: list[tuple[str, Case]]
+    files: tuple[Picture, ...]
+    failed: int
+    asked: Extension | None
+    rule_set: str
+    rules: tuple[str, ...]
+    words: str
+    done: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftPage:
+    """The case is out of this person's sight, and why if it was their own doing."""
+
+    code: str
+    done: str = ""
+
+
+Part = Annotated[Literal["case"] | None, Query()]
+
+
+@router.get("/console/cases/{code}")
+async def case_page(
+    request: Request, session: Db, who: Looking, office: AtOffice, at: Now, code: str, part: Part = None, done: str = ""
+) -> Response:
+    """A case. `part=case` for its own script: what changed, or that it is gone."""
+    position = await last_position(session)
+    try:
+        case = await case_by_code(session, who, code)
+    except NotFound:
+        if part is None or read_code(code) is None:
+            raise
+        return render(request, "console/case_left.html", LeftPage(code), who=who, status=404)
+    told = await dossier(session, who, case)
+    view = viewer_of(request, who)
+    made = done_sentence(case, name, view, office.routing, at) if (name := action_named(done)) else ""
+    page = await case_view(session, told, who, office, view, position=position, done=made)
+    return render(request, "console/case_main.html" if part else "console/case.html", page, who=who)
+
+
+@router.get("/console/cases/{code}/{action}")
+async def form_page(
+    request: Request, session: Db, who: Looking, office: AtOffice, at: Now, code: str, action: str
+) -> Response:
+    """The form of an action: alone for the page's script, else the page with the form open."""
+    position = await last_position(session)
+    case = await case_by_code(session, who, code)
+    name = action_named(action)
+    if name is None:
+        raise NotFound("Không có trang này.", "No such page.")
+    told = await dossier(session, who, case)
+    if name not in actions_for(told, who, office.routing):
+        raise Conflict(
+            f"Lúc này không làm được việc “{name_of('action', action, 'vi')}” với phản ánh {case.code}.",
+            f"“{name_of('action', action, 'en')}” is not possible for {case.code} now.",
+        )
+    view = viewer_of(request, who)
+    page = await case_view(session, told, who, office, view, position=position, opened=name)
+    part = "console/case_form.html" if page.form else "console/case_main.html"
+    return render(request, part if is_partial(request) else "console/case.html", page, who=who)
+
+
+def actions_for(told: Dossier, who: Actor, routing: Routing) -> list[Action]:
+    """What this person may do to the case now."""
+    case = told.file.case
+    parts = parts_of(who, case, told.file.assignments)
+    return [each for each in offered(case, parts, routing.rulebook(case.rule_set_id)) if each in STAFF_ACTIONS]
+
+
+async def case_view(
+    session: AsyncSession,
+    told: Dossier,
+    who: Actor,
+    office: Office,
+    view: Viewer,
+    *,
+    position: int = 0,
+    opened: Action | None = None,
+    filled: Filled | None = None,
+    done: str = "",
+) -> CasePage:
+    """The page, with the form of `opened` open, filled in as `filled` says."""
+    case, routing, lang = told.file.case, office.routing, view.lang
+    may = actions_for(told, who, routing)
+    asked = next((each for each in told.file.extensions if each.state == "requested"), None)
+    buttons = _buttons(may, asked is not None, lang)
+    bar = [each for each in buttons if not each.end and not each.narrow]
+    channel, to = address_of(case, office.channels)
+    talk = [
+        await form_view(session, action, told, who, routing, view, filled if action == opened else None)
+        for action in TALK
+        if action in may or (action == opened and filled)
+    ]
+    alone = opened is not None and FORMS[opened].place != "talk"
+    clocks = [_clock(each, routing, view) for each in told.file.limits]
+    place = named_area(case.area, routing)
+    above = routing.area(case.area).parent if case.area and routing.area(case.area) else None  # type: ignore[union-attr]
+    codes = {case.merged_into: view.say("Đã gộp vào"), case.incident_id: view.say("Sự cố")}
+    sees = sees_identity(who, case)
+    return CasePage(
+        code=case.code,
+        case=case,
+        position=position,
+        heading=picking.first_line(case.text),
+        lines=conversation(told, view, routing),
+        timeline=timeline(told, view, routing),
+        bar=tuple(bar),
+        more=tuple(_menu(buttons)),
+        talk=tuple(talk),
+        talking=_talking([each.action for each in talk], opened),
+        form=await form_view(session, opened, told, who, routing, view, filled) if alone and opened else None,
+        clocks=tuple(each for each in clocks if not (each.limit.met_at or each.limit.cancelled_at)),
+        past=tuple(each for each in clocks if each.limit.met_at or each.limit.cancelled_at),
+        field=(named_field(case.field, routing) or {"name": ""})["name"],
+        area=place["name"] if place else "",
+        area_parent=(named_area(above, routing) or {"name": ""})["name"],
+        suggestions=tuple(_fields_suggested(case, routing, view)) if Action.CLASSIFY in may else (),
+        places=tuple(_places(case, routing)) if Action.CLASSIFY in may else (),
+        units=tuple(_unit(each, routing) for each in told.file.assignments),
+        suggested=_suggested(case, routing),
+        officer=told.names.get(case.officer_id, "") if case.officer_id else "",
+        take=Action.ASSIGN_OFFICER in may and case.officer_id != who.id and _works_on(who, case),
+        me=who.email,
+        citizen=citizens.plain(case.contact) if sees else citizens.masked(case.contact),
+        masked=not sees and bool(case.contact),
+        may_reveal=Action.REVEAL_IDENTITY in may and not case.identity_revealed,
+        hears_by=name_of("channel", channel, lang) if to.scheme != "tracking" else view.say("trang tra cứu"),
+        sms=channel == "sms",
+        history=told.history,
+        related=[(codes.get(each.id) or view.say("Liên quan"), each) for each in told.related],
+        files=tuple(picture(each) for each in told.file.attachments),
+        failed=sum(each.state in ("failed", "unknown") for each in told.deliveries),
+        asked=asked,
+        rule_set=(book := routing.rulebook(case.rule_set_id)).code + f" v{book.version}",
+        rules=tuple(case.decision.get("rules", ())),
+        words=_EVENT_WORDS[lang],
+        done=done,
+    )
+
+
+def done_sentence(case: Case, action: Action, view: Viewer, routing: Routing, at: datetime) -> str:
+    """What was done, and the clock that runs now."""
+    lead = named_department(case.lead, routing)
+    told = view.say(FORMS[action].done, lead=lead["name"] if lead else "") if "%(" in FORMS[action].done else None
+    told = told or view.say(FORMS[action].done)
+    if case.next_due_at is None or case.next_stage is None or case.next_due_at <= at:
+        return told
+    stage = name_of("stage", case.next_stage, view.lang).lower()
+    return told + " " + view.say("Hạn %(stage)s: %(due)s.", stage=stage, due=short(case.next_due_at, view.zone, at))
+
+
+def _buttons(may: Sequence[Action], extension_asked: bool, lang: Any) -> list[Button]:
+    """All that can be done, in the order of the bar; what does not fit or is seldom wanted stands under "Khác"."""
+    deciding = (Action.GRANT_EXTENSION, Action.DENY_EXTENSION)
+
+    def order(action: Action) -> int:
+        if action in deciding:
+            return 1 if extension_asked else 99
+        return FORMS[action].order
+
+    made, shown = [], 0
+    for action in sorted(may, key=order):
+        spec = FORMS[action]
+        fits = (spec.place in ("talk", "bar") and order(action) < 50) and shown < SHOWN
+        shown += fits
+        made.append(
+            Button(
+                action,
+                name_of("action", action.value, lang),
+                spec.icon,
+                tone=spec.tone if fits and shown == 1 else "",
+                key=spec.key,
+                talk=spec.place == "talk",
+                narrow=not fits,
+                end=spec.place == "end",
+            )
+        )
+    return made
+
+
+def _menu(buttons: Sequence[Button]) -> list[Button]:
+    """What stands under "Khác": all beyond the three a phone shows; what ends a case last."""
+    shown = [each for each in buttons if not each.narrow][:SHOWN_ON_PHONES]
+    return sorted((each for each in buttons if each not in shown), key=lambda each: each.end)
+
+
+def _talking(talk: Sequence[Action], opened: Action | None) -> Action | None:
+    """Which form below the conversation is in front: the one asked for, else the first of weight, else the note."""
+    if opened in talk:
+        return opened
+    return next((each for each in talk if FORMS[each].order < 45), talk[-1] if talk else None)
+
+
+def _suggested(case: Case, routing: Routing) -> str:
+    """The unit that the rules would forward the case to; none when that is the centre itself."""
+    code = case.decision.get("lead")
+    return "" if code == routing.directory.centre else (named_department(code, routing) or {"name": ""})["name"]
+
+
+def _clock(limit: Limit, routing: Routing, view: Viewer) -> Clock:
+    named = named_department(limit.holder, routing) or {"name": limit.holder}
+    until = limit.met_at or limit.cancelled_at or view.at
+    late = limit.due_at is not None and limit.due_at < until
+    return Clock(limit, named["name"], amount_words(limit.amount, limit.unit, limit.clock, view.lang), late)
+
+
+def _unit(part: Any, routing: Routing) -> Unit:
+    named = named_department(part.department, routing) or {"name": part.department}
+    return Unit(named["name"], part.role, part.state, part.opened_at, part.ended_at is not None)
+
+
+def _works_on(who: Actor, case: Case) -> bool:
+    """Whether the case can be given to this person: by the rules of `assign_officer`."""
+    if case.restricted:
+        return True  # only inspectors see it
+    return bool(who.departments & set(case.units)) or bool(who.roles & {"agent", "dispatcher", "supervisor"})
+
+
+def _fields_suggested(case: Case, routing: Routing, view: Viewer) -> list[Tap]:
+    """The fields the text may belong to, while none is set; taken by the keys 1 to 3."""
+    if case.field is not None:
+        return []
+    phrases = suggesting.offered(routing.fields.values(), view.at.astimezone(zone_of(routing)).date())
+    found = suggesting.suggest(case.text, phrases, MOST_SUGGESTIONS)
+    return [
+        Tap("field", each.code, routing.field_rows[each.code].name, f"“{each.phrase}”", str(n))
+        for n, each in enumerate(found, 1)
+    ]
+
+
+def _places(case: Case, routing: Routing) -> list[Tap]:
+    """Where the text may mean, while no area is set."""
+    taps = []
+    for each in case.area_candidates[:5]:
+        above = named_area(each.get("parent"), routing)
+        taps.append(Tap("area", each["code"], each["name"], above["name"] if above else ""))
+    return taps
+
+
+# What the page's script calls events that others cause while somebody is writing.
+_EVENT_WORDS = {lang: json.dumps({kind: name_of("event", kind, lang) for kind in NAMES["event"]}) for lang in _LANGS}

@@ -1,0 +1,470 @@
+"""The forms of the actions on a case, as data: what is asked, what the button says, where the form stands.
+
+Titles are those of `web.names`; templates show a form and `web.console.acting` reads it, both knowing no action's name.
+Sentences are Vietnamese and in web/words/case.yaml.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from cases.states import STAFF_ACTIONS, Action
+from core.errors import Invalid
+from web.names import NAMES
+from web.pages import Form
+
+Kind = Literal[
+    "line",  # one line of text
+    "text",  # several
+    "department",
+    "departments",
+    "field",
+    "area",
+    "officer",
+    "moment",
+    "choice",
+    "code",  # of another case
+    "files",
+]
+Place = Literal["talk", "bar", "more", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One member of an action's body, as a person fills it in."""
+
+    name: str
+    kind: Kind
+    label: str
+    required: bool = True
+    hint: str = ""
+    choices: str = ""  # the group of codes to choose from
+    rows: int = 4
+    none: str = ""  # what choosing nothing is called
+
+
+@dataclass(frozen=True, slots=True)
+class FormSpec:
+    """One action's form.
+
+    `place`: among what is written below the conversation, as a button of the bar, under "Khác", or there among what
+    ends a case. `order` sorts the buttons; the first three stand on a phone too. `about` says what will happen.
+    """
+
+    icon: str
+    place: Place
+    button: str
+    fields: tuple[FieldSpec, ...] = ()
+    order: int = 50
+    tone: Literal["", "primary", "danger"] = ""
+    key: str = ""
+    about: str = ""
+    hears: bool = False  # the citizen gets a message that can be looked at before
+    noted: bool = True  # an internal note may go along
+    done: str = "Đã làm xong."
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether files go along."""
+        return any(field.kind == "files" for field in self.fields)
+
+
+_PLAIN = "Không nêu tên, số điện thoại, số nhà của ai."
+_REPLY = FieldSpec("reply", "text", "Câu trả lời cho người dân", rows=5)
+_REASON = FieldSpec("reason", "text", "Lý do", rows=3)
+_UNTIL = FieldSpec("until", "moment", "Cam kết xong trước", hint="Giờ địa phương.")
+_FILES = FieldSpec("attachments", "files", "Ảnh hoặc tệp kèm theo", required=False)
+
+FORMS: dict[Action, FormSpec] = {
+    # what is written below the conversation
+    Action.ANSWER_DIRECTLY: FormSpec(
+        "send",
+        "talk",
+        "Gửi câu trả lời",
+        (_REPLY, _FILES),
+        order=20,
+        key="r",
+        about="Người dân nhận ngay câu trả lời này; phản ánh coi như trung tâm đã giải quyết.",
+        hears=True,
+        done="Đã gửi câu trả lời.",
+    ),
+    Action.SUBMIT_ANSWER: FormSpec(
+        "camera-plus",
+        "talk",
+        "Trình lãnh đạo duyệt",
+        (
+            _REPLY,
+            _FILES,
+            FieldSpec(
+                "public_text",
+                "text",
+                "Bản tóm tắt để công khai",
+                required=False,
+                hint=_PLAIN,
+                rows=3,
+            ),
+        ),
+        order=10,
+        tone="primary",
+        key="r",
+        about="Câu trả lời chờ lãnh đạo đơn vị duyệt rồi mới gửi cho người dân.",
+        done="Đã trình kết quả.",
+    ),
+    Action.ASK_CITIZEN: FormSpec(
+        "help",
+        "talk",
+        "Gửi câu hỏi",
+        (FieldSpec("question", "text", "Câu hỏi cho người dân", rows=4),),
+        order=60,
+        key="r",
+        about="Người dân nhận câu hỏi; phản ánh chờ người dân trả lời.",
+        hears=True,
+        done="Đã gửi câu hỏi cho người dân.",
+    ),
+    Action.TELL_PROGRESS: FormSpec(
+        "hourglass",
+        "talk",
+        "Gửi tiến độ",
+        (FieldSpec("text", "text", "Đang làm đến đâu", rows=3), _UNTIL),
+        order=45,
+        about="Người dân biết đơn vị đang làm gì và bao giờ xong.",
+        hears=True,
+        done="Đã báo tiến độ cho người dân.",
+    ),
+    Action.CONTRIBUTE: FormSpec(
+        "users-group",
+        "talk",
+        "Gửi ý kiến phối hợp",
+        (FieldSpec("text", "text", "Ý kiến gửi đơn vị chủ trì", rows=4),),
+        order=10,
+        tone="primary",
+        key="r",
+        about="Chỉ cán bộ đọc được; phần việc phối hợp của đơn vị coi như xong.",
+        done="Đã gửi ý kiến phối hợp.",
+    ),
+    Action.NOTE: FormSpec(
+        "lock",
+        "talk",
+        "Lưu ghi chú",
+        (FieldSpec("text", "text", "Ghi chú nội bộ", rows=3),),
+        order=90,
+        key="n",
+        about="Chỉ cán bộ đọc được. Người dân không thấy.",
+        noted=False,
+        done="Đã lưu ghi chú.",
+    ),
+    # verbs of the bar
+    Action.ACCEPT: FormSpec(
+        "check",
+        "bar",
+        "Nhận xử lý",
+        order=5,
+        tone="primary",
+        key="1",
+        about="Đơn vị nhận vụ việc; anh/chị là người xử lý nếu chưa giao cho ai.",
+        done="Đã nhận xử lý.",
+    ),
+    Action.FORWARD: FormSpec(
+        "mail-forward",
+        "bar",
+        "Chuyển",
+        (
+            FieldSpec("lead", "department", "Đơn vị chủ trì"),
+            FieldSpec("supporting", "departments", "Đơn vị phối hợp", required=False),
+            FieldSpec("reason", "text", "Lời nhắn cho đơn vị", required=False, rows=2),
+        ),
+        order=10,
+        tone="primary",
+        key="d",
+        about="Đơn vị nhận được thư báo; người dân được biết chuyển đến đâu và hẹn khi nào.",
+        hears=True,
+        done="Đã chuyển %(lead)s.",
+    ),
+    Action.APPROVE_ANSWER: FormSpec(
+        "checks",
+        "bar",
+        "Duyệt và gửi",
+        order=5,
+        tone="primary",
+        about="Câu trả lời được gửi cho người dân như đang thấy.",
+        hears=True,
+        done="Đã duyệt, câu trả lời đang được gửi.",
+    ),
+    Action.RETURN_ANSWER: FormSpec(
+        "corner-up-left",
+        "bar",
+        "Trả lại làm lại",
+        (_REASON,),
+        order=8,
+        about="Hạn xử lý của đơn vị chạy tiếp như trước.",
+        done="Đã trả lại để làm lại.",
+    ),
+    Action.GIVE_BACK: FormSpec(
+        "arrow-back-up",
+        "bar",
+        "Trả lại trung tâm",
+        (
+            _REASON,
+            FieldSpec("suggested", "department", "Theo anh/chị là việc của", required=False, none="Chưa rõ"),
+        ),
+        order=12,
+        about="Vụ việc về lại trung tâm để chuyển nơi khác. Lời hẹn với người dân không đổi.",
+        done="Đã trả lại trung tâm.",
+    ),
+    Action.PUBLISH: FormSpec(
+        "world",
+        "bar",
+        "Công khai",
+        (FieldSpec("public_text", "text", "Bản mọi người đọc được", hint=_PLAIN, rows=5),),
+        order=15,
+        about="Hiện trên trang công khai cùng lĩnh vực và địa bàn; lời và ảnh của người dân không được đăng.",
+        done="Đã công khai.",
+    ),
+    Action.CLASSIFY: FormSpec(
+        "category",
+        "bar",
+        "Lưu phân loại",
+        (
+            FieldSpec("field", "field", "Lĩnh vực", required=False, none="Để nguyên"),
+            FieldSpec("area", "area", "Địa bàn", required=False, none="Để nguyên"),
+            FieldSpec("urgency", "choice", "Mức khẩn", required=False, choices="urgency", none="Theo lĩnh vực"),
+            FieldSpec("kind", "choice", "Loại nội dung", required=False, choices="kind", none="Để nguyên"),
+        ),
+        order=30,
+        key="c",
+        about="Quy tắc xét lại: đơn vị gợi ý và các hạn đang chạy được tính lại từ lúc mở.",
+        done="Đã phân loại lại.",
+    ),
+    Action.CHASE: FormSpec(
+        "bell-ringing",
+        "bar",
+        "Đôn đốc",
+        order=35,
+        about="Ghi một lần đôn đốc đơn vị đang giữ việc.",
+        done="Đã đôn đốc.",
+    ),
+    Action.GRANT_EXTENSION: FormSpec(
+        "calendar-plus",
+        "bar",
+        "Đồng ý gia hạn",
+        (FieldSpec("until", "moment", "Hạn mới", required=False, hint="Để nguyên là đúng ngày đơn vị xin."),),
+        order=40,
+        about="Người dân được báo hạn mới và lý do.",
+        hears=True,
+        done="Đã gia hạn.",
+    ),
+    Action.DENY_EXTENSION: FormSpec(
+        "calendar-off",
+        "bar",
+        "Không gia hạn",
+        (_REASON,),
+        order=41,
+        about="Hạn giữ nguyên; người dân được báo lý do.",
+        hears=True,
+        done="Đã từ chối gia hạn.",
+    ),
+    # the rest
+    Action.ASSIGN_OFFICER: FormSpec(
+        "user-plus",
+        "more",
+        "Giao việc",
+        (FieldSpec("officer", "officer", "Người xử lý", required=False, none="Không giao cho ai"),),
+        order=50,
+        done="Đã giao người xử lý.",
+    ),
+    Action.ATTACH: FormSpec(
+        "paperclip",
+        "more",
+        "Tải lên",
+        (FieldSpec("attachments", "files", "Ảnh hoặc tệp"),),
+        order=51,
+        about="Cán bộ thấy; người dân không thấy.",
+        done="Đã thêm tệp.",
+    ),
+    Action.REQUEST_EXTENSION: FormSpec(
+        "calendar-event",
+        "more",
+        "Gửi đề nghị",
+        (FieldSpec("until", "moment", "Xin đến", hint="Giờ địa phương."), _REASON),
+        order=52,
+        about="Chờ lãnh đạo đơn vị hoặc điều phối viên quyết định.",
+        done="Đã gửi đề nghị gia hạn.",
+    ),
+    Action.SET_TRACK: FormSpec(
+        "scale",
+        "more",
+        "Đổi",
+        (FieldSpec("track", "choice", "Vụ việc thuộc loại", choices="track"),),
+        order=54,
+        about="Khiếu nại, tố cáo, tin báo tội phạm: chỉ thanh tra còn thấy.",
+        done="Đã đổi loại vụ việc.",
+    ),
+    Action.RECALL: FormSpec(
+        "rotate-clockwise",
+        "more",
+        "Thu hồi",
+        (_REASON,),
+        order=56,
+        about="Lấy lại từ đơn vị để chuyển nơi khác.",
+        done="Đã thu hồi về trung tâm.",
+    ),
+    Action.SPLIT: FormSpec(
+        "arrows-split-2",
+        "more",
+        "Tách",
+        (
+            FieldSpec("text", "text", "Nội dung của phản ánh mới", rows=5),
+            FieldSpec("field", "field", "Lĩnh vực", required=False, none="Chưa rõ"),
+        ),
+        order=60,
+        about="Một vụ việc thứ hai trong cùng phản ánh thành phản ánh riêng; người dân được báo mã mới.",
+        done="Đã tách thành phản ánh mới.",
+    ),
+    Action.LINK_INCIDENT: FormSpec(
+        "link",
+        "more",
+        "Gắn",
+        (FieldSpec("into", "code", "Mã phản ánh của sự cố"),),
+        order=62,
+        about="Các phản ánh cùng một sự cố, mỗi phản ánh vẫn có câu trả lời riêng.",
+        done="Đã gắn vào sự cố.",
+    ),
+    Action.UNLINK_INCIDENT: FormSpec("unlink", "more", "Bỏ gắn", order=63, done="Đã bỏ gắn sự cố."),
+    Action.REVEAL_IDENTITY: FormSpec(
+        "eye",
+        "more",
+        "Mở thông tin",
+        (_REASON,),
+        order=64,
+        about="Mọi cán bộ đang xử lý thấy tên, số điện thoại, thư điện tử. Lý do được lưu và người dân có quyền biết.",
+        done="Đã mở thông tin người phản ánh.",
+    ),
+    Action.REOPEN: FormSpec(
+        "rotate-clockwise",
+        "more",
+        "Mở lại",
+        (_REASON,),
+        order=66,
+        about="Về đơn vị đã xử lý, các hạn tính lại từ đầu; người dân được báo.",
+        hears=True,
+        done="Đã mở lại.",
+    ),
+    Action.UNPUBLISH: FormSpec("eye-off", "more", "Thôi công khai", (_REASON,), order=67, done="Đã thôi công khai."),
+    Action.UNMARK_SPAM: FormSpec("inbox", "bar", "Nhận lại", order=20, tone="primary", done="Đã nhận lại phản ánh."),
+    # what ends a case
+    Action.CLOSE: FormSpec(
+        "lock",
+        "end",
+        "Đóng",
+        order=70,
+        about="Không chờ đánh giá nữa.",
+        done="Đã đóng phản ánh.",
+    ),
+    Action.MERGE: FormSpec(
+        "git-merge",
+        "end",
+        "Gộp",
+        (FieldSpec("into", "code", "Gộp vào phản ánh mã"),),
+        order=72,
+        about="Phản ánh này kết thúc và đi theo phản ánh kia; người dân được báo, mã cũ vẫn tra cứu được.",
+        hears=True,
+        done="Đã gộp.",
+    ),
+    Action.REFUSE: FormSpec(
+        "ban",
+        "end",
+        "Không tiếp nhận",
+        (
+            FieldSpec("reason_code", "choice", "Lý do", choices="refusal"),
+            FieldSpec(
+                "reply", "text", "Lời gửi người dân", required=False, hint="Để trống là gửi câu mẫu của lý do.", rows=4
+            ),
+        ),
+        order=74,
+        tone="danger",
+        hears=True,
+        done="Đã trả lời là không tiếp nhận.",
+    ),
+    Action.REDIRECT: FormSpec(
+        "external-link",
+        "end",
+        "Chuyển cơ quan khác",
+        (
+            FieldSpec("to", "choice", "Đã bàn giao cho", required=False, choices="destination"),
+            FieldSpec("track", "choice", "Vụ việc thuộc loại", required=False, choices="track", none="Giữ nguyên"),
+            FieldSpec("reply", "text", "Lời gửi người dân", rows=4),
+        ),
+        order=76,
+        tone="danger",
+        about="Chỉ bấm khi đã bàn giao xong cho cơ quan có thẩm quyền.",
+        hears=True,
+        done="Đã chuyển cơ quan có thẩm quyền.",
+    ),
+    Action.MARK_SPAM: FormSpec(
+        "trash",
+        "end",
+        "Đánh dấu tin rác",
+        order=78,
+        tone="danger",
+        about="Quảng cáo, đùa nghịch, không có nội dung. Người dân không nhận tin nào.",
+        done="Đã đánh dấu tin rác.",
+    ),
+}
+
+TALK = tuple(sorted((a for a, spec in FORMS.items() if spec.place == "talk"), key=lambda a: FORMS[a].order))
+NOTE_FIELD = FieldSpec("note", "text", "Ghi chú nội bộ", required=False, rows=2)
+
+
+def action_named(name: str) -> Action | None:
+    """The staff's action of this name."""
+    return next((action for action in STAFF_ACTIONS if action.value == name), None)
+
+
+def fields_of(action: Action) -> tuple[FieldSpec, ...]:
+    """What the form asks, the note last."""
+    spec = FORMS[action]
+    return (*spec.fields, NOTE_FIELD) if spec.noted else spec.fields
+
+
+def values_of(action: Action, form: Form) -> dict[str, list[str]]:
+    """What was typed, to be shown again. Never files."""
+    return {field.name: form.all(field.name) for field in fields_of(action) if field.kind != "files"}
+
+
+def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
+    """What was typed as the action's body; Invalid for a time that cannot be read.
+
+    Members left empty are left out, but for texts that must be there: their complaint is "empty", not "missing".
+    """
+    body: dict[str, Any] = {}
+    for field in fields_of(action):
+        if field.kind == "files":
+            continue
+        if field.kind == "departments":
+            body[field.name] = form.all(field.name)
+            continue
+        given = form.text(field.name)
+        if field.kind == "officer":
+            body[field.name] = given or None
+        elif field.kind == "moment":
+            if given or field.required:
+                body[field.name] = _moment(field.name, given, zone)
+        elif given or (field.required and field.kind in ("text", "line", "code")):
+            body[field.name] = given
+    return body
+
+
+def _moment(name: str, given: str, zone: ZoneInfo) -> datetime:
+    """A time as browsers send it, local to the centre; Invalid for anything else, and for an hour that never was."""
+    try:
+        local = datetime.fromisoformat(given)
+    except ValueError:
+        local = None
+    if local is None or local.tzinfo is not None or not 2000 <= local.year <= 2199:
+        raise Invalid.at(name, "Hãy ghi ngày và giờ, ví dụ 31/12/2026 16:30.", "Give a day and a time.", "moment")
+    return local.replace(tzinfo=zone)
+
+
+CHOICES: Mapping[str, tuple[str, ...]] = {group: tuple(NAMES[group]) for group in ("urgency", "kind", "track")}

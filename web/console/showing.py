@@ -1,0 +1,188 @@
+"""A form as the page shows it: what is asked, what can be chosen, what was typed and what is wrong with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from cases.dossier import Dossier, colleagues
+from cases.models import Case
+from cases.replies import TRACK_DESTINATION
+from cases.states import Action
+from core.staff import Actor
+from routing.queries import Routing
+from web.console import picking
+from web.console.forms import FORMS, FieldSpec, FormSpec, fields_of
+from web.console.picking import Option
+from web.console.story import Line
+from web.names import Lang, name_of
+from web.rendering import Viewer
+from web.shapes import named_area, named_department, named_field, zone_of
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the citizen will get: by which channel, under which code, in which words."""
+
+    channel: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A form that comes back: what was typed, why it was not done, what others did meanwhile."""
+
+    values: Mapping[str, list[str]]
+    wrong: Mapping[str, str] = field(default_factory=dict)
+    alert: str = ""
+    newer: Sequence[Line] = ()
+    stale: bool = False
+    still: bool = True  # the action is possible on the case as it is now
+    preview: Preview | None = None
+    files_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """One field of a form on the page."""
+
+    spec: FieldSpec
+    id: str
+    value: str
+    wrong: str
+    options: tuple[Option, ...] = ()
+    now: str = ""  # how it stands in the case, beside a form that came too late
+
+
+@dataclass(frozen=True, slots=True)
+class FormView:
+    """A form on the page."""
+
+    action: Action
+    spec: FormSpec
+    title: str
+    version: int
+    fields: tuple[FieldView, ...]
+    filled: Filled | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether it holds what somebody typed."""
+        return self.filled is not None
+
+
+async def form_view(
+    session: AsyncSession,
+    action: Action,
+    told: Dossier,
+    who: Actor,
+    routing: Routing,
+    view: Viewer,
+    filled: Filled | None = None,
+) -> FormView:
+    """The form of an action on this case for this person, filled in by the rules' suggestions or as it was sent."""
+    case = told.file.case
+    values = filled.values if filled else _suggested(action, told, routing, view)
+    fields = []
+    for spec in fields_of(action):
+        given = list(values.get(spec.name, ()))
+        options = await _options(session, spec, told, who, routing, view)
+        fields.append(
+            FieldView(
+                spec,
+                f"{action.value}-{spec.name}",
+                given[-1] if given else "",
+                filled.wrong.get(spec.name, "") if filled else "",
+                picking.chosen(options, given) if spec.kind != "choice" else _in_order(options, given),
+                _now(spec, case, routing, view.lang) if action == Action.CLASSIFY or (filled and filled.stale) else "",
+            )
+        )
+    return FormView(
+        action, FORMS[action], name_of("action", action.value, view.lang), case.version, tuple(fields), filled
+    )
+
+
+def _in_order(options: Sequence[Option], given: Sequence[str]) -> tuple[Option, ...]:
+    marked = {each.value: each for each in picking.chosen(options, given)}
+    return tuple(marked[each.value] for each in options)
+
+
+def _suggested(action: Action, told: Dossier, routing: Routing, view: Viewer) -> dict[str, list[str]]:
+    """What a fresh form is filled in with."""
+    case = told.file.case
+    asked = next((each for each in told.file.extensions if each.state == "requested"), None)
+    if action == Action.FORWARD:
+        on = view.at.astimezone(zone_of(routing)).date()
+        alive = [code for code in _decided(case) if code != routing.directory.centre]
+        alive = [code for code in alive if routing.directory.departments[code].lives(on)]
+        lead = alive[:1] if case.decision.get("lead") in alive else []
+        return {"lead": lead, "supporting": [code for code in alive if code not in lead]}
+    if action == Action.GRANT_EXTENSION and asked:
+        return {"until": [local_input(asked.until, view)]}
+    if action == Action.PUBLISH:
+        return {"public_text": [case.public_text or ""]}
+    if action == Action.SET_TRACK:
+        return {"track": [case.track]}
+    if action == Action.SPLIT:
+        return {"text": [case.text]}
+    if action == Action.REDIRECT:
+        told_so = "Nội dung phản ánh của anh/chị thuộc thẩm quyền của cơ quan khác."
+        return {"to": [TRACK_DESTINATION.get(case.track, "")], "reply": [told_so]}
+    if action == Action.ASSIGN_OFFICER:
+        return {"officer": []}
+    return {}
+
+
+def _decided(case: Case) -> list[str]:
+    lead = case.decision.get("lead")
+    return [*([lead] if lead else []), *case.decision.get("supporting", [])]
+
+
+async def _options(
+    session: AsyncSession, spec: FieldSpec, told: Dossier, who: Actor, routing: Routing, view: Viewer
+) -> list[Option]:
+    case = told.file.case
+    on = view.at.astimezone(zone_of(routing)).date()
+    if spec.kind in ("department", "departments"):
+        suggested = _decided(case) if spec.name in ("lead", "supporting") else []
+        return picking.departments(routing, on, suggested, view.say("gợi ý bởi quy tắc"))
+    if spec.kind == "field":
+        return picking.fields(routing, on)
+    if spec.kind == "area":
+        return picking.areas(routing, on, [each["code"] for each in case.area_candidates])
+    if spec.kind == "officer":
+        return picking.people(await colleagues(session, who, case))
+    if spec.kind == "choice":
+        return picking.named(spec.choices, view.lang)
+    if spec.kind == "code":
+        return picking.other_codes(told.history)
+    return []
+
+
+def _now(spec: FieldSpec, case: Case, routing: Routing, lang: Lang) -> str:
+    """How this member stands in the case as it is now."""
+    if spec.kind == "field":
+        return (named_field(case.field, routing) or {"name": ""})["name"]
+    if spec.kind == "area":
+        return (named_area(case.area, routing) or {"name": ""})["name"]
+    if spec.name in ("urgency", "kind", "track"):
+        return name_of(spec.name, getattr(case, spec.name), lang)
+    if spec.name == "lead":
+        return (named_department(case.lead, routing) or {"name": ""})["name"]
+    return ""
+
+
+def local_input(moment: datetime, view: Viewer) -> str:
+    """A moment as a date-and-time field of the browser wants it, local to the centre."""
+    return f"{moment.astimezone(view.zone):%Y-%m-%dT%H:%M}"
+
+
+def amount_words(amount: int, unit: str, clock: str, lang: Lang) -> str:
+    """8 giờ làm việc; 15 ngày liên tục."""
+    if lang == "en":
+        noun = {"min": "minute", "h": "hour", "d": "day"}[unit] + ("" if amount == 1 else "s")
+        return f"{amount} working {noun}" if clock == "working" else f"{amount} {noun} round the clock"
+    noun = {"min": "phút", "h": "giờ", "d": "ngày"}[unit]
+    return f"{amount} {noun} {'làm việc' if clock == 'working' else 'liên tục'}"
