@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test soak lint bench lock clean
+.PHONY: help run setup test soak lint bench screenshots lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -30,6 +30,9 @@ lint: setup  ## style, types, layers, lock files
 
 bench: setup  ## the intake benchmark, as ratios in one run
 	@exec .venv/bin/python -m bench.intake $(ARGS)
+
+screenshots: setup  ## pictures of every page into docs/img (needs Debian's chromium); ARGS="queue board" takes some
+	@exec .venv/bin/python scripts/screenshots.py $(ARGS)
 
 lock:  ## pin requirements*.in again; ARGS=--upgrade takes newer versions
 	@export UV_CUSTOM_COMPILE_COMMAND="make lock" && \

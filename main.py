@@ -50,6 +50,7 @@ from web import app as web_app
 from worker import Worker, run_worker
 
 T = TypeVar("T")
+WEB_PATIENCE = 30.0  # seconds a request's statement may take; the browser has given up long before
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
@@ -90,9 +91,9 @@ def run(
     host, port = host or settings.host, port or settings.port
     ports.check(host, port)
     with _database(settings) as (url, cluster):
-        _prepare(settings, url, demo=demo)
+        prepare(settings, url, datetime.now(UTC), demo=demo)
         if demo:
-            print(_tell_stories(settings, url), flush=True)
+            print(tell_stories(settings, url, datetime.now(UTC)), flush=True)
         flags = ["--demo"] if demo else []
         me = [sys.executable, str(Path(__file__).resolve())]
         print(f"1022: http://{host}:{port}   (API: /api/docs)", flush=True)
@@ -120,7 +121,7 @@ def web(
     host, port = host or settings.host, port or settings.port
     ports.check(host, port)
     with _database(settings) as (url, _):
-        database = Database(url, pool=settings.database_pool, application="hotline-web")
+        database = Database(url, pool=settings.database_pool, application="hotline-web", patience=WEB_PATIENCE)
         app = web_app.build(settings, database, adapters_for(settings, demo=demo), demo=demo)
         serve(app, settings, host, port, before_end=app.state.hotline.live.close)
 
@@ -195,8 +196,8 @@ def demo() -> None:
     """Make the demo province, its accounts and its cases of the last two weeks in the configured database."""
     settings = _settings()
     with _database(settings) as (url, _):
-        _prepare(settings, url, demo=True)
-        print(_tell_stories(settings, url))
+        prepare(settings, url, datetime.now(UTC), demo=True)
+        print(tell_stories(settings, url, datetime.now(UTC)))
     print(f"Password of the demo accounts: {demo_province.password(settings.data_dir, settings.demo_password)}")
 
 
@@ -209,7 +210,9 @@ def doctor() -> None:
         _fail(_told(problem))
     try:
         with _database(settings) as (url, _):
-            report, healthy = _run(doctoring.report(settings, url, migrations.newest()))
+            report, healthy = _run(
+                doctoring.report(settings, url, migrations.newest(), datetime.now(settings.zone).date())
+            )
     except (DatabaseUnavailable, *FAILURES) as problem:
         report, healthy = doctoring.without_database(settings, str(problem) or type(problem).__name__), False
     if settings.smtp_host is not None:
@@ -268,7 +271,7 @@ def rules_explain(facts: Path) -> None:
         _fail(_why(problem))
     try:
         with _database(settings) as (url, _):
-            _prepare(settings, url, demo=False)
+            prepare(settings, url, datetime.now(UTC), demo=False)
             print(json.dumps(_run(told(url)), ensure_ascii=False, indent=2))
     except BadFacts as problem:
         _fail(str(problem))
@@ -506,13 +509,12 @@ async def _catch_up(url: str, settings: Settings) -> None:
             pass
 
 
-def _prepare(settings: Settings, url: str, *, demo: bool) -> None:
+def prepare(settings: Settings, url: str, at: datetime, *, demo: bool) -> None:
     """Migrations, and the province shipped here where the tables are empty."""
     migrations.upgrade(_plain(url))
 
     async def seed() -> None:
         async with _session(url) as session:
-            at = datetime.now(UTC)
             if demo:
                 password = demo_province.password(settings.data_dir, settings.demo_password)
                 await demo_province.make(session, password, at, mailboxes=settings.smtp_host is None)
@@ -522,8 +524,8 @@ def _prepare(settings: Settings, url: str, *, demo: bool) -> None:
     _run(seed())
 
 
-def _tell_stories(settings: Settings, url: str) -> str:
-    """Bring the demo to life if nobody has; what came of it, in one sentence.
+def tell_stories(settings: Settings, url: str, at: datetime) -> str:
+    """Bring the demo to life as of `at` if nobody has; what came of it, in one sentence.
 
     Before web and worker start: the stories step the clock of the due work through the past, which a worker at the
     present moment would run ahead of, and the first page somebody opens is not empty.
@@ -533,7 +535,6 @@ def _tell_stories(settings: Settings, url: str) -> str:
     began = time.monotonic()
 
     async def tell() -> demo_stories.Outcome:
-        at = datetime.now(UTC)
         database = Database(url, pool=4, application="hotline-demo")
         duties = Worker(settings, database, {}, asyncio.Event(), lambda: at)
         try:

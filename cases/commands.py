@@ -52,11 +52,16 @@ async def resend(session: AsyncSession, actor: Actor, message_id: UUID, at: date
     message, case = await message_by_id(session, actor, message_id)
     mailbox = None
     if message.addressee is not None:
+        # As a change of track leaves it, which withdraws such letters under the same lock.
+        await session.refresh(case, with_for_update=True)
+        await session.refresh(message)
         if case.restricted:
             raise Conflict(
                 "Phản ánh này nay thuộc luồng hạn chế, không gửi thư về nó ra ngoài.",
                 "This case is on a restricted track now; no letter about it leaves the house.",
             )
+        if message.state == "dropped":
+            raise Conflict("Thư này đã được thu hồi, không gửi lại.", "This letter was withdrawn and stays so.")
         mailbox = await present_mailbox(session, message.addressee)
     await outbox.resend(session, message.id, at, handle=mailbox)
     await record(

@@ -176,6 +176,15 @@ async def open_case(
     return Opened(first["subject_id"], answer, replayed=True)
 
 
+async def is_known(driver: Driver, channel: str, account: str, key: str) -> bool:
+    """Whether a report has come under this key: sending it again opens no case."""
+    return bool(
+        await driver.fetch(
+            "SELECT 1 FROM received WHERE channel = $1 AND account = $2 AND external_id = $3", channel, account, key
+        )
+    )
+
+
 def prepare(
     desk: IntakeDesk,
     report: Report,

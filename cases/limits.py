@@ -270,6 +270,8 @@ class Clocks:
         limit.due_at = computed_due(limit, self.routing.calendars, self.book)
         if limit.moved_to is not None:
             limit.due_at = limit.moved_to = max(limit.due_at, self._left_from_now(limit, since, limit.moved_to))
+        if limit.stage == "resolve" and self.case.promised_at is not None:
+            self.case.promised_at = max(self.case.promised_at, limit.due_at)  # the citizen is promised no less time
         limit.next_at = self._next(limit)
         self.ops.append(_op("resumed", limit, **{"from": since.isoformat(), "at": self.at.isoformat()}))
 

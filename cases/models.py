@@ -325,11 +325,15 @@ class CaseSearch(SQLModel, table=True):
 
 
 class SearchWord(SQLModel, table=True):
-    """A word that stands in some case, so that one still being typed can be completed."""
+    """A word that stands in some case, so that one still being typed can be completed.
+
+    `cases` is in how many it stood when they were first sorted in, counted to a bound: the common ones come first.
+    """
 
     __tablename__ = "search_words"
 
     word: str = Field(sa_column=Column(String(collation="C"), primary_key=True))
+    cases: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 class SearchCursor(SQLModel, table=True):

@@ -6,15 +6,18 @@ narrowed by, as lexemes no word can be: only a shortcut, every hit is held again
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import ColumnElement, cast, func, literal, text
 from sqlalchemy import select as sql_select
 from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -30,17 +33,23 @@ from routing.queries import Routing
 
 BATCH = 1_000  # journal positions a transaction
 MOST_WORDS = 8  # of one query
-LONGEST_WORD = 40  # characters; what is longer is cut
-MOST_POSITIONS = 10_000  # words of one case
+LONGEST_WORD = 40  # bytes; what is longer is cut
+MOST_POSITIONS = 10_000  # words of one case; all as long as can be, they fill half of the 1 MB a tsvector may have
+MOST_SAID = 100_000  # characters of what the citizen added that are looked at: more than there are positions for
 SHORTEST_PREFIX = 3  # letters typed before the last word is also taken for the beginning of one
 SHORTEST_NUMBER = 4  # digits, likewise
-COMPLETIONS = 60  # words one that is being typed may still become
+COMPLETIONS = 60  # words one that is being typed may still become, those of most cases first
+COMMON = 1_000  # cases; how many more a word stands in is not counted
 AFTER_LETTERS = "{"  # sorts behind z
 
 _WORD = re.compile(r"[^\W_]+")
 _PART = re.compile(r'"([^"]*)"?|([^"]+)')
 _LISTED = re.compile(r"[a-z]{3,20}")  # words in the list of words: numbers would make it endless
 _PHONE = re.compile(r"(?:\+?84|0)[\d\s.()-]{7,18}")
+# Of SQLSTATE: values PostgreSQL does not take, what is too large for it, and (42601) a vector it cannot read.
+_OF_THE_DATA = ("22", "54", "42601")
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,7 @@ def words_query(q: str) -> Words | None:
     terms: list[str] = []
     count = 0
     for quoted, plain in _PART.findall(q):
-        found = [word[:LONGEST_WORD] for word in _WORD.findall(fold(quoted or plain))][: MOST_WORDS - count]
+        found = [_cut(word) for word in _WORD.findall(fold(quoted or plain))[: MOST_WORDS - count]]
         count += len(found)
         if quoted and found:
             terms.append("(" + " <-> ".join(f"'{word}'" for word in found) + ")")
@@ -106,7 +115,7 @@ def tsquery(words: Words, narrowed: str = "") -> ColumnElement[Any]:
     known = (
         sql_select(word.label("word"))
         .where(word >= words.growing, word < words.growing + AFTER_LETTERS)
-        .order_by(word)
+        .order_by(col(SearchWord.cases).desc(), word)  # what one report brought in crowds out no common word
         .limit(COMPLETIONS)
         .subquery("known")
     )
@@ -160,7 +169,7 @@ def vector(case: Case, messages: Iterable[str], routing: Routing) -> tuple[str, 
         for word in _WORD.findall(fold(part)):
             number += 1
             if number <= MOST_POSITIONS:
-                places.setdefault(word[:LONGEST_WORD], []).append(number)
+                places.setdefault(_cut(word), []).append(number)
         number += 1  # a phrase does not reach from one part into the next
     marks = [f"=u:{code}" for code in case.units]
     marks += [f"=f:{case.field}"] if case.field else []
@@ -169,6 +178,11 @@ def vector(case: Case, messages: Iterable[str], routing: Routing) -> tuple[str, 
     marks += [*(["=r"] if case.restricted else []), *([f"=p:{case.officer_id}"] if case.officer_id else [])]
     words = [f"'{word}':{','.join(map(str, at[:255]))}" for word, at in places.items()]
     return " ".join([*words, *map(_quoted, marks)]), {word for word in places if _LISTED.fullmatch(word)}
+
+
+def _cut(word: str) -> str:
+    """A word as vectors and queries hold it."""
+    return word.encode()[:LONGEST_WORD].decode(errors="ignore")
 
 
 def _area_names(code: str | None, routing: Routing) -> list[str]:
@@ -205,9 +219,15 @@ _WRITE = text(
     ON CONFLICT (case_id) DO UPDATE SET tsv = excluded.tsv WHERE case_search.tsv <> excluded.tsv
     """
 )
-
-
-_LIST = text("INSERT INTO search_words (word) SELECT unnest(CAST(:words AS text[])) ON CONFLICT (word) DO NOTHING")
+_KNOWN = text("SELECT case_id FROM case_search WHERE case_id = ANY(CAST(:ids AS uuid[]))")
+_LIST = text(
+    f"""
+    INSERT INTO search_words AS w (word, cases)
+    SELECT * FROM unnest(CAST(:words AS text[]), CAST(:counts AS int[]))
+    ON CONFLICT (word) DO UPDATE SET cases = w.cases + excluded.cases
+    WHERE excluded.cases > 0 AND w.cases < {COMMON}
+    """  # noqa: S608 - a number of ours
+)
 
 
 async def index(session: AsyncSession, routing: Routing, at: datetime) -> int:
@@ -240,28 +260,50 @@ async def rebuild(session: AsyncSession) -> None:
 
 
 async def _write(session: AsyncSession, routing: Routing, ids: set[UUID]) -> None:
+    """Sort in these cases; one whose words PostgreSQL does not take keeps no other from being found."""
     if not ids:
         return
+    try:
+        async with session.begin_nested():
+            await _write_all(session, routing, ids)
+        return
+    except DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if not state.startswith(_OF_THE_DATA):
+            raise
+    if len(ids) == 1:
+        log.error("case not sorted in for search", case=str(*ids), sqlstate=state)
+        return
+    for each in sorted(ids):
+        await _write(session, routing, {each})
+
+
+async def _write_all(session: AsyncSession, routing: Routing, ids: set[UUID]) -> None:
     cases = (await session.exec(select(Case).where(col(Case.id).in_(ids)).order_by(col(Case.id)))).all()
     said = await _messages(session, ids)
-    vectors, listed = [], set()
+    known = set((await session.execute(_KNOWN, {"ids": list(ids)})).scalars())
+    vectors: list[str] = []
+    listed: Counter[str] = Counter()
     for case in cases:
         made, words = vector(case, said.get(case.id, ()), routing)
         vectors.append(made)
-        listed |= words
+        listed.update(dict.fromkeys(words, 0 if case.id in known else 1))
     rows = {"ids": [case.id for case in cases], "ats": [case.received_at for case in cases], "tsvs": vectors}
     await session.execute(_WRITE, rows)
-    await session.execute(_LIST, {"words": sorted(listed)})
+    words_of_all = sorted(listed)
+    await session.execute(_LIST, {"words": words_of_all, "counts": [listed[word] for word in words_of_all]})
 
 
 async def _messages(session: AsyncSession, ids: set[UUID]) -> Mapping[UUID, list[str]]:
-    """What the citizens of these cases have added."""
-    statement = (
-        select(Entry.case_id, Entry.text)
-        .where(col(Entry.case_id).in_(ids), Entry.kind == "message", Entry.author_kind == "citizen")
-        .order_by(col(Entry.id))
+    """What the citizens of these cases have added, of each the first MOST_SAID characters in whole messages."""
+    length = func.sum(func.length(col(Entry.text))).over(partition_by=col(Entry.case_id), order_by=col(Entry.id))
+    lines = (
+        sql_select(col(Entry.id), col(Entry.case_id), col(Entry.text), length.label("up_to_here"))
+        .where(col(Entry.case_id).in_(ids), col(Entry.kind) == "message", col(Entry.author_kind) == "citizen")
+        .subquery("lines")
     )
+    statement = sql_select(lines.c.case_id, lines.c.text).where(lines.c.up_to_here <= MOST_SAID).order_by(lines.c.id)
     said: dict[UUID, list[str]] = {}
-    for case_id, line in (await session.exec(statement)).all():
+    for case_id, line in (await session.execute(statement)).all():
         said.setdefault(case_id, []).append(line)
     return said

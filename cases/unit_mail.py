@@ -61,10 +61,10 @@ class UnitPost:
         await self._put(case, limit.holder, BREACHED if late else REMINDED, cause, letter)
 
     async def chased(self, case: Case, holder: str, limits: Iterable[Limit]) -> None:
-        """The citizen asks again: the lead hears of it, at most once a day."""
+        """The citizen asks again: who leads hears of it, at most once a day."""
         dues = [self._due(case, limit) for limit in limits if limit.holder == holder]
         letter = letters.chase(self._name(holder), self._matter(case), case.chased, dues)
-        cause = uuid5(case.id, f"chased {self._day(case)}")
+        cause = uuid5(case.id, f"chased {holder} {self._day(case)}")
         await self._put(case, holder, CHASED, cause, letter)
 
     async def _put(self, case: Case, department: str, purpose: str, cause: UUID, letter: Letter) -> bool:

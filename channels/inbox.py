@@ -1,5 +1,6 @@
 """What comes in: kept raw, once per (channel, account, external id), before anything is made of it."""
 
+import hashlib
 from datetime import datetime, timedelta
 
 from sqlalchemy import String, cast, literal, update
@@ -27,6 +28,22 @@ async def accept(session: AsyncSession, channel: str, account: str, external_id:
             raw=raw,
             run_at=at,
         )
+        .on_conflict_do_nothing(index_elements=["channel", "account", "external_id"])
+        .returning(col(Received.id))
+    )
+    return (await session.execute(kept)).first() is not None
+
+
+async def first_time(session: AsyncSession, channel: str, account: str, key: str, content: str, at: datetime) -> bool:
+    """Whether this content comes for the first time under a key its sender chose; for good once the caller commits.
+
+    A twin waits for the first one. Other content under the same key is something new: a form that was mended after the
+    browser's way back must not be lost. Neither the key nor the content is kept, only the checksum of both.
+    """
+    checksum = hashlib.sha256(f"{key}\n{content}".encode()).hexdigest()
+    kept = (
+        insert(Received)
+        .values(id=uuid7(at), channel=channel, account=account, external_id=checksum, received_at=at, raw="")
         .on_conflict_do_nothing(index_elements=["channel", "account", "external_id"])
         .returning(col(Received.id))
     )

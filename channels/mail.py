@@ -82,7 +82,7 @@ class Mail:
         return message_id(message, self.sender)
 
     async def check(self) -> None:
-        """Connect and sign in without sending anything; SendFailed says what is wrong."""
+        """Connect, sign in and name ourselves as the sender, sending nothing; SendFailed says what is wrong."""
         talk = _Conversation(self.relay, self.sender[1])
         await self._hold(talk, talk.greet)
 
@@ -208,9 +208,11 @@ class _Conversation:
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)  # wakes the thread, beneath its TLS
 
     def greet(self) -> None:
-        """Connect, encrypt, sign in. SendFailed says what went wrong."""
+        """Connect, encrypt, sign in, be let send from our address. SendFailed says what went wrong."""
         try:
-            self._connect()
+            smtp = self._connect()
+            _expect(smtp.mail(self.sender), "our sender", fault=Failure.REAUTHORISE)
+            _expect(smtp.rset(), "to start over")
         except (OSError, smtplib.SMTPException) as error:
             raise _not_taken(error) from None
 
@@ -219,7 +221,7 @@ class _Conversation:
         data = re.sub(rb"(?m)^\.", b"..", letter)  # RFC 5321, 4.5.2
         try:
             smtp = self._connect()
-            _expect(smtp.mail(self.sender), "the sender")
+            _expect(smtp.mail(self.sender), "our sender", fault=Failure.REAUTHORISE)
             _expect(smtp.rcpt(recipient), "the address")
             _expect(smtp.docmd("DATA"), "the mail", 354)
         except (OSError, smtplib.SMTPException) as error:
@@ -274,15 +276,15 @@ class _Conversation:
         return smtp
 
 
-def _expect(answer: tuple[int, bytes], what: str, wanted: int = 250) -> None:
-    """SendFailed by the server's answer: 4xx may pass, 5xx will not. Its words may hold addresses and stay unsaid."""
+def _expect(answer: tuple[int, bytes], what: str, wanted: int = 250, *, fault: Failure = Failure.FINAL) -> None:
+    """SendFailed by the server's answer: 4xx may pass, 5xx is `fault`. Its words may hold addresses and stay unsaid."""
     code, said = answer
     if code == wanted or (wanted == 250 and 200 <= code < 300):
         return
     if code in _ACCOUNT_WANTED:
         raise SendFailed(Failure.REAUTHORISE, f"the mail server does not accept our account ({_numbers(code, said)})")
     if 500 <= code < 600:
-        raise SendFailed(Failure.FINAL, f"the mail server refuses {what} ({_numbers(code, said)})")
+        raise SendFailed(fault, f"the mail server refuses {what} ({_numbers(code, said)})")
     raise SendFailed(Failure.RETRYABLE, f"the mail server does not take {what} now ({_numbers(code, said)})")
 
 

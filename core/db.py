@@ -48,10 +48,15 @@ class Moment(TypeDecorator[datetime]):
 class Database:
     """Engine for ordinary work, and a bare pool for statements that are a transaction of their own."""
 
-    def __init__(self, url: str, *, pool: int = 10, application: str = "hotline") -> None:
+    def __init__(
+        self, url: str, *, pool: int = 10, application: str = "hotline", patience: float | None = None
+    ) -> None:
+        """`patience`: seconds a statement may take before the server ends it; None: as long as it does."""
         self.dsn = url.replace("postgresql+asyncpg://", "postgresql://")
         self._pool_size = pool
         self._server_settings = {"timezone": "UTC", "application_name": application, "role": APP_ROLE}
+        if patience is not None:
+            self._server_settings["statement_timeout"] = str(round(patience * 1000))  # ms
         self.engine: AsyncEngine = create_async_engine(
             self.dsn.replace("postgresql://", "postgresql+asyncpg://", 1),
             pool_size=pool,

@@ -1,6 +1,6 @@
 """`doctor`: every setting with its meaning, and what is missing or wrong."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import asyncpg
 
@@ -8,9 +8,10 @@ from core.settings import Settings
 
 SECRET = frozenset({"secret_key", "demo_password", "database_url", "database_direct_url", "smtp_password"})
 
+# The day is the province's; the same rule as `cases.unit_mail.departments_without_email`.
 WITHOUT_MAILBOX = """
 SELECT count(*) FROM departments
-WHERE coalesce(email, '') = '' AND kind <> 'centre' AND (valid_to IS NULL OR valid_to > current_date)
+WHERE coalesce(email, '') = '' AND kind <> 'centre' AND valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1)
 """
 
 
@@ -29,8 +30,8 @@ def without_database(settings: Settings, problem: str) -> list[str]:
     return [*settings_table(settings), "", f"WRONG database: {problem}"]
 
 
-async def report(settings: Settings, url: str, newest: str) -> tuple[list[str], bool]:
-    """(lines, healthy)."""
+async def report(settings: Settings, url: str, newest: str, today: date) -> tuple[list[str], bool]:
+    """(lines, healthy); `today` as people there count days."""
     lines, healthy = [*settings_table(settings), ""], True
 
     def tell(good: bool, what: str) -> None:
@@ -58,7 +59,7 @@ async def report(settings: Settings, url: str, newest: str) -> tuple[list[str], 
             dead = await connection.fetchval("SELECT count(*) FROM outgoing WHERE state IN ('failed', 'unknown')")
             tell(True, f"{dead} messages not delivered")
             if settings.smtp_host:
-                silent = await connection.fetchval(WITHOUT_MAILBOX)
+                silent = await connection.fetchval(WITHOUT_MAILBOX, today)
                 tell(True, f"{silent} living departments have no e-mail address and hear of their cases only here")
         drift = abs((await connection.fetchval("SELECT now()")) - datetime.now(UTC)).total_seconds()
         tell(drift < 2, f"clocks of database and application {drift:.1f} s apart")

@@ -140,7 +140,7 @@ async def load(session: AsyncSession) -> Routing:
     field_rows = {row.code: row for row in (await session.exec(select(models.CaseField))).all()}
     fields = _fields(field_rows.values())
     gazetteer = Gazetteer([_place(row) for row in areas])
-    directory = _directory(departments.values(), areas)
+    directory = directory_of(departments.values(), areas)
     calendars = await read_calendars(session)
     sets = (
         await session.exec(
@@ -179,7 +179,7 @@ async def read_draft(session: AsyncSession, row: models.RuleSet) -> RuleSetDraft
 async def read_directory(session: AsyncSession) -> Directory:
     """Departments and areas as the tables have them now."""
     departments = (await session.exec(select(models.Department))).all()
-    return _directory(departments, (await session.exec(select(models.Area))).all())
+    return directory_of(departments, (await session.exec(select(models.Area))).all())
 
 
 async def read_fields(session: AsyncSession) -> dict[str, CaseField]:
@@ -206,7 +206,8 @@ async def read_calendars(session: AsyncSession) -> dict[str, Calendar]:
     }
 
 
-def _directory(departments: Iterable[models.Department], areas: Iterable[models.Area]) -> Directory:
+def directory_of(departments: Iterable[models.Department], areas: Iterable[models.Area]) -> Directory:
+    """These rows as the rules know them."""
     return Directory(
         {row.code: _department(row) for row in departments},
         {row.code: _place(row) for row in areas},

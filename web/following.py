@@ -1,9 +1,11 @@
 """The citizen's side after the report: follow, add, ask again, rate, reopen."""
 
 import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import BaseModel
@@ -17,12 +19,12 @@ from cases.models import Case
 from cases.queries import CaseFile, case_file, follow_merges, reply_to, timeline
 from cases.states import Action
 from core import auth
-from core.files import Upload, take
+from core.files import Stored, Upload, take
 from core.staff import CITIZEN
 from routing.queries import Routing
 from web.answers import CitizenCase
 from web.bodies import read_body
-from web.deps import AtOffice, Db, Here, Now, client_address
+from web.deps import Here, Now, client_address, office_of
 from web.docs import PROBLEMS, answers, json_body, multipart_body
 from web.shapes import case_to_citizen
 from web.state import State
@@ -33,6 +35,7 @@ AS_IT_IS: dict[str, Any] = {
     "responses": answers(CitizenCase, description="The report as it is now"),
 }
 
+B = TypeVar("B", bound=BaseModel)
 Key = Annotated[str | None, Query(max_length=40, description="Tracking key, where no header can be sent")]
 KeyHeader = Annotated[str | None, Header(alias="Tracking-Key", max_length=40)]
 
@@ -70,9 +73,8 @@ async def citizen_file(session: AsyncSession, case: Case, routing: Routing) -> t
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """A citizen who holds the key of a case."""
+    """A citizen who holds the key of a case, within one transaction."""
 
-    here: State
     session: AsyncSession
     office: Office
     at: datetime
@@ -86,36 +88,62 @@ class Follower:
         """The case with everything about it, and as its reporter sees it."""
         return await citizen_file(self.session, self.case, self.office.routing)
 
-    async def act(self, action: Action, body: dict[str, Any], uploads: list[Upload] | None = None) -> dict[str, Any]:
-        """Do it, and show the case."""
-        await self.do(action, body, uploads)
-        return await self.view()
-
-    async def do(self, action: Action, body: dict[str, Any], uploads: list[Upload] | None = None) -> None:
+    async def do(self, action: Action, body: dict[str, Any], files: Sequence[Stored] = ()) -> None:
         """Do it. What is added to a merged case goes to the one that lives on."""
         live = self.case
         if action is Action.ADD_MESSAGE and self.case.merged_into is not None:
             live = await follow_merges(self.session, self.case, lock=True)
             body = {**body, "via": self.case.id}
-        files = await take(uploads, self.here.files, at=self.at) if uploads else []
         await perform(self.session, self.office, CITIZEN, live.id, action, body, self.at, files=tuple(files))
 
 
-async def _follower(
-    request: Request,
-    here: Here,
-    session: Db,
-    office: AtOffice,
-    at: Now,
-    code: str,
-    key: Key = None,
-    tracking_key: KeyHeader = None,
-) -> Follower:
-    case = await own_case(request, here, session, code, tracking_key or key, at)
-    return Follower(here, session, office, at, case)
+@asynccontextmanager
+async def following(request: Request, here: State, at: datetime, code: str, key: str | None) -> AsyncIterator[Follower]:
+    """Whoever holds the key of a report, in a transaction; NotFound for a wrong pair, TooMany for too many of them."""
+    async with here.database.transaction() as session:
+        office = office_of(here, await here.routing.get(session))
+        yield Follower(session, office, at, await own_case(request, here, session, code, key, at))
 
 
-Own = Annotated[Follower, Depends(_follower)]
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent this request with a code and a key.
+
+    Holds no connection, so that a slow body and the decoding of pictures keep nobody else from one.
+    """
+
+    request: Request
+    here: State
+    at: datetime
+    code: str
+    key: str | None
+
+    async def view(self) -> dict[str, Any]:
+        """The case as its reporter sees it."""
+        async with following(self.request, self.here, self.at, self.code, self.key) as own:
+            return await own.view()
+
+    async def read(self, shape: type[B]) -> tuple[B, list[Upload]]:
+        """The body of the request, once the key has been found right."""
+        async with following(self.request, self.here, self.at, self.code, self.key):
+            pass
+        return await read_body(self.request, shape)
+
+    async def act(self, action: Action, body: dict[str, Any], uploads: list[Upload] | None = None) -> dict[str, Any]:
+        """Do it, and show the case."""
+        files = await take(uploads, self.here.files, at=self.at) if uploads else []
+        async with following(self.request, self.here, self.at, self.code, self.key) as own:
+            await own.do(action, body, files)
+            return await own.view()
+
+
+async def _caller(
+    request: Request, here: Here, at: Now, code: str, key: Key = None, tracking_key: KeyHeader = None
+) -> Caller:
+    return Caller(request, here, at, code, tracking_key or key)
+
+
+Own = Annotated[Caller, Depends(_caller)]
 
 
 def _takes(shape: type[BaseModel], **more: Any) -> dict[str, Any]:
@@ -135,16 +163,16 @@ async def follow(own: Own) -> dict[str, Any]:
     responses=answers(CitizenCase, 201, "The report with what was added"),
     openapi_extra=_takes(Message, **multipart_body(Message, "attachments")),
 )
-async def add_message(request: Request, own: Own) -> dict[str, Any]:
+async def add_message(own: Own) -> dict[str, Any]:
     """Add something to the report. On a merged report it goes to the one that lives on."""
-    given, uploads = await read_body(request, Message)
+    given, uploads = await own.read(Message)
     return await own.act(Action.ADD_MESSAGE, given.model_dump(), uploads)
 
 
 @router.post("/{code}/rating", openapi_extra=_takes(Rate), **AS_IT_IS)
-async def rate(request: Request, own: Own) -> dict[str, Any]:
+async def rate(own: Own) -> dict[str, Any]:
     """Rate the answer from 1 to 5; 4 and 5 close the case."""
-    given, _ = await read_body(request, Rate)
+    given, _ = await own.read(Rate)
     return await own.act(Action.RATE, given.model_dump())
 
 
@@ -155,7 +183,7 @@ async def chase(own: Own) -> dict[str, Any]:
 
 
 @router.post("/{code}/reopen", openapi_extra=_takes(ReopenByCitizen), **AS_IT_IS)
-async def reopen(request: Request, own: Own) -> dict[str, Any]:
+async def reopen(own: Own) -> dict[str, Any]:
     """Say that it is not solved, within 15 days of the reply."""
-    given, _ = await read_body(request, ReopenByCitizen)
+    given, _ = await own.read(ReopenByCitizen)
     return await own.act(Action.REOPEN, given.model_dump())

@@ -15,14 +15,14 @@ just ends (a restart, a database that is away) is opened again by the browser, w
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from core import auth
 from core.errors import NotSignedIn
 from core.journal import last_position
 from web.deps import COOKIE, Here, Now
-from web.hub import Hub, Screen, kind_of
+from web.hub import Hub, Screen, farewell, kind_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -44,21 +44,27 @@ class Live(StreamingResponse):
             self._hub.leave(self._screen)
 
 
-@router.get("/console/live")
+@router.get("/console/live", response_model=None)
 async def live(
     request: Request,
     here: Here,
     at: Now,
     after: Annotated[int | None, Query(ge=0, lt=1 << 63)] = None,
     last_event_id: Annotated[str | None, Header()] = None,
-) -> Live:
-    """What happens from a position on, or from now, to cases this person sees. For pages: a cookie is asked for."""
+) -> Response:
+    """What happens from a position on, or from now, to cases this person sees. For pages: a cookie is asked for.
+
+    A sign-in that is over is told in the stream's own words: a page tries again for ever after any other refusal.
+    """
     token = request.cookies.get(COOKIE)
     if not token:
         raise NotSignedIn("Mời anh/chị đăng nhập.", "Please sign in.")
-    async with here.database.transaction() as session:  # not kept while streaming
-        who = await auth.who_is(session, token, "cookie", at)
-        last = await last_position(session)
+    try:
+        async with here.database.transaction() as session:  # not kept while streaming
+            who = await auth.who_is(session, token, "cookie", at)
+            last = await last_position(session)
+    except NotSignedIn:
+        return Response(farewell("signed-out"), media_type=Live.media_type, headers={"Cache-Control": "no-store"})
     known = after if last_event_id is None else _read(last_event_id)
     unknown = known is not None and not 0 <= known <= last
     start = last if known is None or unknown else known

@@ -29,7 +29,7 @@ def same_site(request: Request) -> None:
     else:
         origin = request.headers.get("origin")
         ours = {request.headers.get("host", ""), urlsplit(state_of(request).settings.public_url).netloc}
-        fits = origin is None or urlsplit(origin).netloc in ours
+        fits = origin is None or _host(origin) in ours
     if not fits:
         raise NotAllowed(
             "Yêu cầu đến từ trang khác nên không được nhận. Hãy mở lại trang này và thử lại.",
@@ -37,10 +37,21 @@ def same_site(request: Request) -> None:
         )
 
 
+def _host(address: str) -> str | None:
+    """Host and port of an address; None when it is none."""
+    try:
+        return urlsplit(address).netloc
+    except ValueError:
+        return None
+
+
 async def _same_site(request: Request) -> None:
     same_site(request)
+    if request.method not in SAFE:
+        await read_page_form(request)
 
 
+# A router's own dependencies come before those of its routes, so a slow upload is over before a connection is taken.
 FromHere = Depends(_same_site)
 
 

@@ -121,6 +121,14 @@ async def on_invalid(request: Request, error: RequestValidationError) -> Respons
 async def on_http(request: Request, error: HTTPException) -> Response:
     """The framework's own: unknown path, wrong method, unreadable multipart."""
     vi, en = TITLES.get(error.status_code, ("Lỗi", "Error"))
+    if error.status_code == 404 and is_page(request):
+        return problem(
+            request,
+            404,
+            "Trang này không có, hoặc đã chuyển đi nơi khác. Hãy kiểm tra lại địa chỉ.",
+            "There is no such page, or it has moved. Check the address.",
+            code="http",
+        )
     detail = str(error.detail)
     return problem(
         request,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -18,6 +18,7 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Match
 
 from core import auth
 from core.staff import Actor, Role
@@ -47,13 +48,17 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks at a page and how: language, theme, the moment, and what their forms must bring back."""
+    """Who looks at a page and how: language, theme, the moment, and what their forms must bring back.
+
+    `path` is what was asked for, `back` an address that opens this page, or the one nearest to it, by a link.
+    """
 
     lang: Lang
     theme: str
     at: datetime
     zone: ZoneInfo
     path: str
+    back: str
     who: Actor | None = None
     csrf: str = ""
 
@@ -96,6 +101,7 @@ def _environment(lang: Lang) -> Environment:
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
@@ -149,17 +155,40 @@ def language_of(request: Request) -> Lang:
     return cast(Lang, chosen) if chosen in ("vi", "en") else state_of(request).settings.language
 
 
+def _way_back(request: Request) -> str:
+    """After a form: the page it stood on, else the nearest one at or above the form's own address."""
+    ours = {request.headers.get("host", ""), urlsplit(state_of(request).settings.public_url).netloc}
+    try:
+        page = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        page = urlsplit("")
+    if page.netloc and page.netloc in ours and _opens(request, page.path):
+        return page._replace(scheme="", netloc="").geturl()
+    path = request.url.path
+    while not _opens(request, path):
+        path = path.rpartition("/")[0] or "/"
+    return path
+
+
+def _opens(request: Request, path: str) -> bool:
+    """Whether a link to this path is answered with anything but 404 or 405 by the routes."""
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": [], "app": request.app}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+
 def viewer_of(request: Request, who: Actor | None = None) -> Viewer:
     """How this request wants to see its page."""
     here = state_of(request)
     theme, token = request.cookies.get(THEME_COOKIE, "auto"), request.cookies.get(COOKIE)
     query = f"?{request.url.query}" if request.url.query and request.method in SAFE else ""
+    path = request.url.path + query
     return Viewer(
         lang=language_of(request),
         theme=theme if theme in THEMES else "auto",
         at=here.clock(),
         zone=here.settings.zone,
-        path=request.url.path + query,
+        path=path,
+        back=path if request.method in SAFE else _way_back(request),
         who=who,
         csrf=auth.csrf_token(here.key, token) if who and token else "",
     )

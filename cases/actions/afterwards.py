@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from cases import replies
-from cases.actions.triage import assign, end_parts, start_clocks, take_from_units, tell_units
+from cases.actions.triage import assign, end_parts, promise, start_clocks, take_from_units, tell_units
 from cases.bodies import Body, Publish, Rate, Reason
 from cases.desk import Desk, action
 from cases.models import Case, Rating
@@ -81,6 +81,7 @@ async def reopen(desk: Desk, given: Reason) -> Status:
     desk.data["lead"] = heir
     if heir is None:
         take_from_units(desk, "ended")
+        promise(desk)
         return Status.RECEIVED
     if lead is not None and heir == lead.department:
         lead.state, lead.opened_at, lead.accepted_at = "open", desk.at, None
@@ -89,5 +90,6 @@ async def reopen(desk: Desk, given: Reason) -> Status:
         end_parts(desk, "succeeded")
         await desk.session.flush()
         assign(desk, heir, [])
+    promise(desk)
     await tell_units(desk, again=True)
     return Status.FORWARDED

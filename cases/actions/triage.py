@@ -68,6 +68,8 @@ async def forward(desk: Desk, given: Forward) -> None:
         desk.write("reason", given.reason)
     desk.data |= {"lead": lead, "supporting": supporting}
     name = desk.routing.departments[lead].name
+    if desk.case.promised_at is None:  # reopened, or on another track before
+        promise(desk)
     promised = desk.local(desk.case.promised_at) if desk.case.promised_at else None
     await desk.tell("forwarded", replies.forwarded(name, promised))
     await tell_units(desk)
@@ -232,6 +234,12 @@ def start_clocks(desk: Desk) -> None:
             desk.clocks.open("resolve", part.department, desk.amount("resolve"))
         elif part.state == "open":
             desk.clocks.open("contribute", part.department, contribute.amount if contribute else None)
+
+
+def promise(desk: Desk) -> None:
+    """The citizen may expect an answer by the limit to resolve that runs now, and by no day where none runs."""
+    resolve = desk.clocks.find("resolve")
+    desk.case.promised_at = resolve.due_at if resolve is not None and not desk.case.restricted else None
 
 
 def end_parts(desk: Desk, state: str) -> None:

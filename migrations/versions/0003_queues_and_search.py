@@ -1,9 +1,9 @@
 """Queues know the next clock of a case, and cases are found by their words.
 
-The backfill is one UPDATE of the cases that have a running clock: it locks their rows (not the others, and nobody who
-reads) until the migration commits, and runs before the indexes are made, so that it writes them once. Making the
-indexes keeps writers of `cases` out while it lasts, some seconds for each million cases; readers go on. The words are not
-sorted in here: the cursor starts at 0 and the worker follows the journal from there, a few minutes for each million.
+Nobody reads or writes `cases` meanwhile: adding its columns locks the table (ACCESS EXCLUSIVE) until all of this has
+committed, some seconds for each million cases, so web and worker are stopped first (docs/operator.md). The backfill is
+one UPDATE of the cases that have a running clock, before the indexes are made, so that it writes them once. The words are
+not sorted in here: the cursor starts at 0 and the worker follows the journal from there, a few minutes for each million.
 """
 
 from collections.abc import Sequence
@@ -84,6 +84,7 @@ def upgrade() -> None:
     op.create_table(
         "search_words",
         sa.Column("word", sa.String(collation="C"), nullable=False),
+        sa.Column("cases", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("word", name=op.f("pk_search_words")),
     )
     op.create_table(

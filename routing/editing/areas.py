@@ -69,11 +69,23 @@ async def listed(
 ) -> list[AreaRow]:
     """Areas by name; `q` is part of a name, code or official code, marks or none; `valid` as of the day."""
     rows = {row.code: row for row in (await session.exec(select(models.Area))).all()}
+    in_order = sorted(rows.values(), key=lambda row: (fold(row.name), row.code))
+    return narrowed([_shown(row, rows, on) for row in in_order], q=q, type=type, parent=parent, valid=valid)
+
+
+def narrowed(
+    rows: Sequence[AreaRow],
+    *,
+    q: str = "",
+    type: str | None = None,
+    parent: str | None = None,
+    valid: bool | None = None,
+) -> list[AreaRow]:
+    """Those of a list that are asked for, as `listed` understands it."""
     wanted = fold(q)
-    shown = (_shown(row, rows, on) for row in sorted(rows.values(), key=lambda row: (fold(row.name), row.code)))
     return [
         row
-        for row in shown
+        for row in rows
         if (type is None or row.type == type)
         and (parent is None or row.parent == parent)
         and (valid is None or row.valid is valid)

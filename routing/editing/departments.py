@@ -4,12 +4,12 @@ An abolished department keeps its cases until somebody moves them; whatever the 
 from that day on (`Directory.living`), and to the next rule where there is none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import Conflict, Invalid
@@ -32,11 +32,12 @@ from routing.editing.shared import (
     note,
     standing,
 )
-from routing.queries import read_directory
+from routing.queries import directory_of, read_directory
 from routing.seeds import seed_kind_names
 
 MEMBERS = frozenset({"name", "kind", "area", "parent", "email"})
 _CENTRE = "centre"
+_Joined = tuple[models.Department, models.Area | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,15 @@ async def listed(
     session: AsyncSession, on: date, *, q: str = "", kind: str | None = None, living: bool | None = None
 ) -> list[DepartmentRow]:
     """Departments by name; `q` is part of a name or code, marks or none; `living` as of the day."""
-    rows = (await session.exec(select(models.Department))).all()
-    directory, own = await read_directory(session), await _own_calendars(session)
+    statement = (
+        select(models.Department, models.Area, models.WorkCalendar.code)
+        .outerjoin(models.Area, col(models.Area.code) == models.Department.area)
+        .outerjoin(models.WorkCalendar, col(models.WorkCalendar.code) == models.Department.code)
+    )
+    found = cast(Sequence[_Joined], (await session.exec(statement)).all())
+    rows = [row for row, _, _ in found]
+    directory = directory_of(rows, [area for _, area, _ in found if area is not None])
+    own = {calendar for _, _, calendar in found if calendar is not None}
     wanted = fold(q)
     return [
         _shown(row, directory, own, on)

@@ -366,6 +366,7 @@ async def test_clocks_stand_still_while_waiting_only_where_the_rule_set_says(
     await settle(app)
     assert (await by_citizen(client, code, key, "messages", {"text": "Trước số nhà 12"})).status_code == 201
     assert due(await seen(as_, code), "resolve") == "2026-03-10T17:00:00+07:00"  # Tuesday: the weekend lies between
+    assert (await seen(as_, code))["promised_at"] == "2026-03-10T17:00:00+07:00"
     kinds = [op["op"] for row in await journal_of(app, code) for op in row.data["limits"] if op["stage"] == "resolve"]
     assert kinds == ["opened", "stopped", "resumed"]
 
@@ -484,6 +485,7 @@ async def test_reopened_it_is_the_last_leads_again_with_fresh_limits(
     assert case["lead"]["code"] == LEAD
     assert limits(case)[f"accept {LEAD}"] == "open"
     assert due(case, "resolve") == "2026-03-10T17:00:00+07:00"  # from Thursday
+    assert case["promised_at"] == due(case, "resolve")
     assert limits(case)[f"publish {CENTRE}"] == "cancelled"
     assert (case["rating"], case["replied_at"]) == (None, None)
     await drive(code, "replied")
@@ -519,7 +521,10 @@ async def test_reopened_without_a_lead_it_is_received(app: FastAPI, client: Asyn
     await done(as_("agent"), refused, "refuse", {"reason_code": "unclear"})
     answer = await by_citizen(client, refused, key, "reopen", {"reason": "Trước chợ Đồng Xoài"})
     assert answer.json()["status"] == "received"
-    assert limits(await seen(as_, refused)) == {f"forward {CENTRE}": "open"}
+    case = await seen(as_, refused)
+    assert (limits(case), case["promised_at"]) == ({f"forward {CENTRE}": "open"}, None)
+    case = await done(as_("dispatcher"), refused, "forward", {"lead": LEAD})
+    assert case["promised_at"] == due(case, "resolve") is not None
 
 
 async def test_reopened_when_its_lead_is_gone_without_heir_it_is_received(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import structlog
 from fastapi import FastAPI
 from httpx import AsyncClient
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +13,9 @@ from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import col
 
 from cases import queries, search
-from cases.models import Case, CaseSearch
+from cases.models import Case, CaseSearch, Entry
+from core.ids import uuid7
+from core.journal import record
 from core.staff import Actor, Role
 from tests.cases.test_views import codes
 from tests.factories import (
@@ -341,6 +344,82 @@ async def test_the_copy_holds_no_names_and_numbers_of_citizens(app: FastAPI, cli
     assert "'ho'" in kept
     for secret in ("quach", "tinh", "966555444"):
         assert secret not in kept
+
+
+async def added_to(app: FastAPI, code: str, lines: list[str]) -> None:
+    """So many messages of its citizen, and the journal row that has the case sorted in."""
+    here = state(app)
+    async with here.database.transaction() as session:
+        case = await case_of(session, code)
+        for line in lines:
+            at = here.clock()
+            said = Entry(id=uuid7(at), case_id=case.id, kind="message", author_kind="citizen", text=line, created_at=at)
+            session.add(said)
+        data = {"code": code}
+        await record(session, "case.add_message", at=at, actor_kind="citizen", case_id=case.id, data=data)
+
+
+def long_words(count: int) -> list[str]:
+    """Words of 40 letters of four bytes each, no two the same, ten thousand letters a line."""
+    words = [chr(0x10400 + n % 40) + chr(0x10400 + n // 40 % 40) + chr(0x10400 + n // 1600) * 38 for n in range(count)]
+    return [" ".join(words[n : n + 240]) for n in range(0, count, 240)]
+
+
+async def test_no_report_is_too_long_to_be_sorted_in(app: FastAPI, client: AsyncClient, as_: As) -> None:
+    """A tsvector holds a megabyte; what citizens write may be longer, in letters of four bytes."""
+    async with state(app).database.transaction() as session:
+        routing = await state(app).routing.get(session)
+        made, _ = search.vector(Case(**PLAIN, text=" ".join(long_words(12_000))), [], routing)
+        assert await session.scalar(select(cast(made, TSVECTOR)))
+    code, _ = await a_report(client, text="Cột điện vẹo xiêu")
+    await added_to(app, code, long_words(12_000))
+    await settle(app)
+    assert await codes(as_("agent"), q="veo xieu") == [code]
+
+
+async def test_of_what_a_citizen_added_only_so_much_is_looked_at(
+    app: FastAPI, client: AsyncClient, as_: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MOST_SAID", 20)
+    code, _ = await a_report(client, text="Biển báo lung lay")
+    await added_to(app, code, ["chữ xanhbiếc", "chữ tímngắt", "chữ đỏrực"])
+    await settle(app)
+    assert await codes(as_("agent"), q="xanhbiec") == [code]
+    assert await codes(as_("agent"), q="dorucc") == await codes(as_("agent"), q="doruc") == []
+
+
+async def test_a_case_that_cannot_be_sorted_in_keeps_no_other_from_it(
+    app: FastAPI, client: AsyncClient, as_: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await settle(app)
+    bad, _ = await a_report(client, text="Vách taluy hỏng một")
+    good, _ = await a_report(client, text="Vách taluy hỏng hai")
+    real = search.vector
+
+    def vector(case: Case, *rest: Any) -> tuple[str, set[str]]:
+        made, words = real(case, *rest)
+        return (made + " 'no end", words) if case.code == bad else (made, words)
+
+    monkeypatch.setattr(search, "vector", vector)
+    with structlog.testing.capture_logs() as logged:
+        await settle(app)
+    assert [each["event"] for each in logged if each["log_level"] == "error"] == ["case not sorted in for search"]
+    assert "taluy" not in str(logged)
+    assert await codes(as_("agent"), q="vach taluy") == [good]
+    async with state(app).database.transaction() as session:
+        newest = await session.scalar(text("SELECT max(position) FROM journal_positions"))
+    assert await position(app) == newest
+
+
+async def test_the_words_of_one_report_crowd_out_no_common_one(app: FastAPI, client: AsyncClient, as_: As) -> None:
+    made = [(await a_report(client, text="Chồi zebrux"))[0] for _ in range(2)]
+    junk = " ".join(f"zebra{a}{b}" for a in "abcdefg" for b in "abcdefghij")
+    loud, _ = await a_report(client, text=junk)
+    for _ in range(4):  # sorted in again and again, it is still one case
+        await settle(app)
+        await done(as_("agent"), loud, "note", {"text": "Xem lại"})
+    await settle(app)
+    assert set(made) <= set(await codes(as_("agent"), q="zeb"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Units hear of their cases by e-mail: on forward, reminder and breach, once each; nothing personal leaves us."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from cases import unit_mail
 from channels.adapter import Adapter
 from channels.mail import Mail, Relay
 from channels.models import Outgoing
+from core.db import bare
+from core.doctor import WITHOUT_MAILBOX
 from routing.models import Department
 from tests.factories import (
     LEAD,
@@ -243,6 +246,22 @@ async def test_a_citizen_who_asks_again_is_passed_on_once_a_day(
     assert post.mails("so-congthuong@") == []
 
 
+async def test_after_a_change_of_lead_the_new_one_hears_of_it_the_same_day(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock, post: Sink
+) -> None:
+    code, key = await forwarded(client, as_)
+    assert (await by_citizen(client, code, key, "chase")).status_code == 200
+    await done(as_("officer"), code, "give_back", {"reason": "Không thuộc thẩm quyền"})
+    await done(as_("dispatcher"), code, "forward", {"lead": SUPPORT})
+    await deliver(app)
+    post.forget()
+    clock.move(minutes=5)
+    assert (await by_citizen(client, code, key, "chase")).status_code == 200
+    await deliver(app)
+    assert [each["Subject"] for each in post.mails("so-congthuong@")] == [f"{code}: Người dân hỏi lại lần 2"]
+    assert post.mails("so-xd@") == []
+
+
 async def test_nothing_of_the_citizen_and_no_word_of_the_report_is_in_any_letter(
     app: FastAPI, client: AsyncClient, as_: As, clock: Clock, post: Sink
 ) -> None:
@@ -302,6 +321,17 @@ async def test_a_unit_without_a_mailbox_is_named_in_the_journal_and_to_the_admin
         silent = {row.code for row in await unit_mail.departments_without_email(session, clock().date())}
         assert SUPPORT in silent
         assert not {LEAD, "trung-tam-1022", "so-gtvt"} & silent  # has one; is the centre; is no more
+
+
+async def test_doctor_counts_the_units_without_a_mailbox_as_the_administration_does(app: FastAPI, post: Sink) -> None:
+    counts = set()
+    async with state(app).database.transaction() as session:
+        driver = await bare(session)
+        for day in (date(2020, 1, 1), date(2025, 2, 28), date(2025, 3, 1), date(2026, 3, 3)):
+            counted = await driver.fetchval(WITHOUT_MAILBOX, day)
+            assert counted == len(await unit_mail.departments_without_email(session, day))
+            counts.add(counted)
+    assert len(counts) > 1
 
 
 async def test_without_a_mail_channel_no_letter_is_written(
@@ -382,6 +412,20 @@ async def test_a_failed_letter_about_a_case_that_became_restricted_cannot_be_sen
     await act(as_("agent"), code, "set_track", {"track": "denunciation"})
     assert (await as_("supervisor").post(f"/api/v1/outbox/{item['id']}/resend")).status_code == 404
     assert ("unit.forwarded", "failed") not in await letters_about(app, code)
+
+
+async def test_a_letter_that_was_withdrawn_stays_so_when_the_case_is_ordinary_again(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock, post: Sink
+) -> None:
+    await set_mailbox(app, LEAD, "so-xd@")
+    code, _ = await forwarded(client, as_)
+    await deliver(app)
+    (item,) = [each for each in (await as_("supervisor").get("/api/v1/outbox")).json()["items"] if each["case"] == code]
+    await done(as_("agent"), code, "set_track", {"track": "denunciation"})
+    await done(as_("inspector"), code, "set_track", {"track": "ordinary"})
+    answer = await as_("supervisor").post(f"/api/v1/outbox/{item['id']}/resend")
+    assert (answer.status_code, "thu hồi" in answer.json()["detail"]) == (409, True)
+    assert ("unit.forwarded", "dropped") in await letters_about(app, code)
 
 
 async def test_no_letter_moves_a_case(

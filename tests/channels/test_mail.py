@@ -179,7 +179,7 @@ def test_a_long_domain_keeps_the_ids_whole() -> None:
     [
         ({"say": {"rcpt": "450 4.2.0 <so-xd@tinh.example> later"}}, Failure.RETRYABLE, "450 4.2.0"),
         ({"say": {"rcpt": "550 5.1.1 <so-xd@tinh.example> unknown"}}, Failure.FINAL, "550 5.1.1"),
-        ({"say": {"mail": "553 5.7.1 not your sender"}}, Failure.FINAL, "553 5.7.1"),
+        ({"say": {"mail": "553 5.7.1 not your sender"}}, Failure.REAUTHORISE, "553 5.7.1"),  # of every mail
         ({"say": {"mail": "421 4.7.0 too many"}}, Failure.RETRYABLE, "421 4.7.0"),
         ({"say": {"mail": "530 5.7.0 sign in"}}, Failure.REAUTHORISE, "530 5.7.0"),
         ({"say": {"data": "451 later"}}, Failure.RETRYABLE, "451"),
@@ -198,6 +198,15 @@ async def test_what_an_answer_means(tmp_path: Path, told: dict[str, Any], wanted
     assert failed.failure is wanted
     assert said in failed.reason
     assert "so-xd" not in failed.reason
+
+
+async def test_a_check_finds_a_sender_the_server_does_not_take_and_sends_nothing(tmp_path: Path, plain: Sink) -> None:
+    with sink(tmp_path, say={"mail": "550 5.7.1 not your sender"}) as server, pytest.raises(SendFailed) as failed:
+        await mail_to(server).check()
+    assert failed.value.failure is Failure.REAUTHORISE
+    plain.forget()
+    await mail_to(plain).check()
+    assert plain.taken() == []
 
 
 async def test_no_server_there_is_worth_another_try() -> None:

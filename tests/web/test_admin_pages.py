@@ -143,7 +143,7 @@ async def test_a_code_that_does_not_exist_is_not_found(browser: As, path: str) -
 
 
 @pytest.mark.parametrize(
-    ("path", "most"), [("staff", 4), ("departments", 8), ("fields", 4), ("areas", 6), ("rules", 4)]
+    ("path", "most"), [("staff", 4), ("departments", 4), ("fields", 4), ("areas", 4), ("rules", 4)]
 )
 async def test_a_list_takes_few_statements_whatever_its_length(app: FastAPI, browser: As, path: str, most: int) -> None:
     await browser("admin").get(f"/admin/{path}")
@@ -290,8 +290,8 @@ async def test_the_way_of_a_field(browser: As) -> None:
     refused(bad, 'id="f-code-told"', 'value="Có Dấu"')
     refused(await admin.post("/admin/fields/moi.thu", data={"name": "Thử", "urgency": "panic"}), 'id="f-urgency-told"')
     saved = await admin.post("/admin/fields/moi.thu", data={"name": "Thử", "urgency": "urgent", "track": "ordinary"})
-    page = await gone_on(admin, saved)
-    assert 'name="public" value="1">' in page
+    shown = await gone_on(admin, saved)
+    assert 'name="public" value="1">' in shown
     refused(await admin.post("/admin/fields/moi/close", data={"valid_to": "2026-06-01"}), "Nhóm còn lĩnh vực đang dùng")
     closed = await gone_on(admin, await admin.post("/admin/fields/moi.thu/close", data={"valid_to": "2026-02-01"}))
     assert "Đã đóng" in closed
@@ -477,7 +477,7 @@ async def test_everybody_changes_their_own_password(app: FastAPI, browser: As, c
 async def test_wrong_tries_at_the_own_password_are_counted(
     app: FastAPI, browser: As, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(state(app).rates, "login", (2, 600))  # type: ignore[index]
+    monkeypatch.setitem(state(app).rates, "login", (2, 600))
     own, wrong = browser("helperhead@demo"), {"old": "sai", "new": "a-new-password", "again": "a-new-password"}
     tries = [(await own.post("/account", data=wrong)).status_code for _ in range(4)]
     assert tries == [422, 422, 429, 429]

@@ -498,7 +498,7 @@ async def test_only_a_cookie_opens_a_stream(app: FastAPI, url: str, as_: As) -> 
     async with state(app).database.transaction() as session:
         bearer = await auth.sign_in(session, await staff_id(app, "agent@demo"), "bearer", NEVER_ENDS)
     async with AsyncClient(base_url=url) as stranger:
-        for headers in ({}, {"Authorization": f"Bearer {bearer}"}, {"Cookie": f"{COOKIE}={bearer}"}):
+        for headers in ({}, {"Authorization": f"Bearer {bearer}"}):
             answer = await stranger.get("/console/live", headers=headers)
             assert answer.status_code == 401
             assert answer.headers["content-type"] == "application/problem+json"
@@ -509,6 +509,21 @@ async def test_only_a_cookie_opens_a_stream(app: FastAPI, url: str, as_: As) -> 
         assert agent.headers["cache-control"] == "no-store"
         assert agent.headers["x-accel-buffering"] == "no"
         assert "content-encoding" not in agent.headers
+
+
+async def test_a_sign_in_that_is_over_opens_no_stream_and_the_page_is_told_not_to_try_again(
+    app: FastAPI, url: str
+) -> None:
+    over = await sign_in(app, "agent")
+    async with state(app).database.transaction() as session:
+        bearer = await auth.sign_in(session, await staff_id(app, "agent@demo"), "bearer", NEVER_ENDS)
+        await auth.sign_out(session, over)
+    async with AsyncClient(base_url=url) as browser:
+        for token in (over, bearer, "made-up"):
+            answer = await browser.get("/console/live", headers={"Cookie": f"{COOKIE}={token}"})
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            assert answer.content == hub.farewell("signed-out")
 
 
 async def test_a_sign_in_that_is_over_ends_its_streams(app: FastAPI, url: str) -> None:

@@ -84,10 +84,10 @@ PAGES: dict[str, list[str]] = {
             "GET /console/cases/{code}",
             "GET /console/cases/{code}/explain",
             "GET /console/cases/{code}/{action}",
-            "POST /console/cases/{code}/{action}",
         ),
         SEES,
     ),
+    "POST /console/cases/{code}/{action}": [who for who in SEES if who not in ("leader", "admin")],  # they only read
     **dict.fromkeys(
         ("GET /console/new", "POST /console/new", "POST /console/new/caller", "POST /console/new/hints"), CENTRE
     ),

@@ -2,22 +2,25 @@
 
 import gzip
 import re
+from collections.abc import AsyncIterator
 from html import unescape
 
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from core import auth
 from core.staff import SignIn
 from tests import factories
+from tests.factories import As
 from web.assets import icon, static
 from web.deps import COOKIE
 from web.pages import local_path
 from web.rendering import say
 
 
-def browser(app: FastAPI) -> AsyncClient:
+def a_browser(app: FastAPI) -> AsyncClient:
     return AsyncClient(transport=ASGITransport(app), base_url="http://1022.test")
 
 
@@ -41,7 +44,7 @@ async def test_a_page_allows_no_script_but_our_own_files_and_is_never_framed_or_
 
 async def test_a_page_speaks_the_language_its_viewer_chose(client: AsyncClient, app: FastAPI):
     assert 'lang="vi"' in (await client.get("/sign-in")).text
-    async with browser(app) as page:
+    async with a_browser(app) as page:
         answer = await page.post("/preferences", data={"lang": "en", "theme": "dark", "back": "/sign-in?next=/ioc"})
         assert answer.headers["location"] == "/sign-in?next=/ioc"
         english = (await page.get("/sign-in")).text
@@ -53,7 +56,7 @@ async def test_a_page_speaks_the_language_its_viewer_chose(client: AsyncClient, 
 
 @pytest.mark.parametrize("chosen", [{"lang": "xx"}, {"theme": "<script>"}, {"lang": ""}])
 async def test_a_language_or_theme_that_does_not_exist_is_not_kept(app: FastAPI, chosen: dict[str, str]):
-    async with browser(app) as page:
+    async with a_browser(app) as page:
         answer = await page.post("/preferences", data=chosen)
         assert answer.status_code == 303
         assert not page.cookies
@@ -74,19 +77,19 @@ ELSEWHERE = [
 @pytest.mark.parametrize("to", ELSEWHERE)
 async def test_signing_in_leads_nowhere_but_to_this_host(app: FastAPI, to: str):
     assert local_path(to, "/console") == "/console"
-    async with browser(app) as page:
+    async with a_browser(app) as page:
         assert await sign_in(page, next=to) == "/console"
         answer = await page.post("/preferences", data={"lang": "vi", "back": to})
         assert answer.headers["location"] == "/"
 
 
 async def test_signing_in_leads_to_where_one_wanted_to_go(app: FastAPI):
-    async with browser(app) as page:
+    async with a_browser(app) as page:
         assert await sign_in(page, next="/console?view=mine") == "/console?view=mine"
 
 
 async def test_a_wrong_password_shows_the_form_again_with_the_name(app: FastAPI):
-    async with browser(app) as page:
+    async with a_browser(app) as page:
         answer = await page.post("/sign-in", data={"username": 'a"><script>@demo', "password": "wrong"})
         assert answer.status_code == 401
         assert "<script>@demo" not in answer.text
@@ -96,7 +99,7 @@ async def test_a_wrong_password_shows_the_form_again_with_the_name(app: FastAPI)
 
 async def test_a_sign_in_is_always_a_new_one_and_ends_the_one_before(app: FastAPI):
     """Session fixation: a cookie somebody else planted, or knew, is worth nothing afterwards."""
-    async with browser(app) as page:
+    async with a_browser(app) as page:
         await sign_in(page)
         first = page.cookies[COOKIE]
         await sign_in(page)
@@ -108,7 +111,7 @@ async def test_a_sign_in_is_always_a_new_one_and_ends_the_one_before(app: FastAP
 
 
 async def test_signing_out_needs_the_pages_token(app: FastAPI):
-    async with browser(app) as page:
+    async with a_browser(app) as page:
         await sign_in(page)
         assert (await page.post("/sign-out")).status_code == 403
         token = auth.csrf_token(factories.state(app).key, page.cookies[COOKIE])
@@ -133,19 +136,68 @@ FROM = [
     ({"origin": "http://1022.test"}, 303),
     ({"origin": "http://evil.test"}, 403),
     ({"origin": "null"}, 403),
+    ({"origin": "http://["}, 403),  # no address at all
     ({}, 303),
 ]
 
 
 @pytest.mark.parametrize(("headers", "status"), FROM)
 async def test_forms_are_taken_from_pages_of_this_host_only(app: FastAPI, headers: dict[str, str], status: int):
-    async with browser(app) as page:
+    async with a_browser(app) as page:
         answer = await page.post("/preferences", data={"lang": "en"}, headers=headers)
         assert answer.status_code == status
 
 
+@pytest.mark.parametrize(
+    "path", ["/console/new", "/console/new/hints", "/console/cases/BP-26-0000001/note", "/admin/new/area"]
+)
+async def test_a_slow_upload_holds_no_connection(app: FastAPI, browser: As, path: str):
+    """The ten connections of a process are for work, not for whoever sends a byte a second."""
+    signed_in = browser("admin" if path.startswith("/admin") else "agent")
+    pool = factories.state(app).database.engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    held = []
+
+    async def body() -> AsyncIterator[bytes]:
+        for part in (b"text=", b"a", b"b"):
+            held.append(pool.checkedout())
+            yield part
+
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    request = signed_in.build_request("POST", path, content=body(), headers=form)
+    answer = await signed_in.send(request)
+    assert answer.status_code not in (401, 405)
+    assert held == [0, 0, 0]
+
+
+# what was posted, the page it stood on → where the language form on the answer leads
+BACK = [
+    ("/track/BP-26-0000001/rating", "http://1022.test/track/BP-26-0000001", "/track/BP-26-0000001"),
+    ("/track/BP-26-0000001/rating", "http://1022.test/track/BP-26-0000001/rating", "/track/BP-26-0000001"),
+    ("/track/BP-26-0000001/rating", "", "/track/BP-26-0000001"),
+    ("/track/BP-26-0000001/rating", "http://evil.test/cases", "/track/BP-26-0000001"),
+    ("/track/BP-26-0000001/rating", "http://[", "/track/BP-26-0000001"),
+    ("/track/BP-26-0000001/rating", "http://1022.test/cases?field=infra", "/cases?field=infra"),
+    ("/sign-in", "", "/sign-in"),
+    ("/", "", "/"),
+    ("/nowhere/at/all", "", "/"),
+]
+
+
+@pytest.mark.parametrize(("path", "page", "back"), BACK)
+async def test_the_language_can_be_chosen_on_the_answer_to_a_refused_form(
+    client: AsyncClient, path: str, page: str, back: str
+):
+    answer = await client.post(path, data={"text": ""}, headers={"Referer": page})
+    assert answer.status_code >= 400
+    found = re.search(r'name="back" value="([^"]*)"', answer.text)
+    assert found is not None
+    assert unescape(found[1]) == back
+    assert (await client.get(back)).status_code != 405
+
+
 async def test_who_is_not_signed_in_is_led_to_the_door_and_back(app: FastAPI):
-    async with browser(app) as page:
+    async with a_browser(app) as page:
         answer = await page.get("/console?view=mine")
         assert answer.status_code == 303
         assert answer.headers["location"] == "/sign-in?next=%2Fconsole%3Fview%3Dmine"
@@ -161,6 +213,7 @@ async def test_a_problem_on_a_page_is_a_page_and_for_a_script_a_short_message(cl
     part = await client.get("/nowhere", headers={"HX-Request": "true"})
     assert part.headers["hx-retarget"] == "#toasts"
     assert "<html" not in part.text
+    assert re.search(r'<button [^>]*type="button" data-dismiss aria-label="Đóng">', part.text)
     api = await client.get("/api/v1/nowhere")
     assert api.headers["content-type"] == "application/problem+json"
 

@@ -1,18 +1,22 @@
 """Following a report by pages without a script: the key, the story so far, and what its reporter can do."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from httpx import AsyncClient
 from sqlalchemy import text
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from cases.states import Status
+from core.files import Stored, take
 from core.staff import Role
 from tests.factories import As, Clock, Drive, a_photo, a_report, act, by_citizen, case_of, deliver, done, state
-from tests.web.portal import key_of, phone, refused, rows, sent, words, wrong_at
+from tests.web.portal import key_of, phone, refused, rows, sent, value, words, wrong_at
 from web.portal import keys
 from web.portal.routes import router
 
@@ -226,6 +230,87 @@ async def test_what_cannot_be_done_is_told_on_the_page_with_what_was_typed(
     assert says in words(page)
     assert all(typed.strip("\x00") in page for name, typed in given.items() if name != "rating")
     assert await rows(app) == before
+
+
+# status of the case, action, what is sent twice, what is sent then with the key of the same page, and what counts it
+TWICE = [
+    ("received", "messages", {"text": "Thêm"}, {"text": "Thêm nữa"}, "entries"),
+    ("replied", "rating", {"rating": "2", "text": "Kém"}, {"rating": "3", "text": "Kém"}, "journal"),
+    ("replied", "reopen", {"reason": "Còn hư"}, None, "journal"),
+    ("forwarded", "chase", {}, None, "journal"),
+]
+
+
+@pytest.mark.parametrize(("status", "path", "given", "then", "table"), TWICE)
+async def test_a_form_sent_twice_is_done_once(
+    app: FastAPI,
+    citizen: AsyncClient,
+    client: AsyncClient,
+    drive: Drive,
+    status: str,
+    path: str,
+    given: dict[str, str],
+    then: dict[str, str] | None,
+    table: str,
+) -> None:
+    code, key = await a_report(client)
+    await drive(code, status)
+    at = await holding(citizen, code, key)
+    form = {"key": value((await citizen.get(at)).text, "key")}
+    before = await rows(app)
+    answers = await asyncio.gather(*(citizen.post(f"{at}/{path}", data=form | given) for _ in range(3)))
+    assert {answer.status_code for answer in answers} == {303}
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    once = await rows(app)
+    assert once["received"] == before["received"] + 1
+    assert once[table] == before[table] + 1
+    if then is not None:  # mended after the browser's way back: nothing that was written is lost
+        assert (await citizen.post(f"{at}/{path}", data=form | then)).status_code == 303
+        assert (await rows(app))[table] == once[table] + 1
+
+
+async def test_a_form_that_was_refused_may_be_sent_again_with_its_key(
+    app: FastAPI, citizen: AsyncClient, client: AsyncClient, drive: Drive
+) -> None:
+    code, key = await a_report(client)
+    await drive(code, "replied")
+    at = await holding(citizen, code, key)
+    form = {"key": value((await citizen.get(at)).text, "key")}
+    refused(await citizen.post(f"{at}/chase", data=form), 409)
+    await citizen.post(f"{at}/reopen", data={**form, "reason": "Còn hư"})
+    assert (await citizen.post(f"{at}/chase", data=form)).status_code == 303
+    async with state(app).database.transaction() as session:
+        assert (await case_of(session, code)).chased == 1
+
+
+@pytest.mark.parametrize("way", ["page", "api"])
+async def test_pictures_are_decoded_without_a_connection(
+    app: FastAPI, citizen: AsyncClient, client: AsyncClient, as_: As, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    code, key = await a_report(client)
+    into, _ = await a_report(client)
+    await done(as_("agent"), code, "merge", {"into": into})
+    at, pool = await holding(citizen, code, key), state(app).database.engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    held = []
+
+    async def decoded(*given: Any, **more: Any) -> list[Stored]:
+        held.append(pool.checkedout())
+        return await take(*given, **more)
+
+    monkeypatch.setattr("web.portal.follow.take", decoded)
+    monkeypatch.setattr("web.following.take", decoded)
+    photo = {"attachments": ("sau.png", a_photo(), "image/png")}
+    if way == "page":
+        answer = await citizen.post(f"{at}/messages", data={"text": "Kèm ảnh"}, files=photo)
+        assert answer.status_code == 303
+    else:
+        path = f"/api/v1/reports/{code}/messages"
+        answer = await client.post(path, data={"text": "Kèm ảnh"}, files=photo, headers={"Tracking-Key": key})
+        assert answer.status_code == 201
+    assert held == [0]
+    shown = (await as_("agent").get(f"/api/v1/cases/{into}")).json()
+    assert len(shown["attachments"]) == 1
 
 
 async def test_a_file_that_is_not_taken_is_told_and_the_words_are_kept(app: FastAPI, citizen: AsyncClient) -> None:

@@ -202,6 +202,18 @@ async def test_above_the_rate_the_form_comes_back_and_a_proof_of_work_sends_it(
     refused(await citizen.post("/", data=form), 429)  # a proof counts once
 
 
+@pytest.mark.usefixtures("one_report_a_minute")
+async def test_a_report_sent_again_is_answered_above_the_rate_too(app: FastAPI, citizen: AsyncClient) -> None:
+    form = await filled(citizen, **TYPED)
+    first = await citizen.post("/", data=form, files=[a_file()])
+    stored = await rows(app)
+    again = await citizen.post("/", data=form, files=[a_file()])
+    assert again.status_code == first.status_code == 303
+    assert again.headers["location"] == first.headers["location"]
+    refused(await citizen.post("/", data={**form, "text": "Việc khác"}, files=[a_file()]), 422)
+    assert await rows(app) == stored
+
+
 def solved(challenge: dict[str, Any]) -> str:
     """The answer to a challenge, as portal.js finds it."""
     number = next(

@@ -27,12 +27,12 @@ OPEN = 0  # let in: any answer but 401, 403 and 404
 # Route → who is let in, and what everybody else is told; the anonymous get 401 unless named.
 # A case's strangers get 404 where the others get 403, so that they cannot tell it exists.
 ROUTES: dict[str, tuple[str, int]] = {
-    "GET /": (EVERYONE, 0),
     "GET /api/docs": (EVERYONE, 0),
     "GET /api/openapi.json": (EVERYONE, 0),
     "GET /healthz": (EVERYONE, 0),
     "GET /readyz": (EVERYONE, 0),
     "GET /metrics": (EVERYONE, 0),
+    "GET /console/live": ("", 401),  # screens only: it asks for a cookie
     "GET /api/v1/public/cases": (EVERYONE, 0),
     "GET /api/v1/public/cases.geojson": (EVERYONE, 0),
     "GET /api/v1/public/figures": (EVERYONE, 0),

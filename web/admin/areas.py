@@ -71,7 +71,7 @@ async def listed(
     """Areas by name."""
     every = await areas.listed(session, today)
     valid = {"valid": True, "ended": False}.get(state)
-    found = await areas.listed(session, today, q=q, type=type or None, parent=parent or None, valid=valid)
+    found = areas.narrowed(every, q=q, type=type or None, parent=parent or None, valid=valid)
     names = _names(every)
     above = {row.parent for row in every if row.parent}
     parents = by_name((code, names.get(code, code)) for code in above)

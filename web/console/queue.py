@@ -150,7 +150,7 @@ async def row(
     found = [each for each in page.items if each.code == code]
     query = urlencode({"view": chosen.code} if chosen else as_query(given), doseq=True)
     if not found:
-        return Response("", headers={"Cache-Control": "no-store"})
+        return Response("", headers={"Cache-Control": "no-store", "HX-Reswap": "delete"})
     return render(request, "console/row.html", _rows(replace(page, items=found), routing, query)[0], who=who)
 
 

@@ -1,7 +1,7 @@
 """Following a report: its code and key, how far it is, and what its reporter can do about it."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,16 +14,17 @@ from cases.actions.afterwards import reopen_until
 from cases.bodies import LONGEST_TEXT
 from cases.codes import read_code
 from cases.states import Action
+from channels.inbox import first_time
 from core.attachments import Attachment
 from core.errors import BadUpload, DomainError, NotFound, TooMany
-from core.files import INLINE_TYPES, Upload
+from core.files import INLINE_TYPES, Upload, take
 from web.attachments import own_attachment, send
-from web.deps import Here, Now, office_of
-from web.following import Follower, own_case
+from web.deps import Here, Now
+from web.following import Follower, following
 from web.names import Lang
 from web.pages import Form, FromHere, PageForm
 from web.portal import keys
-from web.portal.form import Complaints, told
+from web.portal.form import Complaints, key_in, new_key, told
 from web.portal.receipt import show_receipt
 from web.portal.telling import Story, story
 from web.rendering import go, language_of, render, say, viewer_of
@@ -57,7 +58,8 @@ class Paper:
 class FollowPage:
     """A report as its reporter sees it, what can be done, and what was wrong with the last try.
 
-    `shown` is the case's shape for citizens; `sent` the reporter's files, `got` those that came with answers.
+    `shown` is the case's shape for citizens; `sent` the reporter's files, `got` those that came with answers. `key`
+    goes back with every form, so that one sent twice is done once.
     """
 
     code: str
@@ -71,14 +73,7 @@ class FollowPage:
     done: str = ""
     wrong: Complaints = field(default_factory=Complaints)
     typed: Mapping[str, str] = field(default_factory=dict)
-
-
-@asynccontextmanager
-async def following(request: Request, here: State, at: datetime, code: str, key: str) -> AsyncIterator[Follower]:
-    """Whoever holds the key of a report, in a transaction; NotFound for a wrong pair, TooMany for too many of them."""
-    async with here.database.transaction() as session:
-        office = office_of(here, await here.routing.get(session))
-        yield Follower(here, session, office, at, await own_case(request, here, session, code, key, at))
+    key: str = field(default_factory=new_key)
 
 
 Given = Annotated[str | None, Query(max_length=100)]
@@ -203,8 +198,13 @@ async def _do(
     standard = read_code(code) or ""
     key = keys.held(request).get(standard, "")
     try:
+        async with following(request, here, at, standard, key):
+            pass  # nothing is read of a stranger's files, and no connection is held while the pictures are decoded
+        files = await take(uploads, here.files, at=at) if uploads else []
         async with following(request, here, at, standard, key) as own:
-            await own.do(action, body, uploads)
+            said = json.dumps([standard, action, body, [stored.original_sha256 for stored in files]])
+            if await first_time(own.session, "web", "portal", key_in(form), said, at):
+                await own.do(action, body, files)
     except (NotFound, TooMany) as refused:
         return _refused(request, code[:40], refused)
     except DomainError as refused:

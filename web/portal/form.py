@@ -44,6 +44,12 @@ def new_key() -> str:
     return uuid.uuid4().hex
 
 
+def key_in(form: Form) -> str:
+    """The key a form was made with; a new one where it brings none that could be."""
+    key = form.text("key")
+    return key if _KEY.fullmatch(key) else new_key()
+
+
 @dataclass(frozen=True, slots=True)
 class Typed:
     """The form as its sender left it. `unit` is the name of a commune, `area` the code that a script put beside it."""
@@ -85,9 +91,8 @@ class Wrong(Exception):
 
 def typed_in(form: Form) -> Typed:
     """The form as it was sent."""
-    key = form.text("key")
     return Typed(
-        key=key if _KEY.fullmatch(key) else new_key(),
+        key=key_in(form),
         text=form.text("text"),
         field=form.text("field"),
         use_photo_location=form.flag("use_photo_location"),

@@ -42,7 +42,7 @@ document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-open]");
   if (opener) document.getElementById(opener.dataset.open).showModal();
   if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
-  if (event.target.closest("[data-toast]")) event.target.closest("[data-toast]").remove();
+  if (event.target.closest("[data-dismiss]")) event.target.closest("[data-toast]").remove();
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;

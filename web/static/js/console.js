@@ -76,9 +76,14 @@ function live(on) {
 const dirty = () => [...document.querySelectorAll("form[data-draft]")].some((form) => form.dataset.draft === "dirty");
 let stream = null;
 let asleep = 0;
+/* Read anew, but not all consoles in one instant, and not again and again while a flood lasts. */
 function anew() {
-  if (dirty()) document.dispatchEvent(new CustomEvent("resync"));
-  else location.reload();
+  if (dirty()) { document.dispatchEvent(new CustomEvent("resync")); return; }
+  const since = Date.now() - Number(sessionStorage.getItem("anew") || 0);
+  setTimeout(() => {
+    sessionStorage.setItem("anew", Date.now());
+    location.reload();
+  }, Math.max(0, 60000 - since) + Math.random() * 5000);
 }
 document.addEventListener("htmx:sseOpen", (event) => {
   live(true);
@@ -86,6 +91,7 @@ document.addEventListener("htmx:sseOpen", (event) => {
   if (!source || source === stream) return;
   stream = source;
   source.addEventListener("resync", anew);
+  source.addEventListener("case", (event) => changed(JSON.parse(event.data)));
   source.addEventListener("end", (ended) => {
     live(false);
     if (JSON.parse(ended.data).reason === "signed-out") location.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
@@ -95,16 +101,36 @@ document.addEventListener("htmx:sseError", () => live(false));
 /* A browser has few connections to a host: a tab nobody looks at gives its own back, and reads anew when shown again. */
 document.addEventListener("visibilitychange", () => {
   clearTimeout(asleep);
-  if (document.hidden) asleep = setTimeout(() => { if (stream) stream.close(); }, 60000);
-  else if (stream && stream.readyState === EventSource.CLOSED) anew();
+  if (document.hidden) asleep = setTimeout(() => { if (stream && !dirty()) { stream.close(); live(false); } }, 60000);
+  else if (stream && stream.readyState === EventSource.CLOSED) location.reload();
 });
 
-/* A list does not jump under the reader's eyes: when its count has changed, a button offers to read it anew. */
+/* The queue: counts follow what happens at most every four seconds, the last change never left out. A list does not jump
+   under its reader's eyes: what is new in it is told, and a button reads it anew; an empty one does so by itself. */
 const views = document.getElementById("views");
-if (views) {
-  const count = () => views.querySelector("[aria-current]")?.dataset.count;
-  const before = count();
-  const reload = document.querySelector("[data-reload]");
-  document.addEventListener("htmx:afterSettle", (event) => { if (event.target === views && before && count() !== before) reload.hidden = false; });
-  reload.addEventListener("click", () => location.reload());
+const heard = new Set();
+let soon = 0;
+let again = false;
+function changed({ code, left }) {
+  if (!views) return;
+  if (!left && !document.getElementById(`row-${code}`)) heard.add(code);
+  if (soon) again = true;
+  else soon = setTimeout(look, 300 + Math.random() * 700);
 }
+async function look() {
+  again = false;
+  const codes = [...heard];
+  heard.clear();
+  htmx.trigger(views, "anew");
+  const query = views.dataset.query;
+  const rows = codes.slice(0, 10).map((code) => fetch(`/console/rows/${code}?${query}`).then((answer) => answer.ok ? answer.text() : "", () => ""));
+  const mine = codes.length > 10 || (await Promise.all(rows)).some((html) => html.trim());
+  if (mine && !document.querySelector("[data-row]") && !document.querySelector("details[open]")) { location.reload(); return; }
+  const reload = document.querySelector("[data-reload]");
+  if (mine && reload.hidden) {
+    reload.hidden = false;
+    document.querySelector("[data-told]").textContent = reload.textContent;
+  }
+  soon = setTimeout(() => { soon = 0; if (again) soon = setTimeout(look, 0); }, 3000);
+}
+if (views) document.querySelector("[data-reload]").addEventListener("click", () => location.reload());

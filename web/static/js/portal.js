@@ -9,7 +9,8 @@
   const later = (milliseconds, does) => { let timer = 0; return () => { clearTimeout(timer); timer = setTimeout(does, milliseconds); }; };
   const make = (tag, classes, text) => { const made = document.createElement(tag); if (classes) made.className = classes; if (text) made.textContent = text; return made; };
 
-  for (const each of document.querySelectorAll("[data-script]")) each.hidden = false;
+  const unhide = () => { for (const each of document.querySelectorAll("[data-script]")) each.hidden = false; };
+  unhide();
 
   /* ---- the receipt: copy, share, print */
 
@@ -159,14 +160,25 @@
   const pickers = new Map();
   for (const box of document.querySelectorAll("[data-photos]")) {
     const made = photos(box), form = box.closest("form");
-    if (!made) continue;
-    pickers.set(form, made);
-    if (form.id === "report") continue;
-    form.addEventListener("submit", (event) => {
-      if (!made.waiting()) return;
+    if (made) pickers.set(form, made);
+  }
+
+  /* ---- the forms of a report being followed: sent once, however often the button is pressed */
+
+  const onward = Array.from(document.querySelectorAll("main form[method=post]:not(#report)"));
+  const rest = (one, on) => { for (const button of one.querySelectorAll("button:not([type=button])")) button.setAttribute("aria-disabled", String(on)); };
+  for (const one of onward) {
+    let sent = false;
+    one.addEventListener("submit", (event) => {
+      if (sent) { event.preventDefault(); return; }
+      sent = true;
+      rest(one, true);
+      const made = pickers.get(one);
+      if (!made || !made.waiting()) return;
       event.preventDefault();
-      made.ready().then(() => form.submit());
+      made.ready().then(() => one.submit());
     });
+    window.addEventListener("pageshow", (event) => { if (event.persisted) { sent = false; rest(one, false); } });
   }
 
   const form = get("report");
@@ -194,7 +206,7 @@
   /* ---- three steps; the phone's own back button goes one step back */
 
   const steps = Array.from(form.querySelectorAll("fieldset.step")), next = get("next"), back = get("back"), send = get("send");
-  let step = 0;
+  let step = 0, over = false;
 
   function show(n, focus) {
     step = n;
@@ -228,7 +240,7 @@
   form.classList.add("stepped");
   next.addEventListener("click", forward);
   back.addEventListener("click", () => { if (history.state && history.state.step === step) history.back(); else show(step - 1, true); });
-  window.addEventListener("popstate", (event) => show(event.state && event.state.step ? Math.min(event.state.step, steps.length - 1) : 0, true));
+  window.addEventListener("popstate", (event) => over || show(event.state && event.state.step ? Math.min(event.state.step, steps.length - 1) : 0, true));
   get("told").addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='#f-']");
     if (!link) return;
@@ -273,13 +285,24 @@
     return true;
   }
 
+  function receipt(page) {
+    over = true;
+    document.title = page.title;
+    document.querySelector("main").replaceWith(document.importNode(page.querySelector("main"), true));
+    unhide();
+    const title = document.querySelector("main h1");
+    title.tabIndex = -1;
+    window.scrollTo(0, 0);
+    title.focus({ preventScroll: true });
+  }
+
   async function post(again) {
     const sent = new FormData(form);
     sent.append("script", "1"); // files chosen are still here when the form comes back
     const answer = await fetch(form.action, { method: "POST", body: sent, credentials: "same-origin" });
     if (answer.redirected) { window.location.assign(answer.url); return true; }
-    if (answer.ok) { form.submit(); return true; } // a browser without cookies: its receipt is the answer itself
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (answer.ok) { receipt(page); return true; } // a browser without cookies: its receipt is the answer itself
     const asked = page.querySelector("input[name=altcha][data-challenge]");
     if (asked && !again) {
       doing(words.working);
@@ -416,7 +439,8 @@
 
   async function nearby() {
     try {
-      const answer = await fetch(`/api/v1/areas?lat=${lat.value}&lng=${lng.value}`);
+      const about = (value) => Number(value).toFixed(3); // some 100 m: enough for the unit, and addresses end up in logs
+      const answer = await fetch(`/api/v1/areas?lat=${about(lat.value)}&lng=${about(lng.value)}`);
       const found = (await answer.json()).slice(0, 3);
       if (!found.length) located(words.outside); else located(`${get("located").textContent} ${words.near}`);
       chips(get("near"), found.map((each) => Object.assign({ text: each.label }, each)), choose);

@@ -1,0 +1,343 @@
+"""Every page in three widths, from a fresh demo whose clock stands still, into docs/img/. Run by `make screenshots`.
+
+Needs Debian's chromium. Two runs give the same pictures but for the receipt, whose key is made at random.
+"""
+
+import asyncio
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+TOP = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TOP))
+
+import uvicorn  # noqa: E402
+from PIL import Image  # noqa: E402
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright  # noqa: E402
+
+import main  # noqa: E402
+from core.db import Database  # noqa: E402
+from core.postgres import Cluster  # noqa: E402
+from core.settings import Settings  # noqa: E402
+from ioc import reconcile as reconciling  # noqa: E402
+from web import app as web_app  # noqa: E402
+
+FOLDER = TOP / "docs" / "img"
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+NOW = datetime(2026, 11, 24, 9, 42, tzinfo=ZONE)  # a Tuesday morning, when the agents have been at work for two hours
+SCREENS = {390: 844, 1280: 900, 1920: 1080}
+COLOURS, OTHER_COLOURS = 160, 48
+PASSWORD = "screenshots-only"
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--force-color-profile=srgb",
+]
+
+DRAWN = """() => Promise.all([...document.images].filter(each => each.loading !== 'lazy')
+  .map(each => each.decode().catch(() => null)))"""
+
+Steps = Callable[[Page], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture: its name, who looks, where, what is done first, and how the page is dressed."""
+
+    name: str
+    who: str
+    path: str
+    steps: Steps | None = None
+    lang: str = "vi"
+    theme: str = "light"
+    widths: Sequence[int] = tuple(SCREENS)
+
+
+async def first_step(page: Page) -> None:
+    """What happened, with its field suggested."""
+    await page.locator("#f-text").fill("Đèn đường trước cổng chợ Đồng Xoài tắt cả tuần nay, tối rất khó đi.")
+    await page.locator("#suggested button").first.wait_for()
+    await page.locator("#suggested button").first.click()
+
+
+async def second_step(page: Page) -> None:
+    """Where, with communes offered by name."""
+    await first_step(page)
+    await page.locator("#next").click()
+    await page.locator("#f-address").fill("Cổng chợ Đồng Xoài")
+    await page.locator("#f-unit").press_sequentially("tan phu")
+    await page.locator("#units li").first.wait_for()
+
+
+async def third_step(page: Page) -> None:
+    """Who, so that the citizen can be asked."""
+    await second_step(page)
+    await page.locator("#units li").first.click()
+    await page.locator("#next").click()
+    await page.locator("#f-name").fill("Lê Văn Dân")
+    await page.locator("#f-phone").fill("0912 345 678")
+
+
+async def sent(page: Page) -> None:
+    """The receipt."""
+    await third_step(page)
+    await page.locator("#send").click()
+    await page.locator("#code").wait_for()
+
+
+async def followed(page: Page) -> None:
+    """A report just sent, as its sender follows it."""
+    await sent(page)
+    await page.locator("main .acts a.btn.primary").click()
+    await page.locator(".timeline").wait_for()
+
+
+async def sign_in_wrong(page: Page) -> None:
+    """A password mistyped."""
+    await page.locator("#f-username").fill("agent@demo")
+    await page.locator("#f-password").fill("nhầm")
+    await page.locator("main button.primary").click()
+    await page.locator(".alert.bad").wait_for()
+
+
+async def keys(page: Page) -> None:
+    """The list of keys."""
+    await page.keyboard.press("?")
+
+
+async def filters(page: Page) -> None:
+    """What a list can be narrowed by."""
+    await page.locator(".filter summary").click()
+
+
+async def open_first(page: Page) -> None:
+    """The first case of the list."""
+    await page.locator("#cases a.open").first.click()
+    await page.locator("#case-talk").wait_for()
+
+
+def first_with(action: str) -> Steps:
+    """The first case of the list on which this person may do this, with its form open."""
+
+    async def steps(page: Page) -> None:
+        addresses = await page.locator("#cases a.open").evaluate_all(
+            "all => all.map(each => each.getAttribute('href'))"
+        )
+        for address in addresses:
+            answer = await page.goto(f"{address}/{action}")
+            if answer is not None and answer.ok:
+                return
+        raise LookupError(f"no case of {page.url} for {action}")
+
+    return steps
+
+
+async def preview(page: Page) -> None:
+    """An answer with what the citizen would get."""
+    await open_first(page)
+    await page.locator("label[data-mode=answer_directly]").click()
+    form = page.locator("#do-answer_directly")
+    await form.locator("textarea").first.fill(
+        "Anh/chị đến Trung tâm Phục vụ hành chính công, quầy số 3, giờ hành chính."
+    )
+    await form.locator("button[name=preview]").click()
+    await form.locator(".preview .said").wait_for()
+
+
+async def why(page: Page) -> None:
+    """Why this unit and this limit."""
+    await open_first(page)
+    await page.locator("#case-side a[href$=explain]").click()
+    await page.locator("dialog[open]").wait_for()
+
+
+async def taking_in(page: Page) -> None:
+    """A call being taken down."""
+    await page.locator("#f-phone").fill("0912 345 678")
+    await page.locator("#f-name").fill("Lê Văn Dân")
+    await page.locator("#f-text").fill("Mất điện cả ấp từ tối qua ở phường Tân Phú, thành phố Đồng Xoài.")
+    await page.locator("#hints .tap").first.wait_for()
+
+
+def inside(part: str) -> Steps:
+    """The first of a list in administration."""
+
+    async def steps(page: Page) -> None:
+        await page.locator(f"main a[href^='/admin/{part}/']").first.click()
+        await page.wait_for_url(f"**/admin/{part}/*")
+
+    return steps
+
+
+SHOTS = (
+    Shot("report-1", "", "/", first_step),
+    Shot("report-2", "", "/", second_step),
+    Shot("report-3", "", "/", third_step),
+    Shot("report-dark", "", "/", first_step, theme="dark", widths=(390,)),
+    Shot("report-english", "", "/", lang="en", widths=(390,)),
+    Shot("find", "", "/track"),
+    Shot("published", "", "/cases"),
+    Shot("sign-in", "", "/sign-in", sign_in_wrong),
+    Shot("queue-agent", "agent", "/console"),
+    Shot("queue-dispatcher", "dispatcher", "/console"),
+    Shot("queue-officer", "officer", "/console"),
+    Shot("queue-late", "supervisor", "/console?view=late"),
+    Shot("queue-dark", "dispatcher", "/console", theme="dark", widths=(1280,)),
+    Shot("queue-english", "dispatcher", "/console", lang="en", widths=(1280,)),
+    Shot("queue-filter", "supervisor", "/console", filters),
+    Shot("queue-search", "agent", "/console?q=o+ga"),
+    Shot("queue-empty", "agent", "/console?q=khongcotunao"),
+    Shot("keys", "agent", "/console", keys),
+    Shot("case-agent", "agent", "/console", open_first),
+    Shot("case-preview", "agent", "/console", preview),
+    Shot("case-why", "supervisor", "/console?view=late", why),
+    Shot("case-forward", "dispatcher", "/console", first_with("forward")),
+    Shot("case-officer", "officer", "/console?status=in_progress", open_first),
+    Shot("case-head", "head", "/console?status=answered", first_with("approve_answer")),
+    Shot("case-inspector", "inspector", "/console", open_first),
+    Shot("case-dark", "officer", "/console?status=in_progress", open_first, theme="dark", widths=(1280,)),
+    Shot("new", "agent", "/console/new", taking_in),
+    Shot("undelivered", "supervisor", "/console/outbox"),
+    Shot("board", "leader", "/ioc"),
+    Shot("board-dark", "leader", "/ioc", theme="dark", widths=(1920,)),
+    Shot("admin", "admin", "/admin"),
+    Shot("admin-staff", "admin", "/admin/staff"),
+    Shot("admin-person", "admin", "/admin/staff", inside("staff")),
+    Shot("admin-departments", "admin", "/admin/departments"),
+    Shot("admin-department", "admin", "/admin/departments", inside("departments")),
+    Shot("admin-fields", "admin", "/admin/fields"),
+    Shot("admin-areas", "admin", "/admin/areas"),
+    Shot("admin-calendars", "admin", "/admin/calendars"),
+    Shot("admin-calendar", "admin", "/admin/calendars", inside("calendars")),
+    Shot("admin-rules", "admin", "/admin/rules"),
+    Shot("admin-rule-set", "admin", "/admin/rules", inside("rules")),
+    Shot("account", "agent", "/account"),
+    Shot("not-found", "", "/nowhere"),
+    Shot("receipt", "", "/", sent),  # these send reports, which the pictures before them do not show
+    Shot("follow", "", "/", followed),
+)
+
+
+@asynccontextmanager
+async def serving(settings: Settings, url: str) -> AsyncIterator[str]:
+    """The web process in this one, at a moment that does not pass; its address."""
+    database = Database(url, pool=8)
+    app = web_app.build(settings, database, main.adapters_for(settings, demo=True), demo=True)
+    app.state.hotline.clock = lambda: NOW
+    listening = socket.create_server(("127.0.0.1", 0))  # who asks before it has started waits
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    running = asyncio.create_task(server.serve([listening]))
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    app.state.hotline.live.close()
+    server.should_exit = True
+    await running
+
+
+async def dressed(browser: Browser, base: str, shot: Shot, width: int) -> BrowserContext:
+    """A browser of the width, at the moment, in language and theme."""
+    context = await browser.new_context(
+        base_url=base,
+        viewport={"width": width, "height": SCREENS[width]},
+        locale="vi-VN",
+        timezone_id="Asia/Ho_Chi_Minh",
+        reduced_motion="reduce",
+    )
+    await context.clock.set_fixed_time(NOW)
+    cookies = {"lang": shot.lang, "theme": shot.theme}
+    await context.add_cookies([{"name": name, "value": value, "url": base} for name, value in cookies.items()])
+    return context
+
+
+async def sign_in(context: BrowserContext, email: str) -> None:
+    """As an account of the demo."""
+    answer = await context.request.post("/sign-in", form={"username": email, "password": PASSWORD}, max_redirects=0)
+    if answer.status != 303:
+        raise RuntimeError(f"{email}: {answer.status}")
+
+
+def small(picture: Image.Image) -> Image.Image:
+    """Few colours: the most frequent as they are, so that grounds stay true, and some for all others, like a light."""
+    counted: list[tuple[int, Any]] = picture.getcolors(picture.width * picture.height) or []
+    frequent = [part for _, colour in sorted(counted, reverse=True)[: COLOURS - OTHER_COLOURS] for part in colour]
+    others = picture.quantize(OTHER_COLOURS, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(frequent + others[: OTHER_COLOURS * 3])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+async def take(browser: Browser, base: str, shot: Shot, width: int) -> None:
+    """One picture: what is on the screen, made small."""
+    context = await dressed(browser, base, shot, width)
+    if shot.who:
+        await sign_in(context, f"{shot.who}@demo")
+    page = await context.new_page()
+    broken: list[int] = []
+    page.on("response", lambda answer: broken.append(answer.status) if answer.status >= 500 else None)
+    await page.goto(shot.path)
+    if shot.steps:
+        await shot.steps(page)
+    if broken:
+        raise RuntimeError(f"answered {broken[0]}")
+    await page.evaluate("document.fonts.ready")
+    await page.evaluate(DRAWN)
+    await page.wait_for_timeout(350)  # the stream of news has opened, pictures are drawn
+    drawn = await page.screenshot(animations="disabled", caret="hide")
+    await context.close()
+    picture = small(Image.open(BytesIO(drawn)).convert("RGB"))
+    picture.save(FOLDER / f"{shot.name}-{width}.png", optimize=True)
+
+
+async def reconcile(url: str) -> None:
+    """Once, as the worker does every night: the board says when figures were last proved."""
+    database = Database(url, pool=2)
+    async with database.transaction() as session:
+        await reconciling.reconcile(session, ZONE, NOW)
+    await database.close()
+
+
+async def photograph(settings: Settings, url: str, wanted: Sequence[str]) -> int:
+    """All pictures, or those whose names begin as wanted; how many could not be taken."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    async with serving(settings, url) as base, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for shot in SHOTS:
+            if wanted and not any(shot.name.startswith(each) for each in wanted):
+                continue
+            for width in shot.widths:
+                try:
+                    await take(browser, base, shot, width)
+                except Exception as problem:
+                    failed += 1
+                    print(f"{shot.name}-{width}: {str(problem).splitlines()[0]}", file=sys.stderr)
+        await browser.close()
+    return failed
+
+
+def run(wanted: Sequence[str]) -> int:
+    """Make the demo, take the pictures, leave nothing behind."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder), demo_password=PASSWORD, rate_limits="off")
+        with Cluster(settings.data_dir) as cluster:
+            main.prepare(settings, cluster.url, NOW, demo=True)
+            print(main.tell_stories(settings, cluster.url, NOW))
+            asyncio.run(reconcile(cluster.url))
+            failed = asyncio.run(photograph(settings, cluster.url, wanted))
+    pictures = list(FOLDER.glob("*.png"))
+    print(f"{len(pictures)} pictures, {sum(each.stat().st_size for each in pictures) / 1e6:.1f} MB")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
