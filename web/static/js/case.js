@@ -151,17 +151,21 @@ function tell(kind) {
   bar.append(told, see);
   document.getElementById("case-news")?.replaceChildren(bar);
 }
-function heard(event) {
-  const news = JSON.parse(event.data);
+let later = null;
+function heard(news) {
   if (!news.left && news.kind?.startsWith("case.") && news.version <= Number(box()?.dataset.version)) return;
-  if (sending) return;  // the answer on its way brings it
+  if (sending) { later = news; return; }  // the answer on its way may bring it, or not yet
   if (dirty().length && !news.left) tell(news.kind); else look();
+}
+function after() {
+  sending = null;
+  if (later) { const news = later; later = null; heard(news); }
 }
 document.addEventListener("htmx:sseOpen", (event) => {
   const source = event.detail.source;
   if (!source || source.heard) return;
   source.heard = true;
-  source.addEventListener(live.dataset.code, heard);
+  source.addEventListener(live.dataset.code, (event) => heard(JSON.parse(event.data)));
 });
 document.addEventListener("resync", () => tell(""));
 
@@ -175,14 +179,14 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.target !== box() || !sending) return;
   delete sending.dataset.draft;
 });
-document.addEventListener("htmx:afterRequest", (event) => { if (sending && event.detail.elt.closest("form") === sending && !event.detail.successful && event.detail.xhr.status === 0) sending = null; });
+document.addEventListener("htmx:afterRequest", (event) => { if (sending && event.detail.elt.closest("form") === sending && !event.detail.successful && event.detail.xhr.status === 0) after(); });
 document.addEventListener("htmx:afterSettle", (event) => {
   const whole = event.target.id === "case" || event.detail.target?.id === "case";
   if (whole) {
     const form = sending?.isConnected ? sending : null;
     const wrong = document.querySelector("#case form[data-draft=dirty] [aria-invalid=true], #case form[data-draft=dirty] [data-look]");
-    sending = null;
     prepare(box());
+    after();
     if (wrong) enter(wrong.closest("form"));
     else { if (form) form.reset(); bottom(); if (document.activeElement === document.body) document.getElementById("case-title")?.focus({ preventScroll: true }); }
   }
