@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import event, text
 
-from cases import queries
+from cases import lists
 from cases.limits import NextClock, limits_of, next_clock
-from cases.queries import cases_of_phone, citizen_history, list_cases, view_counts
+from cases.lists import cases_of_phone, citizen_history, list_cases, view_counts
 from cases.views import VIEWS, Ago, Filters, View, views_for
 from core.db import Database
 from core.errors import Invalid
@@ -350,7 +350,7 @@ async def test_counts_are_those_of_the_lists(app: FastAPI, who: str) -> None:
 async def test_counts_stop_at_their_cap(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         await a_report(client)
-    monkeypatch.setattr(queries, "COUNTED", 2)
+    monkeypatch.setattr(lists, "COUNTED", 2)
     actor, routing = await actor_of(app, "agent@demo"), await routing_of(app)
     async with state(app).database.transaction() as session:
         counts = await view_counts(session, actor, views_for(actor), routing, state(app).clock())
@@ -498,7 +498,9 @@ FOUND: list[tuple[dict[str, Any], set[str]]] = [
 
 
 @pytest.mark.parametrize("order", ["received", "due"])
-@pytest.mark.parametrize(("filters", "expected"), FOUND, ids=str)
+@pytest.mark.parametrize(
+    ("filters", "expected"), FOUND, ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value)
+)
 async def test_filters_find_what_they_say(
     as_: As, village: dict[str, str], filters: dict[str, Any], expected: set[str], order: str
 ) -> None:

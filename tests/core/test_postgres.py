@@ -286,8 +286,8 @@ async def test_a_stale_pid_file_is_no_obstacle_even_if_its_number_belongs_to_a_s
 async def test_ctrl_c_reaches_us_and_not_postgresql(data):
     code = (
         "import sys, time; from pathlib import Path; from core.postgres import Cluster\n"
-        "user = Cluster(Path(sys.argv[1])); user.attach(); print('attached', flush=True)\n"
-        "try: time.sleep(60)\n"
+        "user = Cluster(Path(sys.argv[1])); user.attach()\n"
+        "try: print('attached', flush=True); time.sleep(60)\n"
         "except KeyboardInterrupt: print('still', Cluster(Path(sys.argv[1]))._serving(), flush=True)\n"
         "sys.stdin.read(); user.detach()"
     )
