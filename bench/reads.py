@@ -31,7 +31,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 import migrations
 from bench.year import A_CASE, RARE, build
 from cases import demo
-from cases.queries import cases_of_phone, list_cases, view_counts
+from cases.lists import cases_of_phone, list_cases, view_counts
 from cases.views import Ago, Filters, Order, View, views_for
 from core.db import APP_ROLE, Database
 from core.postgres import Cluster

@@ -189,9 +189,11 @@ class Message(BaseModel):
 
 
 class AddMessage(Message):
-    """The same, for the case that goes on, and the merged case by whose code it came."""
+    """The same, for the case that goes on: the merged case by whose code it came, and a place sent along."""
 
     via: UUID | None = None
+    lat: Annotated[float, Field(ge=-90, le=90)] | None = None
+    lng: Annotated[float, Field(ge=-180, le=180)] | None = None
 
 
 class ReopenByCitizen(BaseModel):

@@ -10,8 +10,9 @@ from sqlalchemy import exists, or_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases.lists import citizen_history
 from cases.models import Case, CaseLink
-from cases.queries import CaseFile, case_file, citizen_history, visible_to
+from cases.queries import CaseFile, case_file, visible_to
 from channels.models import Outgoing
 from core.journal import Journal
 from core.staff import CENTRE_ROLES, Actor, Role, RoleGrant, Staff, StaffDepartment

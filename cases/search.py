@@ -2,7 +2,7 @@
 
 Words are folded (lower case, no marks), so "o ga duong" finds "Ổ gà trên đường". The vectors are made here and not by
 PostgreSQL's parser, which reads "30/4" as a path and "12e5" as a number. Beside the words they hold what searches are
-narrowed by, as lexemes no word can be: only a shortcut, every hit is held against the case itself (`cases.queries`).
+narrowed by, as lexemes no word can be: only a shortcut, every hit is held against the case itself (`cases.lists`).
 """
 
 import re

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -16,6 +16,7 @@ from sqlalchemy import delete, func, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import wake
 from core.errors import NotSignedIn, TooMany
 from core.staff import Actor, ApiKey, RoleGrant, SignIn, Staff, StaffDepartment, Throttle, roles_from
 
@@ -60,8 +61,9 @@ async def sign_in(session: AsyncSession, staff_id: UUID, kind: str, at: datetime
 
 
 async def sign_out(session: AsyncSession, token: str) -> None:
-    """Forget the token."""
+    """Forget the token; whatever is open under it ends."""
     await session.execute(delete(SignIn).where(col(SignIn.token_hash) == _digest(token)))
+    await wake.knock(session, wake.SIGN_OUTS)
 
 
 async def sign_out_everywhere(session: AsyncSession, staff_id: UUID, *, but: str | None = None) -> None:
@@ -70,6 +72,14 @@ async def sign_out_everywhere(session: AsyncSession, staff_id: UUID, *, but: str
     if but is not None:
         ended = ended.where(col(SignIn.token_hash) != _digest(but))
     await session.execute(ended)
+    await wake.knock(session, wake.SIGN_OUTS)
+
+
+async def forgotten(session: AsyncSession, tokens: Collection[str]) -> set[str]:
+    """Those of these tokens whose sign-in is no longer there."""
+    known = select(SignIn.token_hash).where(col(SignIn.token_hash).in_([_digest(token) for token in tokens]))
+    there = set((await session.exec(known)).all())
+    return {token for token in tokens if _digest(token) not in there}
 
 
 _WHO = text(

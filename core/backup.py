@@ -316,7 +316,7 @@ def _libpq(url: str) -> tuple[str, str]:
 
 
 def _files_of(folder: Path) -> Iterator[Path]:
-    """Stored files; names with a dot in front are half-written ones."""
+    """Stored files; names with a dot in front are half-written, or small pictures that can be made again."""
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(parent, name) for name in names if not name.startswith("."))

@@ -11,17 +11,19 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import BinaryIO
 from urllib.parse import quote
 from uuid import UUID
 
 from core.errors import BadUpload
-from core.filestore import FileStore, LocalStore, key_of
+from core.filestore import FileStore, LocalStore, key_of, small_key_of
 from core.filetypes import JPEG, KINDS, PNG, Kind, NotTaken, Reason, sniff
 from core.ids import uuid7
-from core.pictures import BrokenPicture, Place, TooManyPixels, remake
+from core.pictures import BrokenPicture, Place, TooManyPixels, remake, shrink
 from core.text import nfc
 
 __all__ = [
@@ -34,12 +36,15 @@ __all__ = [
     "Upload",
     "clean_name",
     "content_disposition",
+    "small",
     "take",
 ]
 
-INLINE_TYPES = frozenset({JPEG.media_type, PNG.media_type})
+_WRITTEN = {kind.media_type: kind for kind in (JPEG, PNG)}
+INLINE_TYPES = frozenset(_WRITTEN)
 """The only types a browser may show from our address: pictures that we wrote ourselves. All else is a download."""
 
+SMALL_SIDE = 320  # pixels of the longest side of a small picture: sharp at 112 on a fine screen
 _MIB = 1 << 20
 _NAME_LENGTH = 120
 # Decoding is CPU work, and the largest picture needs some 450 MB while it lasts: never more than two in a process.
@@ -133,6 +138,32 @@ async def take(
         for index, upload in enumerate(uploads)
     ]
     return [await _store(file, store, at) for file in checked]
+
+
+async def small(store: FileStore, sha256: str, media_type: str) -> bytes | None:
+    """A JPEG of at most SMALL_SIDE pixels of a stored picture, made when it is first asked for and kept beside it.
+
+    None for what is no picture, or one too damaged to decode. Raises FileNotFoundError when the bytes are gone.
+    """
+    kind = _WRITTEN.get(media_type)
+    if kind is None:
+        return None
+    with suppress(FileNotFoundError):
+        return await _bytes_of(store, small_key_of(sha256))
+    data = await _bytes_of(store, key_of(sha256))
+    loop = asyncio.get_running_loop()
+    try:
+        made = await loop.run_in_executor(_WORKERS, partial(shrink, data, kind, pixels=DEFAULT.pixels, side=SMALL_SIDE))
+    except (BrokenPicture, TooManyPixels):
+        return None
+    with suppress(OSError):  # a full disk is no reason not to show it
+        await store.put(small_key_of(sha256), made)
+    return made
+
+
+async def _bytes_of(store: FileStore, key: str) -> bytes:
+    with await store.open(key) as stream:
+        return await asyncio.to_thread(stream.read)
 
 
 async def _store(file: _Checked, store: FileStore, at: datetime) -> Stored:

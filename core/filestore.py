@@ -1,6 +1,7 @@
 """Where attachments lie: a small interface, and a local folder behind it.
 
-Keys are content addressed, so equal files lie there once. Who refers to a key is the database's business.
+Keys are content addressed, so equal files lie there once. Who refers to a key is the database's business. Beside a
+picture may lie a small one made of it, which can be made again at any time: no backup holds it.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-_KEY = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})")
+_KEY = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62}|\.\1[0-9a-f]{62}\.small)")
 _INCOMING = ".incoming"  # no key can name it
 _LEFTOVER_AGE = 3600  # seconds; no write takes that long, so an older one belongs to a process that died
 
@@ -25,11 +26,16 @@ def key_of(sha256: str) -> str:
     return f"{sha256[:2]}/{sha256}"
 
 
+def small_key_of(sha256: str) -> str:
+    """The key of the small picture made of the bytes with this digest. The dot keeps it out of backups."""
+    return f"{sha256[:2]}/.{sha256}.small"
+
+
 class FileStore(Protocol):
-    """Bytes by key. Keys are those of `key_of`; another raises ValueError."""
+    """Bytes by key. Keys are those of `key_of` and `small_key_of`; another raises ValueError."""
 
     async def put(self, key: str, data: bytes) -> None:
-        """Keep `data`, which the key must be the digest of; durable on return, and never visible in part."""
+        """Keep `data`, of which a key of `key_of` must be the digest; durable on return, never visible in part."""
 
     async def open(self, key: str) -> BinaryIO:
         """The bytes as a file at its start, for the caller to close. Raises FileNotFoundError."""
@@ -38,7 +44,10 @@ class FileStore(Protocol):
         """Whether the bytes are there."""
 
     async def delete(self, key: str) -> None:
-        """Forget the bytes, or do nothing if they are not there. Other rows with the same key lose them too."""
+        """Forget the bytes and the small picture made of them, or do nothing if they are not there.
+
+        Other rows with the same key lose them too.
+        """
 
 
 class LocalStore:
@@ -71,7 +80,7 @@ class LocalStore:
 
     def _put(self, key: str, data: bytes) -> None:
         prefix, name = _parts(key)
-        if hashlib.sha256(data).hexdigest() != name:
+        if not _is_small(name) and hashlib.sha256(data).hexdigest() != name:
             raise ValueError("the key is not the digest of the data")
         with (
             _folder(self._root) as root,
@@ -101,8 +110,11 @@ class LocalStore:
 
     def _delete(self, key: str) -> None:
         prefix, name = _parts(key)
+        names = [name] if _is_small(name) else [name, small_key_of(name).removeprefix(f"{prefix}/")]
         with suppress(FileNotFoundError), _folder(self._root) as root, _subfolder(root, prefix) as folder:
-            os.unlink(name, dir_fd=folder)
+            for each in names:
+                with suppress(FileNotFoundError):
+                    os.unlink(each, dir_fd=folder)
             os.fsync(folder)
 
 
@@ -111,6 +123,10 @@ def _parts(key: str) -> tuple[str, str]:
     if matched is None:
         raise ValueError("not a key")
     return matched[1], matched[2]
+
+
+def _is_small(name: str) -> bool:
+    return name.startswith(".")
 
 
 @contextmanager

@@ -6,15 +6,17 @@ Re-encoding is what removes EXIF, XMP, colour profiles, comments and anything hi
 import io
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
 
 from core.filetypes import JPEG, PNG, Kind
 
 _SMALL_PNG = 1 << 20  # bytes as sent; screenshots and drawings stay sharp as PNG, photographs are better as JPEG
-_JPEG_QUALITY = 85
+_JPEG_QUALITY, _SMALL_QUALITY = 85, 75
 _SCANS = 100  # progressive JPEGs have about ten; thousands of near-empty ones cost minutes of CPU
 _UPRIGHT = {  # EXIF tag Orientation → what undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,22 +61,46 @@ def remake(data: bytes, kind: Kind, *, pixels: int, side: int, read_place: bool)
     The first frame of an animation is kept. The same bytes give the same bytes. EXIF location is read only with
     `read_place`, and is gone from the result either way. Raises BrokenPicture or TooManyPixels.
     """
-    try:
-        with Image.open(io.BytesIO(data), formats=[kind.media_type.removeprefix("image/").upper()]) as opened:
-            if opened.width * opened.height > pixels:
-                raise TooManyPixels
-            if kind is JPEG and _progressive_scans(data) > _SCANS:
-                raise BrokenPicture
-            image, exif = _decode(opened, side)
-        image = _upright(image, exif)
+    with _only_our_errors():
+        image, exif = _read(data, kind, pixels, side)
         place = _place(exif) if read_place else None
         return _encode(image, kind, len(data), place)
+
+
+def shrink(data: bytes, kind: Kind, *, pixels: int, side: int) -> bytes:
+    """A JPEG of a picture of `kind`, small enough for a list of many; what is see-through stands on white.
+
+    The longest side has at most `side` pixels. Raises BrokenPicture or TooManyPixels.
+    """
+    with _only_our_errors():
+        image, _ = _read(data, kind, pixels, side)
+        if image.mode == "RGBA":
+            ground = Image.new("RGB", image.size, "white")
+            ground.paste(image, mask=image.getchannel("A"))
+            image = ground
+        return _jpeg(image, _SMALL_QUALITY)
+
+
+@contextmanager
+def _only_our_errors() -> Iterator[None]:
+    try:
+        yield
     except (BrokenPicture, TooManyPixels):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels from error
     except Exception as error:  # decoders answer broken bytes with whatever they stumble over
         raise BrokenPicture from error
+
+
+def _read(data: bytes, kind: Kind, pixels: int, side: int) -> tuple[Image.Image, Image.Exif]:
+    with Image.open(io.BytesIO(data), formats=[kind.media_type.removeprefix("image/").upper()]) as opened:
+        if opened.width * opened.height > pixels:
+            raise TooManyPixels
+        if kind is JPEG and _progressive_scans(data) > _SCANS:
+            raise BrokenPicture
+        image, exif = _decode(opened, side)
+    return _upright(image, exif), exif
 
 
 def _decode(opened: Image.Image, side: int) -> tuple[Image.Image, Image.Exif]:
@@ -111,13 +137,20 @@ def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
 
 
 def _encode(image: Image.Image, kind: Kind, sent_size: int, place: Place | None) -> Picture:
+    if image.mode == "RGBA" or (kind is not JPEG and sent_size <= _SMALL_PNG):
+        return Picture(_written(image, "PNG"), PNG, *image.size, place)
+    return Picture(_jpeg(image, _JPEG_QUALITY), JPEG, *image.size, place)
+
+
+def _jpeg(image: Image.Image, quality: int) -> bytes:
+    return _written(image, "JPEG", quality=quality, optimize=True)
+
+
+def _written(image: Image.Image, form: str, **options: Any) -> bytes:
     image.info.clear()  # the writers would take comments and colour profiles from here
     target = io.BytesIO()
-    if image.mode == "RGBA" or (kind is not JPEG and sent_size <= _SMALL_PNG):
-        image.save(target, "PNG")
-        return Picture(target.getvalue(), PNG, *image.size, place)
-    image.save(target, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    return Picture(target.getvalue(), JPEG, *image.size, place)
+    image.save(target, form, **options)
+    return target.getvalue()
 
 
 def _place(exif: Image.Exif) -> Place | None:

@@ -1,12 +1,13 @@
 """A knock on a door: NOTIFY that leaves with a commit, so that nobody waits for the next look.
 
-`due` is the worker's door, for new work; `positions` that of the web processes, for new positions of the journal. It
-is only an acceleration: work is found by looking at rows, and a lost knock costs at most the pause between two looks.
+`due` is the worker's door, for new work; `positions` and `sign_outs` those of the web processes, for new positions of
+the journal and for sign-ins that are over. It is only an acceleration: work is found by looking at rows, and a lost
+knock costs at most the pause between two looks.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import asyncpg
@@ -16,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.db import APP_ROLE, FAILURES
 
-DOOR, POSITIONS = "due", "positions"
+DOOR, POSITIONS, SIGN_OUTS = "due", "positions", "sign_outs"
 APPLICATION = "hotline-listen"  # as PostgreSQL lists the connection
 KNOCK = func.pg_notify(DOOR, "")  # to be selected by a statement that leaves work
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries to connect
@@ -27,8 +28,8 @@ async def knock(session: AsyncSession, door: str = DOOR) -> None:
     await session.execute(select(func.pg_notify(door, "")))
 
 
-async def listen(dsn: str, heard: Callable[[], None], door: str = DOOR) -> None:
-    """Call `heard` at every knock on a door, over one connection of its own, until cancelled; comes back by itself.
+async def listen(dsn: str, doors: Mapping[str, Callable[[], None]]) -> None:
+    """Call what stands at a door at every knock on it, over one connection, until cancelled; comes back by itself.
 
     `dsn` must reach the server itself: a transaction pooler in between hands LISTEN to a connection it then takes away.
     """
@@ -38,17 +39,18 @@ async def listen(dsn: str, heard: Callable[[], None], door: str = DOOR) -> None:
         with contextlib.suppress(*FAILURES):
             connection = await asyncpg.connect(dsn, timeout=5, server_settings=settings)
             pause = FIRST_PAUSE
-            await _listen_until_lost(connection, heard, door)
+            await _listen_until_lost(connection, doors)
         await asyncio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-async def _listen_until_lost(connection: Any, heard: Callable[[], None], door: str) -> None:
+async def _listen_until_lost(connection: Any, doors: Mapping[str, Callable[[], None]]) -> None:
     lost = asyncio.Event()
     try:
         connection.add_termination_listener(lambda *_: lost.set())
-        await connection.add_listener(door, lambda *_: heard())
-        heard()  # what was committed while nobody listened
+        for door, heard in doors.items():
+            await connection.add_listener(door, lambda *_, heard=heard: heard())
+            heard()  # what was committed while nobody listened
         await lost.wait()
     finally:
         connection.terminate()

@@ -22,11 +22,12 @@ _WINDOWS = ("close_after", "reopen_within", "progress_when_late_every", "directi
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of a rule set. `where` is the code of the rule, or the member of the document."""
+    """One fault of a rule set, in two languages. `where` is the code of the rule, or the member of the document."""
 
     code: str
     where: str
     message_vi: str
+    message_en: str
     severity: Literal["error", "warning"] = "error"
 
 
@@ -43,11 +44,13 @@ def check_timeline(drafts: Sequence[RuleSetDraft]) -> list[Problem]:
     for earlier, later in pairwise(ordered):
         where = f"{earlier.code}, {later.code}"
         if earlier.valid_to is None or later.valid_from < earlier.valid_to:
-            message = f"Bộ quy tắc {earlier.code} và {later.code} cùng có hiệu lực từ {later.valid_from}."
-            problems.append(Problem("overlapping_validity", where, message))
+            vi = f"Bộ quy tắc {earlier.code} và {later.code} cùng có hiệu lực từ {later.valid_from}."
+            en = f"The rule sets {earlier.code} and {later.code} both hold from {later.valid_from}."
+            problems.append(Problem("overlapping_validity", where, vi, en))
         elif earlier.valid_to < later.valid_from:
-            message = f"Từ {earlier.valid_to} đến trước {later.valid_from} không có bộ quy tắc nào có hiệu lực."
-            problems.append(Problem("validity_gap", where, message))
+            vi = f"Từ {earlier.valid_to} đến trước {later.valid_from} không có bộ quy tắc nào có hiệu lực."
+            en = f"From {earlier.valid_to} until {later.valid_from} no rule set holds."
+            problems.append(Problem("validity_gap", where, vi, en))
     return problems
 
 
@@ -74,21 +77,30 @@ class _Checker:
     def _head(self) -> Iterator[Problem]:
         draft = self.draft
         if draft.version < 1:
-            yield Problem("bad_version", "ruleset.version", "Số phiên bản phải từ 1 trở lên.")
+            vi = "Số phiên bản phải từ 1 trở lên."
+            en = "The version must be 1 or more."
+            yield Problem("bad_version", "ruleset.version", vi, en)
         if draft.valid_to is not None and draft.valid_to <= draft.valid_from:
-            message = f"Ngày hết hiệu lực {draft.valid_to} phải sau ngày có hiệu lực {draft.valid_from}."
-            yield Problem("bad_validity", "ruleset.valid_to", message)
+            vi = f"Ngày hết hiệu lực {draft.valid_to} phải sau ngày có hiệu lực {draft.valid_from}."
+            en = f"The last day {draft.valid_to} must be later than the first day {draft.valid_from}."
+            yield Problem("bad_validity", "ruleset.valid_to", vi, en)
         try:
             centre = self.directory.centre
         except LookupError:
-            yield Problem("no_centre", "departments", "Danh mục đơn vị không có trung tâm (loại centre).")
+            vi = "Danh mục đơn vị không có trung tâm (loại centre)."
+            en = "There is no centre among the departments (kind centre)."
+            yield Problem("no_centre", "departments", vi, en)
         else:
             if any(self.directory.living(centre, day) is None for day in self.days):
-                yield Problem("no_centre", "departments", f"Trung tâm {centre} không tồn tại suốt thời gian hiệu lực.")
+                vi = f"Trung tâm {centre} không tồn tại suốt thời gian hiệu lực."
+                en = f"The centre {centre} does not live through all the time the set holds."
+                yield Problem("no_centre", "departments", vi, en)
         seen: set[str] = set()
         for code in (*(rule.code for rule in draft.leads), *(rule.code for rule in draft.limits)):
             if code in seen:
-                yield Problem("duplicate_code", code, f"Mã quy tắc {code} được dùng hai lần.")
+                vi = f"Mã quy tắc {code} được dùng hai lần."
+                en = f"The rule code {code} is used twice."
+                yield Problem("duplicate_code", code, vi, en)
             seen.add(code)
 
     def _calendar(self) -> Iterator[Problem]:
@@ -97,29 +109,35 @@ class _Checker:
         except BadCalendar as error:
             for problem in error.problems:
                 where, _, what = problem.partition(": ")
-                message = f"Lịch làm việc, mục {where}: {_calendar_vi(what)}"
-                yield Problem("bad_calendar", f"calendar.{where}", message)
+                vi = f"Lịch làm việc, mục {where}: {_calendar_vi(what)}"
+                en = f"Calendar, member {where}: {what}."
+                yield Problem("bad_calendar", f"calendar.{where}", vi, en)
 
     def _conditions(self) -> Iterator[Problem]:
         for where, when in self._all_conditions():
             for key in CONDITION_LISTS:
                 if getattr(when, key) == ():
-                    message = f"Quy tắc {where}: điều kiện {key} để trống thì không bao giờ khớp; hãy bỏ hẳn mục này."
-                    yield Problem("empty_condition", where, message)
+                    vi = f"Quy tắc {where}: điều kiện {key} để trống thì không bao giờ khớp; hãy bỏ hẳn mục này."
+                    en = f"Rule {where}: an empty condition {key} never matches; leave the member out."
+                    yield Problem("empty_condition", where, vi, en)
             for name in when.fields or ():
                 yield from self._field(where, name)
             for area in when.areas or ():
                 if area not in self.directory.areas:
-                    yield Problem("unknown_area", where, f"Quy tắc {where}: không có địa bàn {area}.")
+                    vi = f"Quy tắc {where}: không có địa bàn {area}."
+                    en = f"Rule {where}: there is no area {area}."
+                    yield Problem("unknown_area", where, vi, en)
             for key, known in _DIMENSION_OF.items():
                 for value in getattr(when, key) or ():
                     if value not in known:
-                        message = f"Quy tắc {where}: {key} có giá trị lạ {value}; chỉ dùng {', '.join(known)}."
-                        yield Problem("unknown_value", where, message)
+                        vi = f"Quy tắc {where}: {key} có giá trị lạ {value}; chỉ dùng {', '.join(known)}."
+                        en = f"Rule {where}: {key} has an unknown value {value}; known are {', '.join(known)}."
+                        yield Problem("unknown_value", where, vi, en)
         for rule in self.draft.limits:
             if rule.stage not in STAGES:
-                message = f"Quy tắc {rule.code}: không có bước {rule.stage}; các bước là {', '.join(STAGES)}."
-                yield Problem("unknown_stage", rule.code, message)
+                vi = f"Quy tắc {rule.code}: không có bước {rule.stage}; các bước là {', '.join(STAGES)}."
+                en = f"Rule {rule.code}: there is no stage {rule.stage}; the stages are {', '.join(STAGES)}."
+                yield Problem("unknown_stage", rule.code, vi, en)
 
     def _all_conditions(self) -> Iterator[tuple[str, Condition]]:
         yield from ((rule.code, rule.when) for rule in self.draft.leads)
@@ -130,10 +148,13 @@ class _Checker:
             return
         known = self.fields.get(name)
         if known is None:
-            yield Problem("unknown_field", where, f"Quy tắc {where}: không có lĩnh vực {name}.")
+            vi = f"Quy tắc {where}: không có lĩnh vực {name}."
+            en = f"Rule {where}: there is no field {name}."
+            yield Problem("unknown_field", where, vi, en)
         elif known.valid_to is not None and known.valid_to <= self.draft.valid_from:
-            message = f"Quy tắc {where}: lĩnh vực {name} đã thôi dùng từ {known.valid_to}."
-            yield Problem("ended_field", where, message, "warning")
+            vi = f"Quy tắc {where}: lĩnh vực {name} đã thôi dùng từ {known.valid_to}."
+            en = f"Rule {where}: the field {name} is closed since {known.valid_to}."
+            yield Problem("ended_field", where, vi, en, "warning")
 
     def _handlers(self) -> Iterator[Problem]:
         for rule in self.draft.leads:
@@ -141,14 +162,17 @@ class _Checker:
                 severity: Literal["error", "warning"] = "error" if written == rule.lead else "warning"
                 selector = _selector(written)
                 if selector is None:
-                    message = f"Quy tắc {rule.code}: không hiểu đơn vị “{written}”; viết mã đơn vị hoặc kind:LOẠI."
-                    yield Problem("bad_selector", rule.code, message)
+                    vi = f"Quy tắc {rule.code}: không hiểu đơn vị “{written}”; viết mã đơn vị hoặc kind:LOẠI."
+                    en = f"Rule {rule.code}: the department “{written}” cannot be read; write its code or kind:KIND."
+                    yield Problem("bad_selector", rule.code, vi, en)
                 elif selector.how == "code" and selector.value not in self.directory.departments:
-                    message = f"Quy tắc {rule.code}: không có đơn vị {written}."
-                    yield Problem("unknown_department", rule.code, message)
+                    vi = f"Quy tắc {rule.code}: không có đơn vị {written}."
+                    en = f"Rule {rule.code}: there is no department {written}."
+                    yield Problem("unknown_department", rule.code, vi, en)
                 elif selector.how == "kind" and not self.directory.knows_kind(selector.value):
-                    message = f"Quy tắc {rule.code}: không có loại đơn vị {selector.value}."
-                    yield Problem("unknown_department", rule.code, message)
+                    vi = f"Quy tắc {rule.code}: không có loại đơn vị {selector.value}."
+                    en = f"Rule {rule.code}: there is no kind of department {selector.value}."
+                    yield Problem("unknown_department", rule.code, vi, en)
                 elif selector.how == "code":
                     yield from self._dead(rule.code, selector, severity)
                 else:
@@ -157,10 +181,11 @@ class _Checker:
     def _dead(self, where: str, selector: Selector, severity: Literal["error", "warning"]) -> Iterator[Problem]:
         for day in self.days:
             if self.directory.living(selector.value, day) is None:
-                message = (
+                vi = (
                     f"Quy tắc {where}: đơn vị {selector.value} không tồn tại và không có đơn vị kế thừa vào ngày {day}."
                 )
-                yield Problem("dead_department", where, message, severity)
+                en = f"Rule {where}: on {day} the department {selector.value} does not exist and has no heir."
+                yield Problem("dead_department", where, vi, en, severity)
                 return
 
     def _places_without(
@@ -173,12 +198,16 @@ class _Checker:
             without = [code for code in places if self.directory.resolve(selector, code, day) is None]
             if without:
                 some = ", ".join(without[:3]) + (" …" if len(without) > 3 else "")
-                message = (
+                vi = (
                     f"Quy tắc {rule.code}: ngày {day}, {len(without)} trên {len(places)} địa bàn không có đơn vị "
                     f"loại {selector.value}: {some}."
                 )
+                en = (
+                    f"Rule {rule.code}: on {day}, {len(without)} of {len(places)} areas have no department of the "
+                    f"kind {selector.value}: {some}."
+                )
                 everywhere = len(without) == len(places)
-                yield Problem("dead_department", rule.code, message, severity if everywhere else "warning")
+                yield Problem("dead_department", rule.code, vi, en, severity if everywhere else "warning")
                 return
 
     def _communes(self, day: date) -> Iterator[str]:
@@ -197,8 +226,9 @@ class _Checker:
 
     def _catch_all(self) -> Iterator[Problem]:
         if not any(rule.when == Condition() and self._always_found(rule.lead) for rule in self.draft.leads):
-            message = "Thiếu quy tắc bao trùm: cần một quy tắc đơn vị chủ trì không có điều kiện, giao cho centre."
-            yield Problem("no_catch_all", "leads", message)
+            vi = "Thiếu quy tắc bao trùm: cần một quy tắc đơn vị chủ trì không có điều kiện, giao cho centre."
+            en = "There is no catch-all: one rule for the lead must have no condition and name the centre."
+            yield Problem("no_catch_all", "leads", vi, en)
 
     def _shadowed(self) -> Iterator[Problem]:
         leads = sorted(self.draft.leads, key=lambda rule: rule.rank)
@@ -221,8 +251,10 @@ class _Checker:
                     break
                 hiders[hider] = None
             else:
-                message = f"Quy tắc {code} không bao giờ được dùng vì {', '.join(hiders)} đứng trước bắt hết."
-                yield Problem("shadowed", code, message)
+                earlier_ones = ", ".join(hiders)
+                vi = f"Quy tắc {code} không bao giờ được dùng vì {earlier_ones} đứng trước bắt hết."
+                en = f"Rule {code} is never used, since {earlier_ones} before it take every case."
+                yield Problem("shadowed", code, vi, en)
 
     def _classes(self, when: Condition) -> Iterator[tuple[str | None, str, str, str]]:
         """Every class of cases that a condition admits. Rarest first: a field not in any list ends most searches."""
@@ -253,11 +285,16 @@ class _Checker:
 
     def _limit_amounts(self) -> Iterator[Problem]:
         for rule in self.draft.limits:
-            yield from _amount_problems(rule.code, f"Quy tắc {rule.code}: thời hạn", rule.amount)
+            yield from _amount_problems(
+                rule.code, f"Quy tắc {rule.code}: thời hạn", f"Rule {rule.code}: the limit", rule.amount
+            )
         for index, step in enumerate(self.draft.escalate):
-            yield from _amount_problems(f"escalate[{index}]", f"Bậc báo cáo {index + 1}: thời gian", step.after)
+            vi, en = f"Bậc báo cáo {index + 1}: thời gian", f"Step {index + 1} of the ladder: the time"
+            yield from _amount_problems(f"escalate[{index}]", vi, en, step.after)
         for key in _WINDOWS:
-            yield from _amount_problems(key, f"Mục {key}: thời gian", getattr(self.draft, key))
+            yield from _amount_problems(
+                key, f"Mục {key}: thời gian", f"Member {key}: the time", getattr(self.draft, key)
+            )
 
     def _missing_limits(self) -> Iterator[Problem]:
         supported = any(rule.supporting for rule in self.draft.leads)
@@ -271,8 +308,9 @@ class _Checker:
             missing = ["/".join(case) for case in cases if not self._always_limited(stage, *case)]
             if missing:
                 some = ", ".join(missing[:4]) + (" …" if len(missing) > 4 else "")
-                message = f"Bước {stage} thiếu thời hạn cho {len(missing)} trường hợp (mức/luồng/chế độ): {some}."
-                yield Problem("missing_limit", f"limits.{stage}", message)
+                vi = f"Bước {stage} thiếu thời hạn cho {len(missing)} trường hợp (mức/luồng/chế độ): {some}."
+                en = f"The stage {stage} has no limit in {len(missing)} situations (urgency/track/mode): {some}."
+                yield Problem("missing_limit", f"limits.{stage}", vi, en)
 
     def _always_limited(self, stage: str, urgency: str, track: str, mode: str) -> bool:
         """Whether some rule asks nothing but these three facts, so that it holds for every case of the class."""
@@ -300,14 +338,19 @@ class _Checker:
                 reported.add((short.code, long.code))
                 where = f"{short.code}, {long.code}"
                 if a == b:
-                    message = f"Hạn trả lại ({short.code}) bằng hạn tiếp nhận ({long.code}); nên ngắn hơn."
-                    yield Problem("give_back_equals_accept", where, message, "warning")
+                    vi = f"Hạn trả lại ({short.code}) bằng hạn tiếp nhận ({long.code}); nên ngắn hơn."
+                    en = f"Giving back ({short.code}) may take as long as accepting ({long.code}); it should be less."
+                    yield Problem("give_back_equals_accept", where, vi, en, "warning")
                 else:
-                    message = (
+                    vi = (
                         f"Bước {shorter} ({short.code}: {short.amount}) dài hơn bước {longer} "
                         f"({long.code}: {long.amount}) với mức {facts.urgency}, luồng {facts.track}."
                     )
-                    yield Problem(f"{shorter}_after_{longer}", where, message)
+                    en = (
+                        f"The stage {shorter} ({short.code}: {short.amount}) takes longer than {longer} "
+                        f"({long.code}: {long.amount}) where urgency is {facts.urgency} and track {facts.track}."
+                    )
+                    yield Problem(f"{shorter}_after_{longer}", where, vi, en)
 
     def _first(self, stage: str, facts: Facts, lineage: frozenset[str]) -> LimitDraft | None:
         return next((rule for rule in self._by_rank(stage) if not rule.when.misses(facts, lineage)), None)
@@ -365,19 +408,27 @@ class _Checker:
             try:
                 shares.append(read_share(text))
             except ValueError:
-                message = f"Mốc nhắc “{text}” phải là tỷ lệ trên 0% và không quá 100%, ví dụ 80%."
-                yield Problem("bad_percentage", "remind", message)
+                vi = f"Mốc nhắc “{text}” phải là tỷ lệ trên 0% và không quá 100%, ví dụ 80%."
+                en = f"The reminder “{text}” must be a share above 0% and at most 100%, such as 80%."
+                yield Problem("bad_percentage", "remind", vi, en)
         if shares != sorted(set(shares)):
-            yield Problem("bad_percentage", "remind", "Các mốc nhắc phải tăng dần và không lặp lại.")
+            vi = "Các mốc nhắc phải tăng dần và không lặp lại."
+            en = "Reminders must grow from one to the next."
+            yield Problem("bad_percentage", "remind", vi, en)
         steps = [self._amount(step.after) for step in draft.escalate]
         known = [step for step in steps if step is not None]
         if known != sorted(set(known)):
-            yield Problem("bad_ladder", "escalate", "Các bậc báo cáo phải có thời gian tăng dần.")
+            vi = "Các bậc báo cáo phải có thời gian tăng dần."
+            en = "The times of the ladder must grow from step to step."
+            yield Problem("bad_ladder", "escalate", vi, en)
         if draft.extend.max < 0:
-            yield Problem("bad_extension", "extend.max", "Số lần gia hạn không được âm.")
+            vi = "Số lần gia hạn không được âm."
+            en = "The number of extensions cannot be negative."
+            yield Problem("bad_extension", "extend.max", vi, en)
         if draft.extend.max and draft.extend.max_ratio <= 0:
-            message = "Tỷ lệ gia hạn phải lớn hơn 0 khi cho phép gia hạn."
-            yield Problem("bad_extension", "extend.max_ratio", message)
+            vi = "Tỷ lệ gia hạn phải lớn hơn 0 khi cho phép gia hạn."
+            en = "Where extensions are allowed, their ratio must be more than 0."
+            yield Problem("bad_extension", "extend.max_ratio", vi, en)
         choices = (
             ("day_end", draft.day_end, ("close", "midnight")),
             ("approve_by", draft.approve_by, ("head", "centre")),
@@ -386,11 +437,14 @@ class _Checker:
         )
         for where, value, allowed in choices:
             if value not in allowed:
-                message = f"Mục {where}: “{value}” không hợp lệ; chỉ dùng {', '.join(allowed)}."
-                yield Problem("unknown_value", where, message)
+                vi = f"Mục {where}: “{value}” không hợp lệ; chỉ dùng {', '.join(allowed)}."
+                en = f"Member {where}: “{value}” is not known; use {', '.join(allowed)}."
+                yield Problem("unknown_value", where, vi, en)
         if draft.give_backs_before_supervisor < 1:
             where = "give_backs_before_supervisor"
-            yield Problem("bad_number", where, f"Mục {where}: phải từ 1 trở lên.")
+            yield Problem(
+                "bad_number", where, f"Mục {where}: phải từ 1 trở lên.", f"Member {where}: it must be 1 or more."
+            )
 
     def _tracks(self) -> Iterator[Problem]:
         draft = self.draft
@@ -399,12 +453,14 @@ class _Checker:
         named += [(f"tracks.channels.{name}", track) for name, track in draft.track_channels.items()]
         for where, track in named:
             if track not in TRACKS:
-                message = f"Mục {where}: không có luồng {track}; các luồng là {', '.join(TRACKS)}."
-                yield Problem("unknown_value", where, message)
+                vi = f"Mục {where}: không có luồng {track}; các luồng là {', '.join(TRACKS)}."
+                en = f"Member {where}: there is no track {track}; the tracks are {', '.join(TRACKS)}."
+                yield Problem("unknown_value", where, vi, en)
         for texts in draft.tracks:
             if texts.track == "ordinary" or not texts.phrases:
-                message = "Mục tracks.texts: mỗi mục cần một luồng khác ordinary và ít nhất một cụm từ."
-                yield Problem("bad_track", f"tracks.texts[{texts.track}]", message)
+                vi = "Mục tracks.texts: mỗi mục cần một luồng khác ordinary và ít nhất một cụm từ."
+                en = "Member tracks.texts: each needs a track other than ordinary and at least one phrase."
+                yield Problem("bad_track", f"tracks.texts[{texts.track}]", vi, en)
         for name in draft.track_fields:
             yield from self._field(f"tracks.fields.{name}", name)
 
@@ -416,14 +472,17 @@ def _selector(written: str) -> Selector | None:
         return None
 
 
-def _amount_problems(where: str, what: str, text: str) -> Iterator[Problem]:
+def _amount_problems(where: str, what_vi: str, what_en: str, text: str) -> Iterator[Problem]:
     try:
         amount = Amount.parse(text)
     except BadAmount:
-        yield Problem("bad_amount", where, f"{what} “{text}” không đọc được; viết như 8h/working hoặc 15d/calendar.")
+        vi = f"{what_vi} “{text}” không đọc được; viết như 8h/working hoặc 15d/calendar."
+        en = f"{what_en} “{text}” cannot be read; write it like 8h/working or 15d/calendar."
+        yield Problem("bad_amount", where, vi, en)
     else:
         if amount.value <= 0:
-            yield Problem("bad_amount", where, f"{what} “{text}” phải lớn hơn 0.")
+            vi, en = f"{what_vi} “{text}” phải lớn hơn 0.", f"{what_en} “{text}” must be more than 0."
+            yield Problem("bad_amount", where, vi, en)
 
 
 def _calendar_vi(problem: str) -> str:

@@ -1,18 +1,20 @@
 """Files of cases, for staff who see the case and for the citizen with its key."""
 
 from collections.abc import Iterator
+from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from cases.models import Case, Entry
 from cases.queries import visible_to
 from core.attachments import Attachment
 from core.errors import NotFound
-from core.files import INLINE_TYPES, content_disposition
+from core.files import INLINE_TYPES, content_disposition, small
+from core.filestore import key_of
 from web.deps import COOKIE, Db, Here, Now, who_of
 from web.docs import PROBLEMS
 from web.following import Key, KeyHeader, own_case
@@ -20,6 +22,8 @@ from web.state import State
 
 router = APIRouter(prefix="/api/v1/attachments", tags=["attachments"], responses=PROBLEMS)
 CHUNK = 1 << 16
+AN_HOUR, A_MONTH = 3600, 30 * 86400
+Size = Annotated[Literal["small"] | None, Query(description="small: a picture of at most 320 pixels, as JPEG")]
 
 
 @router.get("/{attachment_id}", response_class=StreamingResponse)
@@ -32,18 +36,19 @@ async def attachment(
     code: str | None = None,
     key: Key = None,
     tracking_key: KeyHeader = None,
-) -> StreamingResponse:
+    size: Size = None,
+) -> Response:
     """The bytes of a file. Citizens add the case `code` and their key; they get what they sent and were sent."""
     signed_in = "authorization" in request.headers or "x-api-key" in request.headers or COOKIE in request.cookies
     if code is not None and (key or tracking_key) and not signed_in:
         own = await own_case(request, here, session, code, tracking_key or key, at)
-        return await send(here, await own_attachment(session, own, attachment_id))
+        return await send(here, await own_attachment(session, own, attachment_id), size)
     statement = (
         select(Attachment)
         .join(Case, Case.id == Attachment.case_id)  # type: ignore[arg-type]
         .where(Attachment.id == attachment_id, visible_to(await who_of(request, here, session, at)))
     )
-    return await send(here, _there((await session.exec(statement)).first()))
+    return await send(here, _there((await session.exec(statement)).first()), size)
 
 
 async def own_attachment(session: AsyncSession, case: Case, attachment_id: UUID) -> Attachment:
@@ -62,9 +67,14 @@ def _there(file: Attachment | None) -> Attachment:
     return file
 
 
-async def send(here: State, file: Attachment) -> StreamingResponse:
-    """The bytes of a file: pictures that we wrote ourselves may be shown, all else is a download."""
-    stream = await here.files.open(f"{file.sha256[:2]}/{file.sha256}")
+async def send(here: State, file: Attachment, size: Literal["small"] | None) -> Response:
+    """The bytes of a file: pictures that we wrote ourselves may be shown, all else is a download.
+
+    Where there is no small one, as of a video or a damaged picture, the file itself is sent.
+    """
+    if size == "small" and (made := await small(here.files, file.sha256, file.media_type)) is not None:
+        return Response(made, media_type="image/jpeg", headers=_headers("inline", A_MONTH))
+    stream = await here.files.open(key_of(file.sha256))
 
     def chunks() -> Iterator[bytes]:
         with stream:
@@ -76,10 +86,15 @@ async def send(here: State, file: Attachment) -> StreamingResponse:
         chunks(),
         media_type=file.media_type,
         headers={
-            "Content-Disposition": "inline" if inline else content_disposition(file.name),
+            **_headers("inline" if inline else content_disposition(file.name), AN_HOUR),
             "Content-Length": str(file.size),
-            "Content-Security-Policy": "default-src 'none'; sandbox",
-            "X-Content-Type-Options": "nosniff",
-            "Cache-Control": "private, max-age=3600",
         },
     )
+
+
+def _headers(disposition: str, seconds: int) -> dict[str, str]:
+    return {
+        "Content-Disposition": disposition,
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": f"private, max-age={seconds}",
+    }

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
@@ -14,8 +14,9 @@ from cases.bodies import Forward, Kind, Urgency
 from cases.desk import HANDLERS, Office, perform
 from cases.explain import explain_case
 from cases.intake import Opened, open_case
+from cases.lists import list_cases
 from cases.models import Case
-from cases.queries import case_by_code, case_file, list_cases, timeline
+from cases.queries import case_by_code, case_file, timeline
 from cases.replies import REFUSALS
 from cases.states import STAFF_ACTIONS, Action
 from core.db import bare
@@ -24,15 +25,29 @@ from core.files import Upload, take
 from core.staff import Actor
 from ioc.behind import cases_behind
 from web.answers import CasePage, OpenedCase, Reason, StaffCase, Timeline
-from web.bodies import read_body, read_members
-from web.deps import AtOffice, Db, Here, Now, Rules, Who, desk_of
+from web.bodies import is_multipart, read_body, read_form, read_members
+from web.deps import SAFE, AtOffice, Db, Here, Now, Rules, Who, desk_of, who_of
 from web.docs import PROBLEMS, answers, json_body, multipart_body
 from web.filtering import Narrowing
 from web.reports import Receipt, ReportIn, to_report, with_files
 from web.shapes import case_rows, case_to_staff, when, zone_of
 from web.state import State
 
-router = APIRouter(prefix="/api/v1", tags=["cases"], responses=PROBLEMS)
+
+async def _read_first(request: Request, here: Here, at: Now) -> None:
+    """The body is here before a connection is taken for the request; files are read of who is signed in only."""
+    if request.method in SAFE:
+        return
+    if not is_multipart(request):
+        await request.body()
+        return
+    async with here.database.transaction() as session:
+        await who_of(request, here, session, at)
+    await read_form(request)
+
+
+# A router's own dependencies come before those of its routes.
+router = APIRouter(prefix="/api/v1", tags=["cases"], responses=PROBLEMS, dependencies=[Depends(_read_first)])
 
 StaffChannel = Literal["voice", "counter", "web", "app", "zalo", "facebook", "telegram", "email", "sms", "open311"]
 

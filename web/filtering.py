@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError
 
 from cases.bodies import Code
+from cases.conditions import fields_meant
 from cases.desk import invalid_body
-from cases.queries import fields_meant
 from cases.states import Status
 from cases.views import NONE, Filters, Order
 from core.staff import Actor
@@ -75,7 +75,7 @@ class Narrowing(BaseModel):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
     def filters(self) -> Filters:
-        """The same as `cases.queries` takes it."""
+        """The same as `cases.conditions` takes it."""
         given = self.model_dump(exclude={"order", "cursor", "limit", "rating", *BEHIND})
         return Filters(**given, rating=tuple(self.rating))
 

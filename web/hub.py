@@ -4,6 +4,9 @@ The worker numbers the journal and knocks; the hub reads what is above its last 
 for every kind of people (roles and departments) that has a screen open, and puts the same bytes into the queue of each
 of their screens. No screen holds a database connection. Positions are dense and in the order of numbering, so whatever
 a screen has missed is a range of them, and it is read again when the screen comes back.
+
+A sign-out knocks as well and ends its screens in every process at once. What no knock tells of (a sign-in that has run
+out, other roles, a knock that was lost) is found within CHECK_EVERY.
 """
 
 import asyncio
@@ -93,14 +96,17 @@ class Hub:
         self._dsn = dsn
         self._position: int | None = None
         self._knocked = asyncio.Event()
+        self._signed_out = asyncio.Event()
         self._reading = asyncio.Lock()  # a screen that came during a look would miss it
 
     @asynccontextmanager
     async def running(self, clock: Callable[[], datetime]) -> AsyncIterator[None]:
         """Follow the journal while the block lasts."""
+        doors = {wake.POSITIONS: self._knocked.set, wake.SIGN_OUTS: self._signed_out.set}
         tasks = [
-            asyncio.create_task(wake.listen(self._dsn, self._knocked.set, wake.POSITIONS)),
+            asyncio.create_task(wake.listen(self._dsn, doors)),
             asyncio.create_task(self._follow()),
+            asyncio.create_task(self._part()),
             asyncio.create_task(self._guard(clock)),
         ]
         self.open = True
@@ -218,6 +224,28 @@ class Hub:
             screen.after = position
             screen.tell(resync(position), position)
 
+    async def _part(self) -> None:
+        while True:
+            await self._signed_out.wait()
+            self._signed_out.clear()
+            try:
+                await self._end_signed_out()
+            except Exception as error:  # the next round of the guard finds them
+                log.warning("sign-outs of screens not seen", error=type(error).__name__)
+
+    async def _end_signed_out(self) -> None:
+        tokens = {screen.token for screen in self.screens}
+        if not tokens:
+            return
+        async with asyncio.timeout(LOOK_WITHIN), self._database.transaction() as session:
+            over = await auth.forgotten(session, tokens)
+        for screen in [each for each in self.screens if each.token in over]:
+            self._dismiss(screen)
+
+    def _dismiss(self, screen: Screen) -> None:
+        screen.end(farewell("signed-out"))
+        self.leave(screen)
+
     async def _guard(self, clock: Callable[[], datetime]) -> None:
         while True:
             await asyncio.sleep(CHECK_EVERY)
@@ -239,8 +267,7 @@ class Hub:
             for screen in [each for each in self.screens if each.token in present]:
                 who = present[screen.token]
                 if who is None:
-                    screen.end(farewell("signed-out"))
-                    self.leave(screen)
+                    self._dismiss(screen)
                 elif who != screen.who:
                     screen.who = who
                     screen.tell(resync(self._position or 0), self._position or 0)

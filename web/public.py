@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse, Response
 
-from cases.queries import published
+from cases.published import published
 from web.answers import FeatureCollection, PublishedPage
 from web.deps import Db, Rules
 from web.docs import PROBLEMS, answers

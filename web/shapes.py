@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 from cases import citizens
 from cases.desk import offered, parts_of
+from cases.lists import Page
 from cases.models import Case, Limit
-from cases.queries import CaseFile, Page, sees_identity
+from cases.queries import CaseFile, sees_identity
 from cases.states import NOT_FOR_STAFF, Status, possible
 from core.attachments import Attachment
 from core.staff import Actor

@@ -1,14 +1,22 @@
 """Talking about a case and with its citizen."""
 
+from datetime import datetime, timedelta
+from math import ceil
+
+from sqlalchemy import func
 from sqlmodel import select
 
+from cases import replies
 from cases.bodies import AddMessage, AskCitizen, AssignOfficer, Body, Note, Reason
 from cases.desk import Desk, action
 from cases.models import Reveal
 from cases.states import Action, Status
-from core.errors import Invalid
+from core.errors import Conflict, Invalid
 from core.ids import uuid7
+from core.journal import Journal
 from core.staff import CENTRE_ROLES, Role, RoleGrant, Staff, StaffDepartment
+
+ASK_AGAIN_AFTER = timedelta(hours=1)  # between two reminders of one case by its citizens
 
 
 @action(Action.ADD_MESSAGE, AddMessage)
@@ -21,6 +29,9 @@ async def add_message(desk: Desk, given: AddMessage) -> None:
     if given.via is not None:
         desk.write("message", given.text, to_citizen=True, case_id=given.via)
         desk.data["via"] = str(given.via)
+    if given.lat is not None and given.lng is not None and desk.case.lat is None:
+        desk.case.lat, desk.case.lng = given.lat, given.lng
+        desk.data["changed"] = ["location"]
     await desk.attach(entry)
     if desk.case.status == Status.WAITING_CITIZEN:
         desk.clocks.resume()
@@ -81,12 +92,36 @@ async def ask_citizen(desk: Desk, given: AskCitizen) -> None:
 
 @action(Action.CHASE, Body)
 async def chase(desk: Desk, given: Body) -> None:
-    """The citizen asks again: the holder is reminded and it is counted, no new case."""
+    """The citizen asks again: the holder is reminded and it is counted, no new case.
+
+    Conflict within an hour of the last time the citizen did.
+    """
+    if desk.actor.kind == "citizen":
+        await _asks_not_too_soon(desk)
     desk.case.chased += 1
     holder = desk.lead.department if desk.lead else desk.routing.directory.centre
     desk.data |= {"department": holder, "count": desk.case.chased}
     if (post := desk.unit_post) is not None:
         await post.chased(desk.case, holder, [limit for limit in desk.clocks.running if limit.due_at is not None])
+
+
+async def _asks_not_too_soon(desk: Desk) -> None:
+    """The case is locked, so what the journal says of it holds until this act is noted or refused."""
+    asked = select(func.max(Journal.occurred_at)).where(
+        Journal.case_id == desk.case.id, Journal.kind == "case.chase", Journal.actor_kind == "citizen"
+    )
+    last: datetime | None = (await desk.session.exec(asked)).one()
+    if last is None or desk.at >= last + ASK_AGAIN_AFTER:
+        return
+    again = desk.local(last + ASK_AGAIN_AFTER)
+    raise Conflict(
+        f"Đơn vị xử lý vừa được nhắc lúc {replies.day_and_time(desk.local(last))}. "
+        f"Anh/chị có thể nhắc lại từ {replies.day_and_time(again)}.",
+        f"Whoever handles this was reminded at {replies.day_and_time(desk.local(last))}. "
+        f"You can remind them again from {replies.day_and_time(again)}.",
+        headers={"Retry-After": str(ceil((again - desk.at) / timedelta(seconds=1)))},
+        possible_at=again.isoformat(),
+    )
 
 
 @action(Action.REVEAL_IDENTITY, Reason)

@@ -2,9 +2,12 @@
 
 from datetime import datetime
 
+from sqlalchemy import func
+from sqlmodel import select
+
 from cases import replies
 from cases.bodies import Body, Classify, Forward, Into, Reason, SetTrack, Split
-from cases.desk import Desk, action
+from cases.desk import Desk, action, writer_of
 from cases.intake import Report, open_case
 from cases.models import Assignment
 from cases.queries import live_case
@@ -12,6 +15,7 @@ from cases.states import OPEN, Action, Status
 from core.db import bare
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
+from core.journal import Journal
 from core.staff import Role
 from routing.tracks import RESTRICTED_TRACKS
 from routing.working_time import due
@@ -39,7 +43,7 @@ async def classify(desk: Desk, given: Classify) -> None:
         case.urgency = given.urgency
     if given.kind is not None:
         case.kind = given.kind
-    _decide_anew(desk)
+    await _decide_anew(desk)
     desk.data["changed"] = sorted(set(changed))
 
 
@@ -50,7 +54,7 @@ async def set_track(desk: Desk, given: SetTrack) -> None:
     change_track(desk, given.track)
     desk.case.track_confirmed = bool(desk.actor.roles & {Role.SUPERVISOR, Role.INSPECTOR})
     desk.data["confirmed"] = desk.case.track_confirmed
-    _decide_anew(desk)
+    await _decide_anew(desk)
 
 
 @action(Action.FORWARD, Forward)
@@ -100,6 +104,8 @@ async def split(desk: Desk, given: Split) -> None:
         phone=case.contact.get("phone"),
         email=case.contact.get("email"),
         public=case.public,
+        sender=(sender := writer_of(case)),
+        receipt=sender is None,  # there the reporter is told below, in the talk about the first case
     )
     opened = await open_case(
         await bare(desk.session),
@@ -267,7 +273,7 @@ def change_track(desk: Desk, track: str) -> None:
         case.public = False
 
 
-def _decide_anew(desk: Desk) -> None:
+async def _decide_anew(desk: Desk) -> None:
     decision = desk.decide()
     desk.case.decision = {
         "lead": decision.lead,
@@ -280,4 +286,11 @@ def _decide_anew(desk: Desk) -> None:
     if desk.case.status == Status.RECEIVED and not desk.case.restricted and (limit := decision.limit("resolve")):
         # Not forwarded yet: the date the citizen is told with that follows the new decision.
         calendar = desk.routing.calendar_of(decision.lead, desk.book)
-        desk.case.promised_at = due(desk.case.received_at, limit.amount, calendar, day_end=desk.book.day_end)
+        reopened = select(func.max(Journal.occurred_at)).where(
+            Journal.case_id == desk.case.id, Journal.kind == "case.reopen"
+        )
+        again: datetime | None = (await desk.session.exec(reopened)).one()
+        promised = due(again or desk.case.received_at, limit.amount, calendar, day_end=desk.book.day_end)
+        if promised <= desk.at:  # nobody is promised a moment that is over
+            promised = due(desk.at, limit.amount, calendar, day_end=desk.book.day_end)
+        desk.case.promised_at = promised

@@ -123,8 +123,9 @@ async def add(
     if field:
         for row in await in_force_from(session, max(today, valid_from)):
             if not await _named_by(session, row, code):
-                detail = f"Chưa có quy tắc nào nêu lĩnh vực {code}: phản ánh sẽ theo quy tắc bao trùm."
-                findings.append(Finding("no_rule", code, detail, rule_set=f"{row.code} v{row.version}"))
+                vi = f"Chưa có quy tắc nào nêu lĩnh vực {code}: phản ánh sẽ theo quy tắc bao trùm."
+                en = f"No rule speaks of the field {code} yet: its cases follow the catch-all."
+                findings.append(Finding("no_rule", code, vi, en, rule_set=f"{row.code} v{row.version}"))
     return FieldChange(await one(session, code, today), tuple(findings))
 
 
@@ -162,7 +163,11 @@ async def close(session: AsyncSession, by: Actor, at: datetime, code: str, *, va
         await note(session, by, "field.close", code, at, valid_to=valid_to.isoformat())
     findings = [
         Finding(
-            "closed_field", rule, f"Quy tắc {rule} còn nêu lĩnh vực {code}.", rule_set=f"{rules.code} v{rules.version}"
+            "closed_field",
+            rule,
+            f"Quy tắc {rule} còn nêu lĩnh vực {code}.",
+            f"Rule {rule} still speaks of the field {code}.",
+            rule_set=f"{rules.code} v{rules.version}",
         )
         for rules in await in_force_from(session, max(today, valid_to))
         for rule in await _named_by(session, rules, code, patterns=False)

@@ -19,6 +19,7 @@ from routing.decide import STAGES, Condition
 from routing.directory import Directory
 from routing.editing.shared import Finding, as_finding, begin, in_force_from, note, zone_of_province
 from routing.queries import local_midnight, read_directory, read_draft, read_fields
+from routing.rule_check import Problem
 from routing.rule_check import check as check_rules
 from routing.rule_drafts import CONDITION_LISTS, LeadDraft, LimitDraft, RuleSetDraft
 from routing.rule_lines import has_aliases, line_in, line_of, lines_of
@@ -236,8 +237,11 @@ async def activate(session: AsyncSession, by: Actor, at: datetime, rule_set_id: 
     if wrong := [finding for finding in findings if finding.severity == "error"]:
         raise Conflict(
             f"Bộ quy tắc còn {len(wrong)} lỗi, chưa thể đưa vào áp dụng. {wrong[0].detail}",
-            f"The rule set has {len(wrong)} errors and cannot be put in force.",
-            errors=[{"where": each.where, "detail": each.detail, "code": each.code} for each in wrong[:50]],
+            f"The rule set has {len(wrong)} errors and cannot be put in force. {wrong[0].detail_en}",
+            errors=[
+                {"where": each.where, "detail": each.detail, "detail_en": each.detail_en, "code": each.code}
+                for each in wrong[:50]
+            ],
         )
     row = await commands.activate(session, row.id)
     await note(session, by, "rule_set.activate", str(row.id), at, code=row.code, version=row.version)
@@ -357,37 +361,35 @@ async def _findings(
     found = [as_finding(problem, line=line_of(problem.where, lines)) for problem in problems]
     if row.state == "draft":
         found += [
-            Finding(code, where, detail, severity, line_of(where, lines))
-            for code, where, detail, severity in await _dates(session, row, draft, at)
+            as_finding(problem, line=line_of(problem.where, lines)) for problem in await _dates(session, row, draft, at)
         ]
     return tuple(sorted(found, key=lambda finding: finding.severity != "error"))
 
 
-async def _dates(
-    session: AsyncSession, row: models.RuleSet, draft: RuleSetDraft, at: datetime
-) -> list[tuple[str, str, str, str]]:
-    """How a draft fits between the sets in force: (code, where, what, severity)."""
+async def _dates(session: AsyncSession, row: models.RuleSet, draft: RuleSetDraft, at: datetime) -> list[Problem]:
+    """What is wrong with how a draft fits between the sets in force."""
     zone = await zone_of_province(session)
     today = at.astimezone(zone).date()
     later = [each for each in await in_force_from(session, min(draft.valid_from, today)) if each.id != row.id]
     found = []
     if draft.valid_from < today and any(each.valid_from <= at for each in later):
-        detail = f"Ngày có hiệu lực {draft.valid_from} đã qua; bộ quy tắc mới chỉ áp dụng từ hôm nay trở đi."
-        found.append(("past_validity", "ruleset.valid_from", detail, "error"))
+        vi = f"Ngày có hiệu lực {draft.valid_from} đã qua; bộ quy tắc mới chỉ áp dụng từ hôm nay trở đi."
+        en = f"The first day {draft.valid_from} is over; a new rule set holds from today on at the earliest."
+        found.append(Problem("past_validity", "ruleset.valid_from", vi, en))
     for each in later:
         ends_later = row.valid_to is None or row.valid_to > each.valid_from
         if each.valid_from >= row.valid_from and ends_later:
             day = each.valid_from.astimezone(zone).date()
-            detail = (
-                f"Bộ quy tắc {each.code} phiên bản {each.version} có hiệu lực từ {day}, trong thời gian của bộ này."
-            )
-            found.append(("overlapping_validity", "ruleset.valid_to", detail, "error"))
+            vi = f"Bộ quy tắc {each.code} phiên bản {each.version} có hiệu lực từ {day}, trong thời gian của bộ này."
+            en = f"The rule set {each.code} version {each.version} holds from {day}, within the time of this one."
+            found.append(Problem("overlapping_validity", "ruleset.valid_to", vi, en))
             break
     if draft.valid_to is not None:
         end = local_midnight(draft.valid_to, zone)
         if not any(each.valid_from <= end for each in later if each.valid_from > row.valid_from):
-            detail = f"Từ {draft.valid_to} chưa có bộ quy tắc nào: khi đó không mở được phản ánh mới."
-            found.append(("validity_gap", "ruleset.valid_to", detail, "warning"))
+            vi = f"Từ {draft.valid_to} chưa có bộ quy tắc nào: khi đó không mở được phản ánh mới."
+            en = f"There is no rule set from {draft.valid_to} on: no case can be opened then."
+            found.append(Problem("validity_gap", "ruleset.valid_to", vi, en, "warning"))
     return found
 
 

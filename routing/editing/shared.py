@@ -37,12 +37,14 @@ Row = TypeVar("Row", bound=SQLModel)
 class Finding:
     """Something to know about a rule set. `where` is a rule's code or a member of the document, `line` its line.
 
-    `code` names the kind of finding, `detail` says it in Vietnamese; with an `error` no set is put in force.
+    `code` names the kind of finding, `detail` says it in Vietnamese and `detail_en` in English; with an `error` no set
+    is put in force.
     """
 
     code: str
     where: str
     detail: str
+    detail_en: str
     severity: str = "warning"  # error | warning
     line: int | None = None
     rule_set: str | None = None
@@ -151,7 +153,9 @@ async def standing(session: AsyncSession, day: date) -> list[Finding]:
 
 def as_finding(problem: Problem, rule_set: str | None = None, line: int | None = None) -> Finding:
     """A problem of the checker as people are told it."""
-    return Finding(problem.code, problem.where, problem.message_vi, problem.severity, line, rule_set)
+    return Finding(
+        problem.code, problem.where, problem.message_vi, problem.message_en, problem.severity, line, rule_set
+    )
 
 
 async def consequences(session: AsyncSession, day: date, before: list[Finding]) -> tuple[Finding, ...]:

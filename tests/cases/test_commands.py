@@ -847,6 +847,23 @@ async def test_new_facts_are_decided_anew_from_the_limits_own_opening(
     assert (await act(as_("agent"), code, "classify", {"area": "no-such"})).status_code == 422
 
 
+async def test_a_date_for_the_citizen_is_never_one_that_is_over(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    again, key = await a_report(client)
+    await done(as_("agent"), again, "answer_directly", {"reply": "Sẽ được vá."})
+    await deliver(app)
+    late, _ = await a_report(client)
+    clock.to("2026-03-10T08:15")  # three working days, and so the first promise of both, were over on the 6th
+    assert (await by_citizen(client, again, key, "reopen", {"reason": "Chưa vá"})).status_code == 200
+    for code in (again, late):
+        case = await done(as_("agent"), code, "classify", {"field": "infra.road"})
+        assert case["promised_at"] == "2026-03-13T17:00:00+07:00"
+    clock.to("2026-03-11T08:15")  # a case that began anew is promised by its new beginning, not by each classifying
+    case = await done(as_("agent"), again, "classify", {"field": "infra.road"})
+    assert case["promised_at"] == "2026-03-13T17:00:00+07:00"
+
+
 async def test_what_is_offered_is_what_would_succeed(client: AsyncClient, as_: As, drive: Drive) -> None:
     code, _ = await started(client, drive, "replied")
     case = await seen(as_, code, "agent")
@@ -906,6 +923,28 @@ async def test_what_is_met_late_notes_the_breach_before(
     assert limits(await seen(as_, code))[f"forward {CENTRE}"] == "late"
     await settle(app)
     assert "limit.breached" not in [row.kind for row in await journal_of(app, code)]
+
+
+async def test_a_citizen_asks_again_once_an_hour(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, key = await started(client, drive, "forwarded")
+    other, other_key = await started(client, drive, "forwarded")
+    both = await asyncio.gather(*(by_citizen(client, code, key, "chase") for _ in range(2)))
+    assert sorted(answer.status_code for answer in both) == [200, 409]
+    clock.move(minutes=20)
+    before = await journal_of(app, code)
+    refused = await by_citizen(client, code, key, "chase")
+    assert (refused.status_code, refused.headers["retry-after"]) == (409, "2400")
+    told = refused.json()
+    assert told["possible_at"] == "2026-03-03T09:15:00+07:00"
+    assert "nhắc lại từ 09:15 ngày 03/03/2026" in told["detail"]
+    assert await journal_of(app, code) == before
+    assert (await by_citizen(client, other, other_key, "chase")).status_code == 200
+    await done(as_("agent"), code, "chase")  # the centre may at any time, and keeps no citizen from it
+    clock.move(minutes=40)
+    assert (await by_citizen(client, code, key, "chase")).status_code == 200
+    assert (await seen(as_, code))["chased"] == 3
 
 
 async def test_the_asking_again_of_a_citizen_is_counted(

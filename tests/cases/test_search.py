@@ -12,7 +12,7 @@ from sqlalchemy import cast, select, text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import col
 
-from cases import queries, search
+from cases import lists, search
 from cases.models import Case, CaseSearch, Entry
 from core.ids import uuid7
 from core.journal import record
@@ -196,7 +196,7 @@ async def test_pages_of_a_search_follow_each_other(
     """Whichever way hits are looked for, walking back or by the index, and wherever the way changes."""
     made = [(await a_report(client, text=f"Bờ kè sạt lở đoạn {looked_at}x"))[0] for _ in range(7)]
     await settle(app)
-    monkeypatch.setattr(queries, "LOOKED_AT", looked_at)
+    monkeypatch.setattr(lists, "LOOKED_AT", looked_at)
     for order in ("received", "due"):
         seen: list[str] = []
         cursor: str | None = None

@@ -65,6 +65,7 @@ def files(tmp_path: Path) -> Path:
     (folder / "ab").mkdir(parents=True)
     (folder / "ab" / "abcd").write_bytes(b"\xff\xd8 photo")
     (folder / "ab" / "ab ổ gà").write_bytes(b"")
+    (folder / "ab" / ".abcd.small").write_bytes(b"made of it")
     (folder / ".incoming").mkdir()
     (folder / ".incoming" / "half").write_bytes(b"half")
     return folder
@@ -94,6 +95,7 @@ async def test_everything_comes_back(saved, cluster, tmp_path):
     assert len(list(key.parent.glob("secret_key.replaced-*"))) == 1
     assert (tmp_path / "new" / "files" / "ab" / "abcd").read_bytes() == b"\xff\xd8 photo"
     assert (tmp_path / "new" / "files" / "ab" / "ab ổ gà").exists()
+    assert not (tmp_path / "new" / "files" / "ab" / ".abcd.small").exists()  # it is made again when asked for
     rows = "SELECT md5(string_agg(id || body, ',' ORDER BY id)) FROM journal"
     assert await run(cluster, rows, "target") == await run(cluster, rows, "source")
     with pytest.raises(asyncpg.RaiseError, match="append-only"):

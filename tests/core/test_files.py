@@ -33,9 +33,10 @@ from core.files import (
     Upload,
     clean_name,
     content_disposition,
+    small,
     take,
 )
-from core.filestore import key_of
+from core.filestore import key_of, small_key_of
 
 AT = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
 SMALL = Limits(side=64)
@@ -655,6 +656,104 @@ async def test_whatever_arrives_is_either_stored_clean_or_refused_in_words(data,
         assert written == data
 
 
+# --- small pictures -----------------------------------------------------------------------------------------------
+
+
+async def shelved(store: LocalStore, name: str, data: bytes) -> Stored:
+    (stored,) = await take([Upload(name, data)], store, at=AT)
+    return stored
+
+
+@pytest.mark.parametrize(
+    ("picture", "form", "size"),
+    [
+        (drawing(1600, 1200), "JPEG", (320, 240)),
+        (drawing(600, 1200), "PNG", (160, 320)),
+        (drawing(40, 30), "PNG", (40, 30)),  # never larger than it is
+        (drawing(640, 640, "RGBA"), "PNG", (320, 320)),
+    ],
+)
+async def test_a_picture_has_a_small_one_made_once_and_kept_beside_it(tmp_path, monkeypatch, picture, form, size):
+    store = LocalStore(tmp_path)
+    stored = await shelved(store, f"a.{form.lower()}", encoded(picture, form))
+
+    made = await small(store, stored.sha256, stored.media_type)
+
+    assert made is not None
+    image = opened(made)
+    assert (image.format, image.size) == ("JPEG", size)
+    assert red_corner(image) == "upper left"
+    assert files_below(tmp_path) == sorted([stored.key, small_key_of(stored.sha256)])
+    monkeypatch.setattr("core.files.shrink", None)  # and not asked again
+    assert await small(store, stored.sha256, stored.media_type) == made
+
+
+async def test_what_is_see_through_stands_on_white_in_a_small_picture(tmp_path):
+    store = LocalStore(tmp_path)
+    stored = await shelved(store, "a.png", encoded(Image.new("RGBA", (400, 400), (0, 0, 0, 0)), "PNG"))
+
+    made = await small(store, stored.sha256, stored.media_type)
+
+    assert made is not None
+    assert opened(made).getpixel((10, 10)) == (255, 255, 255)
+
+
+async def test_nothing_but_pixels_is_in_a_small_picture_even_of_bytes_that_hold_more(tmp_path):
+    data = with_secrets("JPEG")  # as if an older version had stored them so
+    digest = hashlib.sha256(data).hexdigest()
+    store = LocalStore(tmp_path)
+    await store.put(key_of(digest), data)
+
+    made = await small(store, digest, "image/jpeg")
+
+    assert made is not None
+    assert b"secret" not in made
+    assert dict(opened(made).getexif()) == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type"),
+    [
+        (encoded(drawing(), "JPEG")[:200], "image/jpeg"),  # the disk lost its end
+        (b"", "image/png"),
+        (encoded(drawing(), "PNG"), "image/jpeg"),
+        (bomb_png(60_000, 60_000), "image/png"),
+        (b"%PDF-1.7", "application/pdf"),
+        (b"\x00\x00\x00\x18ftypmp42", "video/mp4"),
+    ],
+)
+async def test_what_is_no_sound_picture_has_no_small_one(tmp_path, data, media_type):
+    digest = hashlib.sha256(data).hexdigest()
+    store = LocalStore(tmp_path)
+    await store.put(key_of(digest), data)
+
+    assert await small(store, digest, media_type) is None
+    assert files_below(tmp_path) == [key_of(digest)]
+
+
+async def test_a_full_disk_does_not_cost_a_small_picture(tmp_path, monkeypatch):
+    store = LocalStore(tmp_path)
+    stored = await shelved(store, "a.jpg", encoded(drawing(), "JPEG"))
+
+    async def full(key: str, data: bytes) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(store, "put", full)
+    assert await small(store, stored.sha256, stored.media_type) is not None
+
+
+async def test_a_small_picture_goes_with_its_picture(tmp_path):
+    store = LocalStore(tmp_path)
+    stored = await shelved(store, "a.jpg", encoded(drawing(), "JPEG"))
+    await small(store, stored.sha256, stored.media_type)
+
+    await store.delete(stored.key)
+
+    assert files_below(tmp_path) == []
+    with pytest.raises(FileNotFoundError):
+        await small(store, stored.sha256, stored.media_type)
+
+
 # --- the local folder ---------------------------------------------------------------------------------------------
 
 BYTES = b"noi dung"
@@ -693,6 +792,8 @@ BAD_KEYS = [
     "zz/" + KEY[3:],
     ("00" if KEY[:2] != "00" else "11") + KEY[2:],  # the folder is not the digest's
     ".incoming/" + KEY[3:],
+    KEY + ".small",
+    KEY[:3] + "." + KEY[3:],
     KEY.replace("/", "\\"),
 ]
 

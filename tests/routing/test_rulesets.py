@@ -1,6 +1,7 @@
 """Rule sets as YAML: read whole, written back the same, and every planted fault found and named."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -379,6 +380,9 @@ FAULTS: list[tuple[Fault, str, str]] = [
 ]
 
 
+VIETNAMESE = re.compile("[À-ỹ]")
+
+
 @pytest.mark.parametrize(
     ("fault", "code", "where"), FAULTS, ids=[f"{i}-{code}" for i, (_, code, _) in enumerate(FAULTS)]
 )
@@ -387,11 +391,15 @@ def test_a_planted_fault_is_found_and_named(fault: Fault, code: str, where: str)
     found = [problem for problem in problems if (problem.code, problem.where) == (code, where)]
     assert found, problems
     assert found[0].severity == "error"
-    assert found[0].message_vi.endswith(".")
+    vi, en = found[0].message_vi, found[0].message_en
+    assert vi.endswith(".")
+    assert en.endswith(".")
+    assert VIETNAMESE.search(en) is None
     named = where.split(", ")[0]
     draft = fault(a_small_set())
     if named in {*(rule.code for rule in draft.leads), *(rule.code for rule in draft.limits)}:
-        assert named in found[0].message_vi
+        assert named in vi
+        assert named in en
 
 
 @pytest.mark.parametrize(
@@ -426,6 +434,7 @@ def test_units_missing_in_some_places_are_counted_and_named() -> None:
         ("dead_department", "light", "warning")
     ]
     assert "1 trên 40" in problems[0].message_vi
+    assert "1 of 40" in problems[0].message_en
     assert "2025-07-01" in problems[0].message_vi
 
 

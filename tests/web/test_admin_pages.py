@@ -16,6 +16,7 @@ from routing.rulesets import to_dict
 from routing.seeds import seed_rule_sets
 from tests.factories import PASSWORD, As, Clock, a_report, done, staff_id, state
 from tests.web.test_queue_pages import counting
+from web.rendering import LANG_COOKIE
 
 XSS = '<img src=x onerror="alert(1)">'
 ROLES = ("agent", "dispatcher", "officer", "head", "supervisor", "inspector", "leader")
@@ -430,6 +431,11 @@ async def test_the_way_of_a_rule_set(app: FastAPI, browser: As) -> None:
     assert page.status_code == 200
     assert "so-khong-co" in page.text
     assert re.search(r"dòng \d+", page.text)
+    assert "không có đơn vị so-khong-co" in unescape(page.text)
+    admin.cookies.set(LANG_COOKIE, "en")
+    assert "there is no department so-khong-co" in unescape((await admin.get(f"{path}/check")).text)
+    refused(await admin.post(f"{path}/activate"), "there is no department so-khong-co", status=409)
+    admin.cookies.delete(LANG_COOKIE)
     confirm = unescape((await admin.get(f"{path}/activate")).text)
     assert "chưa đưa vào áp dụng được" in confirm
     refused(await admin.post(f"{path}/activate"), status=409)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -13,10 +13,13 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy import event, text
 
+from ioc.board import Figures, Stock, Totals
 from ioc.periods import Period
 from ioc.reconcile import reconcile
 from tests import factories
 from tests.factories import As, Clock, Drive, a_report, by_citizen, done, settle, state
+from web.board.asking import Asked
+from web.board.shown import LAGGING, BoardPage, board_page
 
 READERS = ("leader@demo", "supervisor@demo", "admin@demo")
 NUMBER = re.compile(r'<a[^>]*href="(/console\?[^"]+)"[^>]*data-number="(\d+)"')
@@ -269,3 +272,102 @@ def test_a_period_is_whole_months_and_the_days_at_its_edges(
         assert found == (date.fromisoformat(whole), date.fromisoformat(after or ""))
     assert period.before.days == period.days
     assert sum(step.days for step in period.steps()) == period.days
+
+
+# ---- the page of figures that are given
+
+NOON = datetime(2026, 3, 8, 5, tzinfo=UTC)
+WEEK = Period(date(2026, 3, 2), date(2026, 3, 8))
+
+
+async def drawn(
+    app: FastAPI,
+    *,
+    stock: dict[str, Stock] | None = None,
+    units: dict[str, Stock] | None = None,
+    period: Totals | None = None,
+    before: Totals | None = None,
+    by: dict[str, dict[str, Totals]] | None = None,
+    steps: dict[date, dict[str, int]] | None = None,
+    as_of: datetime = NOON,
+) -> BoardPage:
+    here = state(app)
+    async with here.database.transaction() as session:
+        routing = await here.routing.get(session)
+    asked = Asked("7", WEEK, "", "", None, None, None, None, restricted=False)
+    figures = Figures(1, as_of, None, period or Totals(), before or Totals(), by or {}, steps or {})
+    at_work = {"": stock or {"": Stock()}, "department": units or {}}
+    return board_page(asked, figures, at_work, routing, NOON, NOON.date(), "vi")
+
+
+async def test_the_unit_with_most_late_comes_first_then_the_one_that_keeps_fewest_limits_then_the_busiest(app: FastAPI):
+    # late · share kept · at work, the worst first
+    units = {
+        "so-nnmt": Stock(open=3),
+        "so-yte": Stock(open=9),
+        "so-gddt": Stock(open=4),
+        "so-xd": Stock(open=1, late=1),
+    }
+    kept = {"department": {"so-gddt": Totals({"due.resolve": 4, "due_met.resolve": 1})}}
+    page = await drawn(app, units=units, by=kept)
+    assert [row.open.value for row in page.units] == [1, 4, 9, 3]
+
+
+async def test_fields_areas_and_channels_come_by_how_much_was_received(app: FastAPI):
+    received = {"web": 1, "voice": 5, "zalo": 3}
+    page = await drawn(app, by={"channel": {code: Totals({"received": n}) for code, n in received.items()}})
+    assert [row.received.value for row in page.sides["channel"]] == [5, 3, 1]
+
+
+KEPT = [
+    # limits kept of four, first responses in class: now and before; better?
+    (1, 2, 1, 1, False, None),
+    (3, 2, 1, 5, True, True),
+    (2, 2, 5, 1, None, False),
+]
+
+
+@pytest.mark.parametrize(("now", "before", "speed", "was", "on_time", "response"), KEPT)
+async def test_more_limits_kept_and_faster_responses_are_better(
+    app: FastAPI, now: int, before: int, speed: int, was: int, on_time: bool | None, response: bool | None
+):
+    def totals(met: int, speed: int) -> Totals:
+        return Totals({"due.resolve": 4, "due_met.resolve": met}, {speed: 1})
+
+    page = await drawn(app, period=totals(now, speed), before=totals(before, was))
+    change = {each.code: each.change and each.change.better for each in page.leading}
+    assert (change["on_time"], change["response"]) == (on_time, response)
+
+
+async def test_nothing_is_compared_with_a_period_of_which_nothing_is_known(app: FastAPI):
+    page = await drawn(app, period=Totals({"due.resolve": 4, "due_met.resolve": 1}, {1: 1}))
+    assert [each.change for each in page.leading] == [None] * 6
+
+
+@pytest.mark.parametrize(("age", "lags"), [(LAGGING, False), (LAGGING + timedelta(seconds=1), True)])
+async def test_figures_say_when_they_are_old(app: FastAPI, age: timedelta, lags: bool):
+    assert (await drawn(app, as_of=NOON - age)).lags is lags
+
+
+async def test_what_is_late_or_nearly_so_is_coloured_and_nothing_else(app: FastAPI):
+    calm = await drawn(app, stock={"": Stock(open=2)})
+    busy = await drawn(app, stock={"": Stock(open=2, late=1, soon=1)})
+    assert [each.tone for each in calm.leading[:3]] == ["", "", ""]
+    assert [each.tone for each in busy.leading[:3]] == ["", "late", "warn"]
+
+
+async def test_bars_are_as_long_as_their_numbers(app: FastAPI):
+    page = await drawn(app, stock={"": Stock(open=7, ages=(1, 0, 2, 0, 0, 4))})
+    assert [(bar.number.value, bar.share) for bar in page.ages] == [
+        (1, 25), (0, 0), (2, 50), (0, 0), (0, 0), (4, 100),
+    ]  # fmt: skip
+    refused = await drawn(app, period=Totals({"refused.unclear": 1, "refused.not_province": 3}))
+    assert [bar.number.value for bar in refused.refusals] == [3, 1]  # most often first
+
+
+async def test_the_drawing_shows_each_days_own_numbers_on_a_scale_of_four_round_parts(app: FastAPI):
+    page = await drawn(app, steps={date(2026, 3, 3): {"received": 9, "replied": 6}, date(2026, 3, 8): {"replied": 1}})
+    days = [(step.received.value, step.replied.value) for step in page.drawing.steps]
+    assert days == [(0, 0), (9, 6), (0, 0), (0, 0), (0, 0), (0, 0), (0, 1)]
+    assert list(page.drawing.marks) == [12, 9, 6, 3, 0]
+    assert page.drawing.height(6) == 50

@@ -342,6 +342,56 @@ async def test_restricted_cases_are_for_inspectors_alone(client: AsyncClient, on
     assert "Lê Văn Út" in page.text
 
 
+def bar_of(html: str) -> list[tuple[str, bool]]:
+    """The buttons of the bar in their order, and which one is the main one."""
+    found = re.findall(r'id="act-(\w+)" class="btn([^"]*)"', html)
+    return [(action, "primary" in classes) for action, classes in found]
+
+
+async def test_an_inspectors_bar_begins_with_the_track_and_once_it_is_sure_with_the_hand_over(
+    client: AsyncClient, on_page: People
+) -> None:
+    code, _ = await a_report(client, text="Tôi tố cáo cán bộ xã nhận tiền của dân")
+    inspector = await on_page("inspector")
+    unsure = (await inspector.open(f"/console/cases/{code}")).text
+    assert bar_of(unsure) == [("set_track", True), ("redirect", False)]
+    confirmed = await inspector.send(code, "set_track", {"track": "denunciation"}, script=True)
+    assert bar_of(confirmed.text) == [("redirect", True), ("set_track", False)]
+
+
+async def test_a_head_reads_the_answer_in_the_form_that_decides_on_it(
+    client: AsyncClient, drive: Drive, on_page: People
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    answer = {"reply": "Đã vá xong ổ gà.", "public_text": "Mặt đường đã được vá."}
+    photo = {"attachments": ("sau khi vá.png", a_photo(), "image/png")}
+    await (await on_page("officer")).send(code, "submit_answer", answer, files=photo)
+    for action in ("approve_answer", "return_answer"):
+        form = (await (await on_page("head")).open(f"/console/cases/{code}/{action}", headers=HTMX)).text
+        told, button = form.index("data-read"), form.index("data-send>")
+        for part in (*answer.values(), "sau khi vá.png", "?size=small"):
+            assert told < form.index(part) < button, (action, part)
+
+
+async def test_a_unit_is_chosen_beforehand_only_where_the_rules_name_one(
+    client: AsyncClient, as_: As, on_page: People
+) -> None:
+    code, _ = await a_report(client, text="Xem giúp tôi việc này với")
+    dispatcher = await on_page("dispatcher")
+    for field, chosen in (("", ""), ("traffic.signal", LEAD)):
+        if field:
+            await done(as_("dispatcher"), code, "classify", {"field": field})
+        form = (await dispatcher.open(f"/console/cases/{code}/forward", headers=HTMX)).text
+        assert re.findall(r'name="lead" value="([^"]*)" checked', form) == [chosen]
+        assert ("Chọn đơn vị…" in form) is (not chosen)
+    refused = await dispatcher.send(code, "forward", {"lead": "", "reason": "Xem giúp"}, script=True)
+    assert refused.status_code == 422
+    assert "Hãy chọn một đơn vị." in refused.text
+    assert 'aria-invalid="true"' in refused.text
+    assert "Xem giúp</textarea>" in refused.text
+
+
 async def test_units_see_the_matter_but_not_who_reported_it(client: AsyncClient, drive: Drive, on_page: People) -> None:
     code, _ = await a_report(client, contact={"name": "Nguyễn Thị Hạnh", "phone": "0918245123"})
     await drive(code, "forwarded")

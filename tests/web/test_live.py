@@ -5,6 +5,7 @@ import functools
 import gc
 import json
 import random
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,6 +24,7 @@ from httpx import AsyncClient
 from sqlalchemy import delete, text
 from sqlmodel import col
 
+from cases.changes import Heard
 from core import auth, journal, wake
 from core.db import Database
 from core.staff import Actor, RoleGrant, SignIn, StaffDepartment
@@ -321,6 +323,48 @@ async def test_what_happens_between_a_page_and_its_stream_is_told_once(
         assert [each.data["code"] for each in agent.heard if each.name == "case"] == codes
 
 
+@pytest.mark.parametrize("page", ["/console", "/console/cases/{code}"])
+async def test_a_page_connects_with_the_position_at_which_it_was_read(
+    app: FastAPI, url: str, client: AsyncClient, page: str
+) -> None:
+    cookie, (code, _) = await sign_in(app, "agent"), await a_report(client)
+    await numbered(app)
+    async with console(url, cookie) as agent, state(app).database.transaction() as session:
+        last = await journal.last_position(session)
+        await agent.until(lambda: state(app).live.position == last, "everything there is")
+    async with AsyncClient(base_url=url, cookies={COOKIE: cookie}) as browser:
+        shown = (await browser.get(page.format(code=code))).text
+    assert re.findall(r'sse-connect="/console/live\?after=(\d+)"', shown) == [str(last)]
+
+
+async def test_what_a_stream_was_told_last_counts_and_not_the_older_or_newer_position_of_its_page(
+    app: FastAPI, url: str, client: AsyncClient
+) -> None:
+    cookie = await sign_in(app, "agent")
+    async with state(app).database.transaction() as session:
+        before = await journal.last_position(session)
+    code, _ = await a_report(client)
+    await numbered(app)
+    async with state(app).database.transaction() as session:
+        last = await journal.last_position(session)
+    async with console(url, cookie, str(before), after=last) as agent:
+        await agent.hears(code)
+    async with console(url, cookie, str(last), after=before) as agent:
+        later, _ = await a_report(client)
+        await agent.hears(later)
+        assert agent.about(code) == []
+
+
+def test_a_page_that_knows_more_than_this_process_did_hears_only_what_is_newer(app: FastAPI) -> None:
+    anyone = Actor(kind="staff")
+    live = hub.Hub(state(app).database, "")
+    early, ahead = hub.Screen("token", anyone, after=5), hub.Screen("token", anyone, after=8)
+    live.screens |= {early: None, ahead: None}
+    heard = [Heard(position, f"BP-26-000000{position}", False, "case.note", 1) for position in (7, 8, 9)]
+    live._spread({anyone: heard}, 6, 9)
+    assert (list(early.waiting), list(ahead.waiting)) == ([hub.told(heard)], [hub.told(heard[2:])])
+
+
 async def numbered(app: FastAPI) -> None:
     """The worker has numbered everything there is."""
     async with asyncio.timeout(PATIENCE):
@@ -539,6 +583,33 @@ async def test_a_sign_in_that_is_over_ends_its_streams(app: FastAPI, url: str) -
             await session.execute(delete(SignIn).where(col(SignIn.kind) == "cookie"))
         await third.hears("end")
     assert not state(app).live.screens
+
+
+@pytest.mark.parametrize("way", ["button", "api", "deactivated", "password"])
+async def test_a_sign_out_ends_its_streams_before_anybody_checks_them(
+    app: FastAPI, url: str, as_: As, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    unchecked = asyncio.Event()
+    monkeypatch.setattr(state(app).live, "_check_sign_ins", lambda at: unchecked.wait())
+    mine, other = await sign_in(app, "officer2"), await sign_in(app, "agent")
+    person = await staff_id(app, "officer2@demo")
+    async with console(url, mine) as first, console(url, other) as bystander:
+        async with AsyncClient(base_url=url, cookies={COOKIE: mine}) as browser:
+            csrf = auth.csrf_token(state(app).key, mine)
+            if way == "button":
+                assert (await browser.post("/sign-out", data={"csrf": csrf})).status_code == 303
+            elif way == "api":
+                ended = await browser.delete("/api/v1/auth/session", headers={"X-CSRF-Token": csrf})
+                assert ended.status_code == 204
+            else:
+                act = {"deactivated": "deactivate", "password": "reset-password"}[way]
+                assert (await as_("admin").post(f"/api/v1/admin/staff/{person}/{act}")).is_success
+        assert (await first.hears("end")).data == {"reason": "signed-out"}
+        await first.ended.wait()
+        assert not bystander.ended.is_set()
+    if way == "deactivated":
+        assert (await as_("admin").post(f"/api/v1/admin/staff/{person}/activate")).is_success
+    unchecked.set()
 
 
 async def test_who_gets_other_work_reads_everything_anew_and_hears_of_that(

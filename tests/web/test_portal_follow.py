@@ -67,7 +67,9 @@ async def test_from_report_to_reopening_without_a_script(
     assert "Đã vá xong" not in words((await citizen.get(at)).text)  # not before its head has approved
     await done(as_("head"), code, "approve_answer")
     await deliver(app)
-    assert "Câu trả lời · Sở Xây dựng Đã vá xong ổ gà." in words((await citizen.get(at)).text)
+    answered = words((await citizen.get(at)).text)
+    assert "Câu trả lời · Sở Xây dựng Đã vá xong ổ gà." in answered
+    assert answered.count("Đã vá xong ổ gà.") == 1  # not once more in what was said
 
     rated = await citizen.post(f"{at}/rating", data={"rating": "2", "text": "Còn một ổ"})
     assert "đánh giá" in words((await citizen.get(rated.headers["location"])).text)
@@ -87,10 +89,29 @@ async def test_the_link_of_a_receipt_gives_its_key_to_a_cookie(app: FastAPI, cit
     answer = await citizen.get("/track", params={"code": code, "key": key.lower()})
     assert answer.headers["location"] == f"/track/{code}"
     cookie = answer.headers["set-cookie"]
-    assert all(part in cookie for part in (key, "Path=/track;", "HttpOnly", "SameSite=lax"))
+    year = f"Max-Age={keys.LASTS};"
+    assert all(part in cookie for part in (key, "Path=/track;", "HttpOnly", "SameSite=lax", year))
+    assert (await citizen.get("/track")).headers["x-robots-tag"] == "noindex"
     page = await citizen.get(answer.headers["location"])
     assert page.headers["cache-control"] == "no-store"
     assert page.headers["x-robots-tag"] == "noindex"
+
+
+@pytest.mark.parametrize(("address", "secure"), [("https://1022.example", True), ("http://127.0.0.1:8022", False)])
+async def test_where_people_come_by_https_no_key_is_ever_sent_without_it(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch, address: str, secure: bool
+) -> None:
+    here = state(app)
+    monkeypatch.setattr(here, "settings", here.settings.model_copy(update={"public_url": address}))
+    code, key = await a_report(client)
+    browser = phone(app, cookies=False)
+    for answer in (
+        await browser.get("/"),
+        await browser.get("/track", params={"code": code, "key": key}),
+        await browser.post("/", data={"text": "Rác", "key": "a-form-of-its-own"}, headers={"Cookie": "keeps=1"}),
+        await browser.post("/track/forget", headers={"Cookie": f"{keys.PREFIX}{code}={key}"}),
+    ):
+        assert ("Secure" in answer.headers["set-cookie"]) is secure, answer.url
 
 
 async def test_the_picture_on_the_receipt_is_drawn_without_a_style(citizen: AsyncClient) -> None:
@@ -323,6 +344,15 @@ async def test_a_file_that_is_not_taken_is_told_and_the_words_are_kept(app: Fast
     assert await rows(app) == before
 
 
+async def test_files_that_were_chosen_beside_something_wrong_have_to_be_chosen_again(citizen: AsyncClient) -> None:
+    code = await sent(citizen)
+    photo = {"attachments": ("sau.png", a_photo(), "image/png")}
+    page = refused(await citizen.post(f"/track/{code}/messages", data={"text": ""}, files=photo), 422)
+    assert "chọn lại" in wrong_at(page, "attachments")
+    page = refused(await citizen.post(f"/track/{code}/messages", data={"text": ""}), 422)
+    assert not wrong_at(page, "attachments")
+
+
 async def test_after_the_window_reopening_is_not_offered_and_not_done(
     citizen: AsyncClient, client: AsyncClient, drive: Drive, clock: Clock
 ) -> None:
@@ -356,12 +386,14 @@ async def test_a_merged_report_is_followed_to_the_one_that_goes_on(
     into, _ = await a_report(client, text="Ổ gà của người khác, bí mật")
     await done(as_("agent"), code, "merge", {"into": into})
     at = await holding(citizen, code, key)
-    page = words((await citizen.get(at)).text)
+    shown = (await citizen.get(at)).text
+    assert {name for name, path in FORMS.items() if f'action="{at}/{path}"' in shown} == {"add_message"}
+    page = words(shown)
     assert f"xử lý chung: {into}" in page
     assert "bí mật" not in page
     assert (await citizen.post(f"{at}/messages", data={"text": "Vẫn còn đó"})).status_code == 303
-    shown = (await as_("agent").get(f"/api/v1/cases/{into}")).json()
-    assert "Vẫn còn đó" in [entry["text"] for entry in shown["entries"]]
+    told = (await as_("agent").get(f"/api/v1/cases/{into}")).json()
+    assert "Vẫn còn đó" in [entry["text"] for entry in told["entries"]]
 
 
 async def test_a_restricted_report_names_no_unit_and_no_times(citizen: AsyncClient) -> None:

@@ -75,6 +75,12 @@ async def test_the_list_goes_on_behind_its_last_case_and_keeps_its_filter(
     assert seen == [known[2], known[0]]
 
 
+async def test_the_communes_to_choose_from_are_those_of_today(app: FastAPI) -> None:
+    page = (await phone(app).get("/cases")).text
+    assert '<option value="dn-c-dong-xoai"' in page
+    assert 'value="bp-c-dong-xoai-tan-phu"' not in page
+
+
 async def test_a_cursor_that_is_none_is_told(app: FastAPI) -> None:
     assert "Con trỏ trang" in words(refused(await phone(app).get("/cases?cursor=nonsense"), 422))
 

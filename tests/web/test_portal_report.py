@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from datetime import date
 from hashlib import sha256
 from html import unescape
+from io import BytesIO
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
+from PIL import ExifTags, Image
 
-from tests.factories import a_photo, case_of, state
+from tests.factories import As, a_photo, case_of, state
 from tests.web.portal import filled, key_of, phone, refused, rows, sent, statements, value, words, wrong_at
 from web.portal.form import unit_named
 from web.throttle import ReportThrottle
@@ -31,6 +33,14 @@ TYPED = {
 
 def a_file(name: str = "a.png", data: bytes = b"") -> tuple[str, tuple[str, bytes, str]]:
     return ("attachments", (name, data or a_photo(), "image/png"))
+
+
+def a_placed_photo() -> bytes:
+    """A photo that says where it was taken."""
+    exif, made = Image.Exif(), BytesIO()
+    exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (11.0, 32.0, 6.0), 3: "E", 4: (106.0, 53.0, 24.0)}
+    Image.new("RGB", (8, 8)).save(made, "JPEG", exif=exif)
+    return made.getvalue()
 
 
 # what is typed otherwise than above, files, the field that is told, the words, the status
@@ -256,6 +266,39 @@ async def test_the_form_asks_the_database_for_nothing_once_the_rules_are_known(
         page = await citizen.get("/")
     assert not seen
     assert 'value="infra.road"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("code", "since", "until", "offered"),
+    [
+        ("infra.since", "2020-01-01", None, True),
+        ("infra.closed", "2020-01-01", "2020-06-01", False),
+        ("infra.later", "2190-01-01", None, False),
+    ],
+)
+async def test_the_form_offers_the_fields_of_today(
+    citizen: AsyncClient, as_: As, code: str, since: str, until: str | None, offered: bool
+) -> None:
+    path = "/api/v1/admin/fields"
+    made = await as_("admin").post(path, json={"code": code, "name": "Việc khác", "valid_from": since})
+    assert made.status_code == 201, made.text
+    if until:
+        closed = await as_("admin").post(f"{path}/{code}/close", json={"valid_to": until})
+        assert closed.status_code == 200, closed.text
+    for page in ("/", "/cases"):
+        assert (f'value="{code}"' in (await citizen.get(page)).text) is offered, page
+
+
+@pytest.mark.parametrize(("agreed", "place"), [({"use_photo_location": "1"}, True), ({}, False)])
+async def test_the_place_in_a_photo_is_read_only_where_its_sender_agrees(
+    app: FastAPI, citizen: AsyncClient, agreed: dict[str, str], place: bool
+) -> None:
+    form = await filled(citizen, **agreed)
+    answer = await citizen.post("/", data=form, files=[("attachments", ("a.jpg", a_placed_photo(), "image/jpeg"))])
+    code = answer.headers["location"].removeprefix("/track/").removesuffix("?new=1")
+    async with state(app).database.transaction() as session:
+        case = await case_of(session, code)
+        assert (case.lat is not None, case.lng is not None) == (place, place)
 
 
 async def test_the_key_lies_in_a_cookie_for_the_tracking_pages_only(citizen: AsyncClient) -> None:

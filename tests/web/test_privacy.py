@@ -4,6 +4,7 @@ before the eyes of those who have no part in it.
 
 import json
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import asyncpg
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
+from PIL import Image
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
@@ -535,7 +537,11 @@ async def test_files_are_for_their_case_and_key_alone(client: AsyncClient, as_: 
     internal = next(file["id"] for file in inside.json()["attachments"] if file["id"] != mine)
 
     async def fetch(file: str, **given: str) -> int:
-        return (await client.get(f"/api/v1/attachments/{file}", params=given)).status_code
+        """Its answer, which is the same for the file and for its small picture."""
+        whole = await client.get(f"/api/v1/attachments/{file}", params=given)
+        small = await client.get(f"/api/v1/attachments/{file}", params={**given, "size": "small"})
+        assert small.status_code == whole.status_code
+        return whole.status_code
 
     assert await fetch(mine, code=code, key=key) == 200
     assert await fetch(mine) == 401
@@ -546,12 +552,36 @@ async def test_files_are_for_their_case_and_key_alone(client: AsyncClient, as_: 
     assert await fetch(internal, code=code, key=key) == 404
     assert [file["id"] for file in (await by_citizen(client, code, key, "")).json()["attachments"]] == [mine]
     assert (await as_("officer").get(f"/api/v1/attachments/{internal}")).status_code == 200
-    assert (await as_("officer2").get(f"/api/v1/attachments/{mine}")).status_code == 404
+    for size in ("", "?size=small"):
+        assert (await as_("officer2").get(f"/api/v1/attachments/{mine}{size}")).status_code == 404
     # The key does not lend a stranger of the staff the citizen's eyes, nor does a stale cookie take them away.
     answered = await as_("officer2").get(f"/api/v1/attachments/{mine}", params={"code": code, "key": key})
     assert answered.status_code == 404
     headers = {"Cookie": f"{COOKIE}=stale"}
     assert (await client.get(f"/api/v1/attachments/{mine}", headers=headers)).status_code == 401
+
+
+async def test_a_small_picture_is_small_and_kept_by_its_reader_alone_and_other_files_come_whole(
+    client: AsyncClient, as_: As
+) -> None:
+    parts = [("text", (None, "x")), ("attachments", ("a.png", a_photo(900), "image/png"))]
+    parts.append(("attachments", ("b.pdf", b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF\n", "application/pdf")))
+    sent: dict[str, Any] = {"files": parts}
+    answer = (await client.post("/api/v1/reports", **sent)).json()
+    case = (await as_("agent").get(f"/api/v1/cases/{answer['code']}")).json()
+    files = {each["name"]: each["id"] for each in case["attachments"]}
+
+    picture = await as_("agent").get(f"/api/v1/attachments/{files['a.png']}", params={"size": "small"})
+    document = await as_("agent").get(f"/api/v1/attachments/{files['b.pdf']}", params={"size": "small"})
+    unknown = await as_("agent").get(f"/api/v1/attachments/{files['a.png']}", params={"size": "huge"})
+
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert Image.open(BytesIO(picture.content)).size == (320, 320)
+    assert picture.headers["cache-control"].startswith("private, max-age=2592000")
+    assert picture.headers["x-content-type-options"] == "nosniff"
+    assert document.headers["content-type"] == "application/pdf"
+    assert document.headers["content-disposition"].startswith("attachment")
+    problem(unknown, 422)
 
 
 async def test_a_crash_in_an_app_with_real_logging_shows_nothing(

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from sqlalchemy import event, text
+from sqlalchemy import event, func, text
 
+from cases import lists
 from cases.views import VIEWS
 from core.staff import Role
-from tests.factories import As, Drive, a_report, act, done, settle, state
+from tests.factories import As, Clock, Drive, a_report, act, done, settle, state
 from web.filtering import read_narrowing
 
 MOST = 4  # statements a list may take, whatever its length
@@ -50,6 +51,7 @@ async def test_each_role_opens_on_its_first_view_and_can_open_the_others(browser
         shown = await browser(role).get("/console", params={"view": view.code})
         assert shown.status_code == 200
         assert f'href="/console?view={view.code}" aria-current="page"' in shown.text
+        assert f'<h1 id="list-title">{view.name}</h1>' in unescape(shown.text)
 
 
 async def test_a_view_of_another_role_is_not_there(browser: As) -> None:
@@ -129,18 +131,81 @@ async def test_a_list_goes_on_by_its_place(app: FastAPI, browser: As, client: As
     assert set(made) <= set(seen)
     part = await browser("agent").get("/console?status=received", headers={"HX-Request": "true"})
     assert "<html" in part.text  # only the next pages are parts
+    more = re.search(r'<li class="pages"><a class="btn" href="([^"]+)"', part.text)
+    assert more is not None
+    part = await browser("agent").get(unescape(more[1]), headers={"HX-Request": "true"})
+    assert "<html" not in part.text
+    assert codes_on(part.text) == [code for code in seen if code in codes_on(part.text)] != []
+
+
+def counts_on(html: str) -> dict[str, int]:
+    return {view: int(n) for view, n in re.findall(r'href="/console\?view=(\w+)"[^>]* data-count="(\d+)"', html)}
+
+
+@pytest.mark.parametrize("path", ["/console", "/console/views"])
+async def test_each_view_says_how_many_cases_it_holds(browser: As, client: AsyncClient, path: str) -> None:
+    before = counts_on((await browser("agent").get(path)).text)
+    assert set(before) == {view.code for view in VIEWS[Role.AGENT]}
+    await a_report(client)
+    after = counts_on((await browser("agent").get(path)).text)
+    assert after["received"] == before["received"] + 1
+
+
+async def test_what_is_at_work_comes_soonest_due_first_unless_another_order_is_asked_for(
+    browser: As, client: AsyncClient, clock: Clock
+) -> None:
+    place = {"area": "dn-c-tan-hung"}  # of no other case here
+    first, _ = await a_report(client, location=place)
+    clock.move(hours=1)
+    second, _ = await a_report(client, location=place)
+    for query, found in (
+        ("status=received", [first, second]),
+        ("open=true", [first, second]),
+        ("channel=web", [second, first]),
+        ("open=true&order=received", [second, first]),
+        ("channel=web&order=due", [first, second]),
+    ):
+        page = await browser("agent").get(f"/console?area=dn-c-tan-hung&{query}")
+        assert codes_on(page.text) == found, query
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("late=true", "Quá hạn"),
+        ("status=received,forwarded", "Mới tiếp nhận, Đã chuyển đơn vị"),
+        ("field=infra.road", "Đường hư, ổ gà"),
+        ("area=none", "Chưa rõ địa bàn"),
+        ("lead=so-xd", "Sở Xây dựng"),
+        ("rating=2", "Đánh giá: 2"),
+        ("late=false", "Quá hạn: không"),
+    ],
+)
+async def test_a_narrowed_list_says_in_words_by_what(browser: As, query: str, words: str) -> None:
+    page = unescape((await browser("agent").get(f"/console?{query}")).text)
+    assert re.findall(r'<span class="badge">([^<]*)</span>', page.partition('class="narrowed row"')[2])[:1] == [words]
+
+
+async def test_the_filter_offers_departments_that_still_exist(browser: As) -> None:
+    page = (await browser("agent").get("/console")).text
+    assert '<option value="so-xd">' in page
+    assert '<option value="so-gtvt">' not in page  # abolished
 
 
 async def test_a_row_fetches_itself_and_is_empty_when_it_no_longer_belongs(
-    browser: As, client: AsyncClient, as_: As
+    app: FastAPI, browser: As, client: AsyncClient, as_: As
 ) -> None:
     code, _ = await a_report(client)
     row = await browser("agent").get(f"/console/rows/{code}?view=received")
     assert codes_on(row.text) == [code]
     assert "<html" not in row.text
     await done(as_("dispatcher"), code, "forward", {"lead": "so-xd"})
-    assert (await browser("agent").get(f"/console/rows/{code}?view=received")).text == ""
+    gone = await browser("agent").get(f"/console/rows/{code}?view=received")
+    assert (gone.text, gone.headers["HX-Reswap"]) == ("", "delete")
     assert codes_on((await browser("agent").get(f"/console/rows/{code}?view=open")).text) == [code]
+    await settle(app)
+    assert codes_on((await browser("agent").get("/console", params={"q": code[-7:]})).text) == [code]
+    assert (await browser("agent").get(f"/console/rows/{code[-7:]}?view=open")).text == ""  # a row is named whole
     assert (await browser("officer2").get(f"/console/rows/{code}?view=to_accept")).text == ""
 
 
@@ -195,3 +260,21 @@ async def test_a_message_that_did_not_leave_is_shown_and_sent_again(
     assert forged.status_code == 403
     assert (await browser("supervisor").post(again)).status_code == 303
     assert found[1] not in (await browser("supervisor").get("/console/outbox")).text
+
+
+@pytest.mark.parametrize("q", ["", "duong hu"])
+async def test_a_list_that_takes_too_long_is_ended_and_says_how_to_ask_for_less(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, monkeypatch: pytest.MonkeyPatch, q: str
+) -> None:
+    await a_report(client)
+    await settle(app)
+    monkeypatch.setattr(lists, "PATIENCE", 0.1)
+    monkeypatch.setattr(lists, "visible_to", lambda *_, **__: func.pg_sleep(2).is_not(None))
+    answer = await as_("agent").get("/api/v1/cases", params={"order": "due", "q": q}, headers={"Accept-Language": "en"})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_broad")
+    assert "Add a word" in answer.json()["detail"]
+    page = await browser("agent").get("/console", params={"order": "due", "q": q or "", "status": "received"})
+    assert page.status_code == 422
+    assert "Hãy thêm từ cần tìm" in unescape(page.text)
+    monkeypatch.undo()
+    assert (await as_("agent").get("/api/v1/cases", params={"order": "due", "q": q})).status_code == 200

@@ -7,15 +7,15 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 
-from cases.queries import fields_meant
+from cases.conditions import fields_meant
 from cases.views import NONE
 from core.errors import Invalid
 from ioc.board import Scope
 from ioc.periods import Period
 from routing.queries import Routing
 
-PERIODS = ("today", "7", "30", "90", "year", "own")
-USUAL = "30"
+PERIODS = ("today", "7", "14", "30", "90", "year", "own")
+USUAL = "14"
 EARLIEST, LONGEST = date(2000, 1, 1), 366 * 5  # days that may be asked for
 
 
@@ -102,7 +102,7 @@ def _period(choice: str, given: Mapping[str, str], today: date) -> Period:
         return _own(given.get("from", ""), given.get("to", ""), today)
     if choice == "year":
         return Period(today.replace(month=1, day=1), today)
-    days = {"today": 1, "7": 7, "30": 30, "90": 90}.get(choice)
+    days = {"today": 1, "7": 7, "14": 14, "30": 30, "90": 90}.get(choice)
     if days is None:
         raise Invalid.at("period", "Không có kỳ số liệu này.", "There is no such period.")
     return Period(today - timedelta(days=days - 1), today)

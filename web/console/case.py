@@ -76,6 +76,15 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a head decides on."""
+
+    text: str
+    files: tuple[Picture, ...]
+    public_text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tap:
     """One tap that classifies: what is set to what, and how sure the suggestion is, per cent."""
 
@@ -123,6 +132,7 @@ class CasePage:
     files: tuple[Picture, ...]
     failed: int
     asked: Extension | None
+    answer: Answer | None
     rule_set: str
     rules: tuple[str, ...]
     words: str
@@ -204,7 +214,7 @@ async def case_view(
     case, routing, lang = told.file.case, office.routing, view.lang
     may = actions_for(told, who, routing)
     asked = next((each for each in told.file.extensions if each.state == "requested"), None)
-    buttons = _buttons(may, asked is not None, lang)
+    buttons = _buttons(may, _first(case, asked), lang)
     bar = [each for each in buttons if not each.end and not each.narrow]
     channel, to = address_of(case, office.channels)
     talk = [
@@ -252,6 +262,7 @@ async def case_view(
         files=tuple(picture(each) for each in told.file.attachments),
         failed=sum(each.state in ("failed", "unknown") for each in told.deliveries),
         asked=asked,
+        answer=_answer(told),
         rule_set=(book := routing.rulebook(case.rule_set_id)).code + f" v{book.version}",
         rules=tuple(case.decision.get("rules", ())),
         words=_EVENT_WORDS[lang],
@@ -270,30 +281,35 @@ def done_sentence(case: Case, action: Action, view: Viewer, routing: Routing, at
     return told + " " + view.say("Hạn %(stage)s: %(due)s.", stage=stage, due=short(case.next_due_at, view.zone, at))
 
 
-def _buttons(may: Sequence[Action], extension_asked: bool, lang: Any) -> list[Button]:
+def _first(case: Case, asked: Extension | None) -> tuple[Action, ...]:
+    """What the case waits for, if that is not what its kind of status usually waits for."""
+    if case.restricted:
+        track, hand_over = Action.SET_TRACK, Action.REDIRECT
+        return (hand_over, track) if case.track_confirmed else (track, hand_over)
+    return (Action.GRANT_EXTENSION, Action.DENY_EXTENSION) if asked else ()
+
+
+def _buttons(may: Sequence[Action], first: Sequence[Action], lang: Any) -> list[Button]:
     """All that can be done, in the order of the bar; what does not fit or is seldom wanted stands under "Khác"."""
-    deciding = (Action.GRANT_EXTENSION, Action.DENY_EXTENSION)
 
     def order(action: Action) -> int:
-        if action in deciding:
-            return 1 if extension_asked else 99
-        return FORMS[action].order
+        return first.index(action) if action in first else FORMS[action].order
 
     made, shown = [], 0
     for action in sorted(may, key=order):
         spec = FORMS[action]
-        fits = (spec.place in ("talk", "bar") and order(action) < 50) and shown < SHOWN
+        fits = (action in first or spec.place in ("talk", "bar")) and order(action) < 50 and shown < SHOWN
         shown += fits
         made.append(
             Button(
                 action,
                 name_of("action", action.value, lang),
                 spec.icon,
-                tone=spec.tone if fits and shown == 1 else "",
+                tone=("primary" if action in first else spec.tone) if fits and shown == 1 else "",
                 key=spec.key,
                 talk=spec.place == "talk",
                 narrow=not fits,
-                end=spec.place == "end",
+                end=spec.place == "end" and not fits,
             )
         )
     return made
@@ -316,6 +332,16 @@ def _suggested(case: Case, routing: Routing) -> str:
     """The unit that the rules would forward the case to; none when that is the centre itself."""
     code = case.decision.get("lead")
     return "" if code == routing.directory.centre else (named_department(code, routing) or {"name": ""})["name"]
+
+
+def _answer(told: Dossier) -> Answer | None:
+    """The unit's answer that is or was to be approved."""
+    case = told.file.case
+    entry = next((each for each in told.file.entries if each.id == case.answer_id), None)
+    if entry is None:
+        return None
+    files = tuple(picture(each) for each in told.file.attachments if each.entry_id == entry.id)
+    return Answer(entry.text, files, case.public_text or "")
 
 
 def _clock(limit: Limit, routing: Routing, view: Viewer) -> Clock:

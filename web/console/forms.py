@@ -63,6 +63,7 @@ class FormSpec:
     about: str = ""
     hears: bool = False  # the citizen gets a message that can be looked at before
     noted: bool = True  # an internal note may go along
+    shows: Literal["", "answer", "extension"] = ""  # what is decided, to be read in the form before its button
     done: str = "Đã làm xong."
 
     @property
@@ -171,7 +172,7 @@ FORMS: dict[Action, FormSpec] = {
         "bar",
         "Chuyển",
         (
-            FieldSpec("lead", "department", "Đơn vị chủ trì"),
+            FieldSpec("lead", "department", "Đơn vị chủ trì", none="Chọn đơn vị…"),
             FieldSpec("supporting", "departments", "Đơn vị phối hợp", required=False),
             FieldSpec("reason", "text", "Lời nhắn cho đơn vị", required=False, rows=2),
         ),
@@ -190,6 +191,7 @@ FORMS: dict[Action, FormSpec] = {
         tone="primary",
         about="Câu trả lời được gửi cho người dân như đang thấy.",
         hears=True,
+        shows="answer",
         done="Đã duyệt, câu trả lời đang được gửi.",
     ),
     Action.RETURN_ANSWER: FormSpec(
@@ -199,6 +201,7 @@ FORMS: dict[Action, FormSpec] = {
         (_REASON,),
         order=8,
         about="Hạn xử lý của đơn vị chạy tiếp như trước.",
+        shows="answer",
         done="Đã trả lại để làm lại.",
     ),
     Action.GIVE_BACK: FormSpec(
@@ -247,22 +250,24 @@ FORMS: dict[Action, FormSpec] = {
     ),
     Action.GRANT_EXTENSION: FormSpec(
         "calendar-plus",
-        "bar",
+        "more",
         "Đồng ý gia hạn",
         (FieldSpec("until", "moment", "Hạn mới", required=False, hint="Để nguyên là đúng ngày đơn vị xin."),),
-        order=40,
+        order=58,
         about="Người dân được báo hạn mới và lý do.",
         hears=True,
+        shows="extension",
         done="Đã gia hạn.",
     ),
     Action.DENY_EXTENSION: FormSpec(
         "calendar-off",
-        "bar",
+        "more",
         "Không gia hạn",
         (_REASON,),
-        order=41,
+        order=59,
         about="Hạn giữ nguyên; người dân được báo lý do.",
         hears=True,
+        shows="extension",
         done="Đã từ chối gia hạn.",
     ),
     # the rest
@@ -295,11 +300,11 @@ FORMS: dict[Action, FormSpec] = {
     Action.SET_TRACK: FormSpec(
         "scale",
         "more",
-        "Đổi",
+        "Xác nhận",
         (FieldSpec("track", "choice", "Vụ việc thuộc loại", choices="track"),),
         order=54,
         about="Khiếu nại, tố cáo, tin báo tội phạm: chỉ thanh tra còn thấy.",
-        done="Đã đổi loại vụ việc.",
+        done="Đã xác định loại vụ việc.",
     ),
     Action.RECALL: FormSpec(
         "rotate-clockwise",
@@ -434,7 +439,7 @@ def values_of(action: Action, form: Form) -> dict[str, list[str]]:
 
 
 def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
-    """What was typed as the action's body; Invalid for a time that cannot be read.
+    """What was typed as the action's body; Invalid for a time that cannot be read, or a unit that was not chosen.
 
     Members left empty are left out, but for texts that must be there: their complaint is "empty", not "missing".
     """
@@ -451,6 +456,8 @@ def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
         elif field.kind == "moment":
             if given or field.required:
                 body[field.name] = _moment(field.name, given, zone)
+        elif field.kind == "department" and field.required and not given:
+            raise Invalid.at(field.name, "Hãy chọn một đơn vị.", "Choose a unit.", "missing")
         elif given or (field.required and field.kind in ("text", "line", "code")):
             body[field.name] = given
     return body

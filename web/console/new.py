@@ -12,8 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from cases.desk import invalid_body
+from cases.lists import cases_of_phone
 from cases.models import Case
-from cases.queries import cases_of_phone
 from core.errors import BadUpload, Conflict, DomainError, Invalid
 from routing import suggesting
 from routing.decide import Facts, decide
@@ -162,7 +162,10 @@ async def _page(
         values,
         fields(routing, on),
         areas(routing, on, [tap.value for tap in found.areas]),
-        chosen(departments(routing, on, suggested, view.say("gợi ý bởi quy tắc")), [values["lead"], *suggested][:1]),
+        chosen(
+            departments(routing, on, suggested, view.say("gợi ý bởi quy tắc")),
+            [values["lead"]] if values["lead"] else suggested,
+        ),
         named("urgency", view.lang),
         found,
         await _earlier(session, who, values["phone"]),

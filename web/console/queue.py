@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from cases.lists import COUNTED, Page, list_cases, view_counts
 from cases.models import Case
-from cases.queries import COUNTED, Page, list_cases, view_counts
 from cases.states import OPEN, Status
 from cases.views import NONE, Order, View, views_for
 from core.errors import NotFound

@@ -122,6 +122,7 @@ _TITLES = {
     "note": "Ghi chú nội bộ",
     "contribution": "Ý kiến phối hợp",
     "files": "Tệp đính kèm",
+    "elsewhere": "Trả lời từ hộp thư của kênh",
 }
 
 
@@ -145,7 +146,7 @@ def _said(
             who = name_of("actor", "citizen", teller.view.lang)
         elif not entry.to_citizen:
             title = say("Người dân của phản ánh đã gộp vào đây")
-    elif entry.kind in ("question", "progress", "answer", "notice"):
+    elif entry.kind in ("question", "progress", "answer", "notice", "elsewhere"):
         look = "centre"
         if entry.kind == "answer" and delivery is None and not entry.to_citizen:
             waits = entry.id == case.answer_id

@@ -18,7 +18,7 @@ from channels.inbox import first_time
 from core.attachments import Attachment
 from core.errors import BadUpload, DomainError, NotFound, TooMany
 from core.files import INLINE_TYPES, Upload, take
-from web.attachments import own_attachment, send
+from web.attachments import Size, own_attachment, send
 from web.deps import Here, Now
 from web.following import Follower, following
 from web.names import Lang
@@ -118,12 +118,12 @@ async def follow(request: Request, here: Here, at: Now, code: str, new: str = ""
 
 
 @router.get("/{code}/files/{attachment_id}")
-async def file(request: Request, here: Here, at: Now, code: str, attachment_id: UUID) -> Response:
+async def file(request: Request, here: Here, at: Now, code: str, attachment_id: UUID, size: Size = None) -> Response:
     """The bytes of a file its reporter sent or was sent."""
     standard = read_code(code) or ""
     async with following(request, here, at, standard, keys.held(request).get(standard, "")) as own:
         found = await own_attachment(own.session, own.case, attachment_id)
-    return await send(here, found)
+    return await send(here, found, size)
 
 
 @router.post("/{code}/messages")

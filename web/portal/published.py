@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from cases.queries import fields_meant, published, published_one
+from cases.conditions import fields_meant
+from cases.published import published, published_one
 from routing.places import COMMUNE
 from web.deps import Db, Now, Rules
 from web.portal.report import Groups, groups

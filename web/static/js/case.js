@@ -8,9 +8,10 @@ const keep = (key) => `draft:${key}`;
 let sending = null;
 let waiting = null;
 
-/* Focus: the first thing that is wrong, else the first thing to fill in. */
+/* Focus: the first thing that is wrong, else the first thing to fill in, else to read. */
 function enter(form) {
-  const to = form.querySelector("[aria-invalid=true], [data-look]") || form.querySelector("input[data-find]:not([hidden]), textarea, select, input:not([type=hidden]):not([type=radio]):not([type=checkbox])") || form.querySelector("[data-send]");
+  const seen = (selector) => [...form.querySelectorAll(selector)].find((each) => !each.closest("details:not([open])"));
+  const to = seen("[aria-invalid=true], [data-look]") || seen("input[data-find]:not([hidden]), textarea, select, input:not([type=hidden]):not([type=radio]):not([type=checkbox])") || seen("[data-read]") || seen("[data-send]");
   if (to) { to.focus({ preventScroll: true }); to.scrollIntoView({ block: "nearest" }); }
 }
 function mode(name) {
