@@ -1,11 +1,12 @@
 """The contract of a channel: verify → parse → send. A new channel is one file that keeps it and one line in main."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from channels.message import Capabilities, InboundMessage, OutboundMessage
+from channels.message import Capabilities, FileRef, InboundMessage, OutboundMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,16 @@ class Failure(StrEnum):
 
 
 class SendFailed(Exception):
-    """The vendor did not take the message. `reason` is one sentence for the operator, without personal data."""
+    """The vendor did not take the message. `reason` is one sentence for the operator, without personal data.
 
-    def __init__(self, failure: Failure, reason: str) -> None:
+    `retry_after`: how long the vendor asks us to wait.
+    """
+
+    def __init__(self, failure: Failure, reason: str, retry_after: timedelta | None = None) -> None:
         super().__init__(reason)
         self.failure = failure
         self.reason = reason
+        self.retry_after = retry_after
 
 
 class SendDoubtful(Exception):
@@ -60,13 +65,39 @@ class Adapter(Protocol):
         ...
 
 
+@runtime_checkable
 class HookAdapter(Adapter, Protocol):
     """A channel whose vendor pushes events to us."""
+
+    account: str  # ours at the vendor: OA id, page id, bot id, number
+
+    def greet(self, hook: Hook) -> str | None:
+        """The answer to a request that only asks whether we are there; None when it carries events."""
+        ...
 
     def verify(self, hook: Hook) -> None:
         """BadSignature unless the vendor signed these bytes."""
         ...
 
     def parse(self, hook: Hook) -> list[InboundMessage]:
-        """Normal forms of what the request holds; pure, sees no session."""
+        """Normal forms of what the request holds; pure, sees no session, never raises: what it cannot read is one
+        event of kind `unknown` whose `ignore_reason` says why."""
+        ...
+
+
+@runtime_checkable
+class FileFetcher(Protocol):
+    """A channel that keeps the files of its messages until we take them."""
+
+    def fetch(self, file: FileRef) -> AsyncIterator[bytes]:
+        """The bytes in pieces, from the vendor's own hosts only. SendFailed says why not: retryable or final."""
+        ...
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A channel whose live settings can be tried."""
+
+    async def check(self) -> None:
+        """Nothing, or SendFailed says what is wrong with the settings. No message is sent."""
         ...

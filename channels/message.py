@@ -1,7 +1,8 @@
 """What came in and what goes out, the same for every channel (DESIGN.md 7.4). Values only."""
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +31,13 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
-    """One event of a channel in its normal form; vendor extras stay in the stored raw payload."""
+    """One event of a channel in its normal form; vendor extras stay in the stored raw payload.
+
+    `thread` says what it belongs to in the vendor's own words: `in_reply_to` and `references` (ids of messages),
+    `case_token` (a case code in a reply address or subject, not yet trusted), and whatever an answer must repeat to
+    come out at the same place, such as `comment_id` or `conversation_id`. `raw` is the part of the payload that this
+    event is: it parses again alone, to the same event.
+    """
 
     channel: str
     account: str
@@ -51,11 +58,26 @@ class InboundMessage:
     sent_at: datetime | None = None
     automatic: bool = False
     ignore_reason: str | None = None
+    raw: str = field(default="", repr=False)
+
+    def form(self) -> dict[str, Any]:
+        """The normal form as `main.py parse` prints it: plain values, absent members left out, without `raw`."""
+        made = _stated(asdict(self))
+        made.pop("raw", None)
+        if self.location is not None:
+            made["location"] = {"lat": self.location[0], "lng": self.location[1]}
+        if self.sent_at is not None:
+            made["sent_at"] = self.sent_at.isoformat()
+        return {**made, "automatic": self.automatic}
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """One message to one address. `id` is ours and stays the same over every attempt."""
+    """One message to one address. `id` is ours and stays the same over every attempt.
+
+    It fits its channel's capabilities: the outbox has cut long texts and put files into messages of their own where
+    the channel takes one thing at a time; `part` counts those.
+    """
 
     id: UUID
     channel: str
@@ -65,13 +87,28 @@ class OutboundMessage:
     attachments: tuple[FileRef, ...] = ()
     reference: str | None = None  # the case code people see
     title: str | None = None  # the subject line, on channels that have one
+    thread: Mapping[str, Any] = field(default_factory=dict)  # of the citizen's last message, as InboundMessage has it
+    unheard: timedelta | None = None  # since the addressee last wrote to us on this channel; None: never
+    automatic: bool = False  # no person wrote it: a receipt or a notice
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a channel can do; the composer and the outbox read this and know no vendor's name."""
 
-    max_text: int | None = None
-    media_types: frozenset[str] = frozenset()
+    max_text: int | None = None  # characters of one message; longer ones are cut into several
+    max_file: int | None = None  # bytes; a larger file is sent as a link to the tracking page
+    media_types: frozenset[str] = frozenset()  # files it takes; empty: none
+    whole: bool = False  # text and all files travel in one message
     idempotent: bool = False  # repeating a send with the same id is harmless
+    per_second: float | None = None  # messages the vendor takes from us
     reply_window_hours: int | None = None
+
+
+def _stated(value: Any) -> Any:
+    """Without members that are absent or empty; tuples as lists."""
+    if isinstance(value, dict):
+        kept = {name: _stated(member) for name, member in value.items()}
+        return {name: member for name, member in kept.items() if member not in (None, "", [], {}, False)}
+    return [_stated(member) for member in value] if isinstance(value, list | tuple) else value

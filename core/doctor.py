@@ -6,7 +6,18 @@ import asyncpg
 
 from core.settings import Settings
 
-SECRET = frozenset({"secret_key", "demo_password", "database_url", "database_direct_url", "smtp_password"})
+SECRET = frozenset(
+    {
+        "secret_key",
+        "demo_password",
+        "database_url",
+        "database_direct_url",
+        "smtp_password",
+        "imap_password",
+        "twilio_auth_token",
+        "twilio_api_secret",
+    }
+)
 
 # The day is the province's; the same rule as `cases.unit_mail.departments_without_email`.
 WITHOUT_MAILBOX = """

@@ -120,13 +120,17 @@ async def retry(
     error: str,
     *,
     where: Sequence[Any] = (),
+    pause: timedelta | None = None,
     **values: Any,
 ) -> bool:
-    """The work failed and may succeed later: back off with jitter, or die after MAX_ATTEMPTS. True if it lives."""
+    """The work failed and may succeed later: back off with jitter, or die after MAX_ATTEMPTS. True if it lives.
+
+    `pause`: at least so long, because somebody asked for it.
+    """
     if attempts >= MAX_ATTEMPTS:
         await bury(session, table, key, at, error, where=where, **values)
         return False
-    again = at + backoff(attempts)
+    again = at + max(backoff(attempts), pause or timedelta(0))
     return await _settle(session, table, key, where, run_at=again, lease_until=None, last_error=error, **values)
 
 

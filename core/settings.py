@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_RATES = {"report": (30, 60), "key": (10, 300), "login": (10, 300)}
 SMTP_PORTS = {"starttls": 587, "implicit": 465, "none": 25}  # submission (RFC 6409, RFC 8314), relay
+IMAP_PORTS = {"implicit": 993, "starttls": 143, "none": 143}  # RFC 8314, RFC 9051
 
 
 class Settings(BaseSettings):
@@ -66,6 +67,62 @@ class Settings(BaseSettings):
     smtp_tls: Literal["starttls", "implicit", "none"] = Field(
         default="starttls", description="Encryption: starttls, implicit (from the first byte) or none"
     )
+    imap_host: str | None = Field(default=None, description="Mail server that keeps our mailbox; absent: none is read")
+    imap_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Its port; absent: 993 for implicit, 143 for starttls and none"
+    )
+    imap_user: str | None = Field(default=None, description="Account of the mailbox, as a rule its address")
+    imap_password: str | None = Field(default=None, description="Password of that account")
+    imap_folder: str = Field(default="INBOX", description="Folder of the mailbox that mail is taken from")
+    imap_tls: Literal["implicit", "starttls", "none"] = Field(
+        default="implicit", description="Encryption: implicit (from the first byte), starttls or none"
+    )
+    imap_plus: bool = Field(
+        default=True, description="Mail to name+anything@ reaches the mailbox: answers then name their case"
+    )
+    twilio_account_sid: str | None = Field(
+        default=None, description="Twilio account (AC…); absent: no SMS and no calls by Twilio"
+    )
+    twilio_auth_token: str | None = Field(default=None, description="Its primary token, which signs webhooks")
+    twilio_api_key: str | None = Field(default=None, description="API key (SK…) to sign in with; absent: the token")
+    twilio_api_secret: str | None = Field(default=None, description="Secret of that key")
+    twilio_twiml_app_sid: str | None = Field(default=None, description="TwiML app (AP…) of the agents' softphones")
+    twilio_number: str | None = Field(default=None, description="Number or name that our SMS come from, as +84…")
+    twilio_api_url: str = Field(
+        default="https://api.twilio.com", description="Where Twilio's interface is: scheme, host, perhaps a prefix"
+    )
+    facebook_page_id: str | None = Field(default=None, description="Facebook page (its number); absent: no Facebook")
+    facebook_page_token: str | None = Field(default=None, description="Page token that does not run out")
+    facebook_app_secret: str | None = Field(default=None, description="Secret of our app, which signs webhooks")
+    facebook_verify_token: str | None = Field(default=None, description="Words of ours that the subscription repeats")
+    facebook_graph_url: str = Field(
+        default="https://graph.facebook.com", description="Where the Graph API is: scheme, host, perhaps a prefix"
+    )
+    telegram_token: str | None = Field(default=None, description="Token of the bot (123456:ABC…); absent: no Telegram")
+    telegram_secret_token: str | None = Field(
+        default=None, description="Secret of ours that Telegram repeats with every webhook"
+    )
+    telegram_api_url: str = Field(
+        default="https://api.telegram.org", description="Where the Bot API is: scheme, host, perhaps a prefix"
+    )
+
+    zalo_app_id: str | None = Field(default=None, description="Id of our app at Zalo; absent: no Zalo")
+    zalo_app_secret: str | None = Field(default=None, description="Secret key of the app")
+    zalo_oa_id: str | None = Field(default=None, description="Id of our Official Account")
+    zalo_oa_secret_key: str | None = Field(
+        default=None, description="OA Secret Key of the app's webhook page, which signs events; not the app's secret"
+    )
+    zalo_refresh_token: str | None = Field(
+        default=None, description="Refresh token of the last consent; used once, then kept and renewed by ourselves"
+    )
+    zalo_template_id: str | None = Field(
+        default=None, description="Template for messages after the 7 days; absent: none are sent"
+    )
+    zalo_api_url: str = Field(default="https://openapi.zalo.me", description="Address of Zalo's OA interface")
+    zalo_oauth_url: str = Field(default="https://oauth.zaloapp.com", description="Address of Zalo's OAuth")
+    zalo_business_url: str = Field(
+        default="https://business.openapi.zalo.me", description="Address of Zalo's templates to telephone numbers"
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -96,7 +153,11 @@ class Settings(BaseSettings):
         parse_rates(value)
         return value
 
-    @field_validator("smtp_host", "smtp_port", "smtp_user", "smtp_password", "smtp_from", "smtp_tls", mode="before")
+    @field_validator(
+        "smtp_host", "smtp_port", "smtp_user", "smtp_password", "smtp_from", "smtp_tls",
+        "imap_host", "imap_port", "imap_user", "imap_password", "imap_folder", "imap_tls", "imap_plus",
+        mode="before",
+    )  # fmt: skip
     @classmethod
     def _empty_is_absent(cls, value: Any, info: ValidationInfo) -> Any:
         """`HOTLINE_SMTP_HOST=` in a Compose file means that there is none."""
@@ -104,17 +165,18 @@ class Settings(BaseSettings):
             return cls.model_fields[info.field_name or ""].default
         return value
 
-    @field_validator("smtp_host")
+    @field_validator("smtp_host", "imap_host")
     @classmethod
-    def _host_alone(cls, value: str | None) -> str | None:
+    def _host_alone(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", value):
             try:
                 ipaddress.ip_address(value)
             except ValueError:
-                raise ValueError("must be a host name alone; the port goes into SMTP_PORT") from None
+                port = (info.field_name or "").replace("host", "port").upper()
+                raise ValueError(f"must be a host name alone; the port goes into {port}") from None
         return value
 
-    @field_validator("smtp_user", "smtp_password")
+    @field_validator("smtp_user", "smtp_password", "imap_user", "imap_password")
     @classmethod
     def _ascii(cls, value: str | None) -> str | None:
         if value is not None and not (value.isascii() and value.isprintable()):
@@ -141,6 +203,140 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _imap_whole(self) -> Self:
+        if self.imap_host is None:
+            return self
+        if self.imap_user is None or self.imap_password is None:
+            raise ValueError("IMAP_HOST is set but IMAP_USER or IMAP_PASSWORD is not: a mailbox needs both")
+        if self.imap_tls == "none" and not _is_here(self.imap_host):
+            raise ValueError("IMAP_TLS is none: IMAP_PASSWORD would travel in the open to another machine")
+        if not self.imap_account:
+            raise ValueError("IMAP_USER is no address and SMTP_FROM is not set: which address does the mailbox have?")
+        return self
+
+    @field_validator(
+        "twilio_account_sid", "twilio_auth_token", "twilio_api_key", "twilio_api_secret", "twilio_twiml_app_sid",
+        "twilio_number", "twilio_api_url",
+        mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _empty_twilio_is_absent(cls, value: Any, info: ValidationInfo) -> Any:
+        plain = value.strip() if isinstance(value, str) else value
+        return cls.model_fields[info.field_name or ""].default if plain == "" else plain
+
+    @field_validator("twilio_number")
+    @classmethod
+    def _one_number(cls, value: str | None) -> str | None:
+        packed = re.sub(r"[\s().-]+", "", value or "")
+        if value is None or re.fullmatch(r"\+[1-9][0-9]{7,14}|[0-9]{3,8}", packed):
+            return packed or None
+        if not re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9 ._-]{1,11}", value):
+            raise ValueError("must be a number such as +842711022, a short code, or a name of at most 11 letters")
+        return value
+
+    @field_validator("twilio_api_url")
+    @classmethod
+    def _twilio_base(cls, value: str) -> str:
+        found = re.fullmatch(r"(https?)://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^\s?#]*)?", value)
+        if found is None:
+            raise ValueError("must be scheme and host, perhaps with a prefix, as https://api.twilio.com")
+        if found[1] == "http" and not _is_here(found[2].strip("[]")):
+            raise ValueError("must be https: TWILIO_AUTH_TOKEN would travel in the open to another machine")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _twilio_whole(self) -> Self:
+        named = ("account_sid", "auth_token", "number")
+        missing = [name for name in named if getattr(self, f"twilio_{name}") is None]
+        key = (self.twilio_api_key, self.twilio_api_secret)
+        if missing and (len(missing) < len(named) or any(key) or self.twilio_twiml_app_sid):
+            lacking = " and ".join(f"TWILIO_{name.upper()}" for name in missing)
+            raise ValueError(f"a TWILIO_ setting is there but {lacking} is not: the channel needs all of them")
+        if (key[0] is None) != (key[1] is None):
+            raise ValueError("TWILIO_API_KEY and TWILIO_API_SECRET belong together: one of them is not set")
+        return self
+
+    @field_validator(
+        "facebook_page_id", "facebook_page_token", "facebook_app_secret", "facebook_verify_token", "facebook_graph_url",
+        "telegram_token", "telegram_secret_token", "telegram_api_url",
+        mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _empty_page_or_bot_is_absent(cls, value: Any, info: ValidationInfo) -> Any:
+        plain = value.strip() if isinstance(value, str) else value
+        return cls.model_fields[info.field_name or ""].default if plain == "" else plain
+
+    @field_validator("facebook_page_id")
+    @classmethod
+    def _a_number(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[0-9]{1,25}", value):
+            raise ValueError("must be the number that Facebook shows")
+        return value
+
+    @field_validator("facebook_graph_url", "telegram_api_url")
+    @classmethod
+    def _page_or_bot_base(cls, value: str, info: ValidationInfo) -> str:
+        found = re.fullmatch(r"(https?)://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^\s?#]*)?", value)
+        if found is None:
+            default = cls.model_fields[info.field_name or ""].default
+            raise ValueError(f"must be scheme and host, perhaps with a prefix, as {default}")
+        if found[1] == "http" and not _is_here(found[2].strip("[]")):
+            raise ValueError("must be https: our token would travel in the open to another machine")
+        return value.rstrip("/")
+
+    @field_validator("telegram_token")
+    @classmethod
+    def _a_bots_token(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,100}", value):
+            raise ValueError("must look like 123456:ABC…, as BotFather gives it")
+        return value
+
+    @field_validator("telegram_secret_token")
+    @classmethod
+    def _a_secret_telegram_takes(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", value):
+            raise ValueError("may hold letters, digits, _ and - only, at most 256 of them")
+        return value
+
+    @model_validator(mode="after")
+    def _page_and_bot_whole(self) -> Self:
+        for names in (
+            ("facebook_page_id", "facebook_page_token", "facebook_app_secret", "facebook_verify_token"),
+            ("telegram_token", "telegram_secret_token"),
+        ):
+            missing = [name.upper() for name in names if getattr(self, name) is None]
+            if missing and len(missing) < len(names):
+                channel = names[0].partition("_")[0].upper()
+                raise ValueError(f"a {channel}_ setting is there but {' and '.join(missing)} is not: all are needed")
+        return self
+
+    @field_validator(
+        "zalo_app_id", "zalo_app_secret", "zalo_oa_id", "zalo_oa_secret_key", "zalo_refresh_token", "zalo_template_id",
+        "zalo_api_url", "zalo_oauth_url", "zalo_business_url", mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _zalo_empty_is_absent(cls, value: Any, info: ValidationInfo) -> Any:
+        """`HOTLINE_ZALO_APP_ID=` in a Compose file means that there is none; ids copied from a page have edges."""
+        if isinstance(value, str):
+            return value.strip() or cls.model_fields[info.field_name or ""].default
+        return value
+
+    @field_validator("zalo_api_url", "zalo_oauth_url", "zalo_business_url")
+    @classmethod
+    def _zalo_address(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", value):
+            raise ValueError("must be scheme, host and perhaps a prefix, as https://openapi.zalo.me")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _zalo_whole(self) -> Self:
+        needed = ("zalo_app_id", "zalo_app_secret", "zalo_oa_id", "zalo_oa_secret_key", "zalo_refresh_token")
+        missing = [name.upper() for name in needed if getattr(self, name) is None]
+        if missing and (len(missing) < len(needed) or self.zalo_template_id):
+            raise ValueError(f"Zalo is configured by half: {', '.join(missing)} is not set")
+        return self
+
+    @model_validator(mode="after")
     def _secret_for_real_database(self) -> Self:
         if self.database_url and not self.secret_key:
             raise ValueError("DATABASE_URL is set but SECRET_KEY is not: tracking keys would change at every start")
@@ -155,6 +351,23 @@ class Settings(BaseSettings):
     def smtp_at(self) -> int:
         """The mail server's port."""
         return self.smtp_port or SMTP_PORTS[self.smtp_tls]
+
+    @property
+    def imap_at(self) -> int:
+        """The port of the server with our mailbox."""
+        return self.imap_port or IMAP_PORTS[self.imap_tls]
+
+    @property
+    def imap_account(self) -> str:
+        """The address of our mailbox: the account's name where that is one, else what our mail comes from."""
+        found = parse_sender(self.imap_user or "")
+        return (found[1] if found else self.smtp_sender[1]).lower()
+
+    @property
+    def twilio_key(self) -> tuple[str, str] | None:
+        """The API key and its secret, where one is to be used."""
+        found = (self.twilio_api_key, self.twilio_api_secret)
+        return (found[0], found[1]) if found[0] and found[1] else None
 
     @property
     def zone(self) -> ZoneInfo:

@@ -5,7 +5,7 @@
 It prints its port. Every mail it took becomes one line of FOLDER/mails.jsonl: {"from", "to", "account", "tls", "data"}.
 `say` maps a step (connect, ehlo, auth, mail, rcpt, data, end) to what is answered there instead; `slow`, `hang` and
 `drop` name a step at which it takes a second, falls silent or hangs up. At `end` the mail is kept first. `once`: only
-the first connection is so.
+the first connection is so. `no_null`: it takes no mail without an envelope sender.
 It knows no 8BITMIME and refuses any byte that is not ASCII, bare line feeds and lines beyond 998 characters.
 """
 
@@ -102,6 +102,8 @@ class Conversation(socketserver.StreamRequestHandler):
                 self.sender, self.to = rest, []
                 if "account" in TOLD and self.account is None:
                     self.say("530 5.7.0 sign in first")
+                elif TOLD.get("no_null") and rest == "FROM:<>":
+                    self.say("550 5.7.1 who are you")
                 else:
                     self.step("mail", "250 ok")
             case "RCPT":

@@ -11,7 +11,8 @@ from types import FrameType
 from typing import Any
 
 from channels import console, outbox
-from channels.mail import Mail, Relay
+from channels.mail.sending import Mail
+from channels.mail.smtp import Relay
 from channels.message import OutboundMessage
 from channels.models import Outgoing
 from core import due

@@ -18,9 +18,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlmodel import select
 
-from channels import mail, outbox
+from channels import outbox
 from channels.adapter import Failure, SendDoubtful, SendFailed
-from channels.mail import Mail, Relay, compose
+from channels.mail import sending as mail
+from channels.mail import smtp
+from channels.mail.composing import compose
+from channels.mail.replying import LOOP_HEADER
+from channels.mail.sending import Mail
+from channels.mail.smtp import Relay
 from channels.message import Address, OutboundMessage
 from channels.models import DeliveryAttempt, Outgoing
 from core.db import Database
@@ -76,7 +81,7 @@ async def failure(adapter: Mail, message: OutboundMessage | None = None) -> Send
 async def test_a_mail_arrives_as_it_was_written(plain: Sink) -> None:
     plain.forget()
     message = a_message()
-    assert await mail_to(plain).send(message) == f"<{message.id}@tinh.example>"
+    assert await mail_to(plain).send(message) == f"{message.id}@tinh.example"
     (got,) = plain.mails()
     assert got.get_content().replace("\r\n", "\n") == TEXT + "\n"
     assert got["Subject"] == message.title
@@ -135,7 +140,7 @@ async def test_only_one_plain_address_is_written_to(plain: Sink, handle: str, wi
 
 HEADERS = {
     "message-id", "date", "from", "to", "subject", "in-reply-to", "references", "auto-submitted",
-    "x-auto-response-suppress", "content-type", "content-transfer-encoding", "mime-version",
+    "x-auto-response-suppress", LOOP_HEADER.lower(), "content-type", "content-transfer-encoding", "mime-version",
 }  # fmt: skip
 TRICKS = st.sampled_from(
     ["\r\nBcc: x@evil.vn", "\n\n<script>", "\u2028Bcc: x", "\x00", "\x85", "=?utf-8?q?=0D=0ABcc:?="]
@@ -221,7 +226,7 @@ async def test_no_server_there_is_worth_another_try() -> None:
 async def test_no_clear_word_after_the_mail_leaves_doubt(
     tmp_path: Path, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail, "STEP", 1.0)
+    monkeypatch.setattr(smtp, "STEP", 1.0)
     with sink(tmp_path, **told) as server, pytest.raises(SendDoubtful):
         await mail_to(server).send(a_message())
 

@@ -18,7 +18,7 @@ from sqlmodel import select
 from channels import outbox
 from channels.console import ConsoleChannel
 from channels.message import Address
-from channels.models import DeliveryAttempt, Outgoing
+from channels.models import DeliveryAttempt, Outgoing, OutgoingPart
 from core.db import Database
 from core.ids import uuid7
 from tests.channels import delivering
@@ -32,7 +32,7 @@ PURPOSES = ("case.reply", "receipt")
 async def empty(database: Database) -> AsyncIterator[None]:
     async def wipe() -> None:
         async with database.transaction() as session:
-            for table in (DeliveryAttempt, Outgoing):
+            for table in (DeliveryAttempt, OutgoingPart, Outgoing):
                 await session.execute(delete(table))
 
     await wipe()
@@ -49,7 +49,7 @@ async def queue(database: Database, amount: int) -> None:
                 subject_id=uuid7(at),
                 entry_id=uuid7(at),
                 purpose=PURPOSES[number % 2],
-                to=Address("zalo", "z-1"),
+                to=Address("zalo", f"z-{number}"),
                 channel="zalo",
                 text="Chào chị",
                 reference="BP-26-0482134",
@@ -133,6 +133,7 @@ async def killed_at(database: Database, folder: Path, step: int) -> Counter[str]
     file = folder / f"died-at-{step}.jsonl"
     async with database.transaction() as session:
         await session.execute(delete(DeliveryAttempt))
+        await session.execute(delete(OutgoingPart))
         await session.execute(delete(Outgoing))
     await queue(database, 6)
     worker = Worker(database, file, step=step)

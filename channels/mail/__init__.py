@@ -1,0 +1,1 @@
+"""E-mail: mailboxes are fetched, mails are read, ours are sent."""
