@@ -23,10 +23,9 @@ from cases import demo_stories, verify
 from cases import search as case_search
 from cases.desk import Office
 from cases.intake import CaseNumbers, IntakeDesk
-from channels.adapter import Adapter, SendFailed
+from channels import registry
+from channels.adapter import Adapter, Hook
 from channels.console import ConsoleChannel
-from channels.mail import Mail
-from channels.portal import Portal
 from core import backup as backups
 from core import doctor as doctoring
 from core import journal, logs, ports, staffing
@@ -69,14 +68,12 @@ cli.add_typer(search_cli, name="search")
 cli.add_typer(staff_cli, name="staff")
 
 
-def adapters_for(settings: Settings, *, demo: bool) -> dict[str, Adapter]:
-    """The channels that exist. A channel is one file and one line here; without its settings it is absent."""
-    adapters: dict[str, Adapter] = {"web": Portal("web"), "app": Portal("app")}
+def adapters_for(settings: Settings, database: Database, *, demo: bool) -> dict[str, Adapter]:
+    """The channels that can be used; the demo shows in a file what those it has no settings for would send."""
+    adapters = registry.adapters_for(registry.House(settings, database, LocalStore(settings.files_dir)))
     if demo:
         would_send = settings.data_dir / "would-send.jsonl"
-        adapters |= {name: ConsoleChannel(name, would_send) for name in ("sms", "email")}
-    if settings.smtp_host is not None:
-        adapters["email"] = Mail.from_settings(settings)
+        adapters = {name: ConsoleChannel(name, would_send) for name in ("sms", "email")} | adapters
     return adapters
 
 
@@ -122,7 +119,7 @@ def web(
     ports.check(host, port)
     with _database(settings) as (url, _):
         database = Database(url, pool=settings.database_pool, application="hotline-web", patience=WEB_PATIENCE)
-        app = web_app.build(settings, database, adapters_for(settings, demo=demo), demo=demo)
+        app = web_app.build(settings, database, adapters_for(settings, database, demo=demo), demo=demo)
         serve(app, settings, host, port, before_end=app.state.hotline.live.close)
 
 
@@ -175,7 +172,7 @@ def worker(demo: Annotated[bool, typer.Option("--demo")] = False) -> None:
             loop.add_signal_handler(each, stop.set)
         database = Database(url, pool=settings.database_pool, application="hotline-worker")
         try:
-            await run_worker(settings, database, adapters_for(settings, demo=demo), stop)
+            await run_worker(settings, database, adapters_for(settings, database, demo=demo), stop)
         finally:
             await database.close()
 
@@ -189,6 +186,26 @@ def migrate() -> None:
     with _database(_settings()) as (url, _):
         migrations.upgrade(_plain(url))
     print(f"database is at {migrations.newest()}")
+
+
+@cli.command()
+def parse(
+    channel: Annotated[str, typer.Argument(help="zalo, facebook, telegram, email, sms or voice")],
+    file: Annotated[Path, typer.Argument(help="The raw body as received: JSON, a form, or a whole mail")],
+    headers: Annotated[Path | None, typer.Option(help="Its HTTP headers, one 'Name: value' a line")] = None,
+) -> None:
+    """Show a vendor's payload in the normal form of a message, one JSON object an event; no signature is checked."""
+    known = {name: each.parse for name, each in registry.CHANNELS.items() if each.parse is not None}
+    if channel not in known:
+        _fail(f"There is no channel {channel}: it is one of {', '.join(known)}.")
+    try:
+        body = file.read_bytes()
+        lines = headers.read_text().splitlines() if headers else []
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"Cannot read {error.filename if isinstance(error, OSError) else headers}.")
+    given = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    for message in known[channel](Hook(body, given, {}), ""):
+        print(json.dumps(message.form(), ensure_ascii=False))
 
 
 @cli.command()
@@ -213,12 +230,13 @@ def doctor() -> None:
             report, healthy = _run(
                 doctoring.report(settings, url, migrations.newest(), datetime.now(settings.zone).date())
             )
+            for channel, trouble in _run(_channel_troubles(settings, url)).items():
+                report.append(
+                    f"WRONG {channel}: {trouble}" if trouble else f"ok    {channel} works with these settings"
+                )
+                healthy = healthy and trouble is None
     except (DatabaseUnavailable, *FAILURES) as problem:
         report, healthy = doctoring.without_database(settings, str(problem) or type(problem).__name__), False
-    if settings.smtp_host is not None:
-        trouble = _run(_mail_trouble(settings))
-        report.append(f"WRONG {trouble}" if trouble else f"ok    the mail server {settings.smtp_host} takes our mail")
-        healthy = healthy and trouble is None
     print("\n".join(report))
     if not healthy:
         raise typer.Exit(1)
@@ -240,13 +258,14 @@ def deadline(
 
 @rules_cli.command("check")
 def rules_check(file: Path) -> None:
-    """Say what is wrong with a rule set file; exit 1 if it could not be activated."""
+    """Say in LANGUAGE what is wrong with a rule set file; exit 1 if it could not be activated."""
     try:
         problems = routing_commands.checked(load_rule_set(file))
     except (BadRuleSet, UnicodeDecodeError, OSError) as unreadable:
         _fail(_why(unreadable))
+    english = _settings().language == "en"
     for each in problems:
-        print(f"{each.severity}: {each.where}: {each.message_vi}")
+        print(f"{each.severity}: {each.where}: {each.message_en if english else each.message_vi}")
     wrong = sum(each.severity == "error" for each in problems)
     print(f"{file.name}: {wrong} errors, {len(problems) - wrong} warnings")
     if wrong:
@@ -460,13 +479,13 @@ def restore(directory: Path) -> None:
 # ---- shared
 
 
-async def _mail_trouble(settings: Settings) -> str | None:
-    """What keeps us from sending e-mail, if anything does."""
+async def _channel_troubles(settings: Settings, url: str) -> dict[str, str | None]:
+    """What keeps each channel from working, if anything does."""
+    database = Database(url, pool=2)
     try:
-        await Mail.from_settings(settings).check()
-    except SendFailed as failed:
-        return failed.reason
-    return None
+        return await registry.troubles(registry.House(settings, database, LocalStore(settings.files_dir)))
+    finally:
+        await database.close()
 
 
 class _database:
@@ -541,7 +560,7 @@ def tell_stories(settings: Settings, url: str, at: datetime) -> str:
             async with database.transaction() as session:
                 routing = await routing_queries.load(session)
             desk = IntakeDesk(routing, CaseNumbers(), settings.code_prefix, settings.key)
-            office = Office(routing, frozenset(adapters_for(settings, demo=True)), desk)
+            office = Office(routing, frozenset(adapters_for(settings, database, demo=True)), desk)
             teller = demo_stories.Teller(database, office, LocalStore(settings.files_dir), duties, settings.zone, at)
             return await teller.tell(demo_stories.stories())
         finally:

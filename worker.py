@@ -8,21 +8,34 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 
 import structlog
 
 from cases import commands, limits, search
+from cases.arriving import Arrivals
+from cases.desk import Office
+from cases.gathering import Gathering
+from cases.intake import CaseNumbers, IntakeDesk
+from cases.reception import Reception
 from channels import inbox, outbox
 from channels.adapter import Adapter
+from channels.mail.fetching import run_mailbox
+from channels.mail.replying import reply_key, token_fits
+from channels.message import InboundMessage
 from channels.models import Outgoing
+from channels.registry import House, read_again
+from channels.zalo.sending import Zalo
 from core import auth, due, journal, wake
 from core.db import Database
+from core.files import LocalStore
 from core.settings import Settings
 from ioc import project, reconcile
 from routing.queries import RoutingCache
 
 IDLE, LONGEST_IDLE = 0.25, 1.0  # seconds between two looks for something to deliver
 BEAT = 0.2  # seconds between two looks at the duties: figures and screens follow the journal within a second
+TOKEN_BEAT = 600.0  # seconds between two looks at vendors' tokens, which last for hours
 SLOW_BEAT = 5.0  # seconds between two looks at the duties that tidy and check
 FIRST_TROUBLE, LONGEST_TROUBLE = 0.2, 5.0  # seconds to wait after an error
 GRACE = 4.0  # seconds that sends under way may still take when asked to stop
@@ -48,16 +61,22 @@ async def run_worker(
 ) -> None:
     """Work until `stop` is set, then end within five seconds. `clock` is read once a round."""
     worker = Worker(settings, database, adapters, stop, clock)
-    listening = asyncio.create_task(wake.listen(settings.database_direct_url or database.dsn, worker.knocked.set))
+    doors = {wake.DOOR: worker.knock}
+    listening = asyncio.create_task(wake.listen(settings.database_direct_url or database.dsn, doors))
     tasks = [
         asyncio.create_task(worker.rounds("delivery", worker.deliver, worker.knocked, IDLE, LONGEST_IDLE)),
+        asyncio.create_task(worker.rounds("reception", worker.take_in, worker.rung, IDLE, LONGEST_IDLE)),
+        asyncio.create_task(worker.rounds("tokens", worker.keep_tokens, stop, TOKEN_BEAT, TOKEN_BEAT)),
+        asyncio.create_task(worker.rounds("files", worker.gather_files, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("positions", worker.run_prompt, stop, BEAT, BEAT)),
         asyncio.create_task(worker.rounds("duties", worker.run_quick, stop, BEAT, BEAT)),
         asyncio.create_task(worker.rounds("slow duties", worker.run_slow, stop, SLOW_BEAT, SLOW_BEAT)),
     ]
+    if settings.imap_host is not None:
+        tasks.append(asyncio.create_task(run_mailbox(settings, database, worker.gathering.files, stop, clock)))
     try:
         await stop.wait()
-        worker.knocked.set()
+        worker.knock()
         await asyncio.wait([*tasks, *worker.busy.values()], timeout=GRACE)
     finally:
         left = [listening, *tasks, *worker.busy.values()]
@@ -77,6 +96,7 @@ class Worker:
         stop: asyncio.Event,
         clock: Callable[[], datetime],
     ) -> None:
+        self.settings = settings
         self.zone = settings.zone
         self.console = settings.public_url.rstrip("/") if "email" in adapters else None
         self.database = database
@@ -84,7 +104,13 @@ class Worker:
         self.stop = stop
         self.clock = clock
         self.routing = RoutingCache()
+        self.numbers = CaseNumbers()
+        self.reply_key = reply_key(settings.key)
+        house = House(settings, database, LocalStore(settings.files_dir))
+        self.reception = Reception(database, partial(read_again, house), self.arrivals, clock)
+        self.gathering = Gathering(database, adapters, house.files, clock)
         self.knocked = asyncio.Event()
+        self.rung = asyncio.Event()
         self.busy: dict[str, asyncio.Task[None]] = {}
         self.ensured = False
         self.prompt: dict[str, tuple[timedelta, due.Work]] = {
@@ -98,6 +124,11 @@ class Worker:
         }
         self.slow: dict[str, tuple[timedelta, due.Work]] = {"sweep": (timedelta(hours=1), self.sweep)}
         self.nightly: dict[str, tuple[timedelta, due.Work]] = {"ioc.reconcile": (timedelta(days=1), self.reconcile)}
+
+    def knock(self) -> None:
+        """There is something to send or to take in."""
+        self.knocked.set()
+        self.rung.set()
 
     async def rounds(
         self, name: str, look: Callable[[], Awaitable[bool]], hint: asyncio.Event, idle: float, longest: float
@@ -147,6 +178,34 @@ class Worker:
         finally:
             del self.busy[channel]
             self.knocked.set()
+
+    async def take_in(self) -> bool:
+        """Make cases of what came in, as long as there is something whose turn it is."""
+        while not self.stop.is_set() and await self.reception.round():
+            pass
+        return False
+
+    async def keep_tokens(self) -> bool:
+        """Renew what vendors let us in by before it runs out."""
+        zalo = self.adapters.get("zalo")
+        if isinstance(zalo, Zalo):
+            await zalo.tokens.keep_fresh()
+        return False
+
+    async def gather_files(self) -> bool:
+        """Take the files of messages while their vendors still have them."""
+        return await self.gathering.round() > 0
+
+    async def arrivals(self, session: due.Session) -> Arrivals:
+        """What taking in an event needs, by the rules of this moment."""
+        routing = await self.routing.get(session)
+        desk = IntakeDesk(routing, self.numbers, self.settings.code_prefix, self.settings.key)
+        return Arrivals(Office(routing, frozenset(self.adapters), desk, self.console), self.reply_code)
+
+    def reply_code(self, message: InboundMessage) -> str | None:
+        """The case whose reply address a mail was sent to, if we signed that address."""
+        code, token = message.thread.get("case_token"), message.thread.get("reply_token")
+        return code if code and token and token_fits(self.reply_key, code, token) else None
 
     async def run_prompt(self) -> bool:
         """What every screen waits for, so that it waits for no other duty."""

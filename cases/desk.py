@@ -32,7 +32,8 @@ from routing.queries import Routing
 from routing.working_time import Amount
 
 ON_THE_PAGE = frozenset({"web", "app"})  # channels whose answers stand on the tracking page
-SCHEMES = {"sms": "phone", "email": "email"}  # how a channel addresses the reporter of a case
+WRITERS = ("zalo", "facebook", "telegram")  # channels whose own ids say who somebody is, and nothing else
+SCHEMES = {"sms": "phone", "email": "email"} | {name: name for name in WRITERS}  # how a channel addresses the reporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,12 @@ def address_of(case: Case, channels: frozenset[str]) -> tuple[str, Address]:
     if case.channel in channels and scheme is not None and (handle := case.contact.get(scheme)):
         return case.channel, Address(scheme, handle)
     return case.channel if case.channel in ON_THE_PAGE else "web", Address("tracking", case.code)
+
+
+def writer_of(case: Case) -> Address | None:
+    """The reporter's address on a vendor's channel, if the case came by one."""
+    handle = case.contact.get(case.channel) if case.channel in WRITERS else None
+    return Address(case.channel, handle) if handle else None
 
 
 Handler = Callable[[Desk, Any], Awaitable[Status | None]]

@@ -19,6 +19,7 @@ from pydantic_core import to_json
 from cases import replies
 from cases.codes import make_code, tracking_key
 from cases.limits import new_limit, opened_op
+from channels.message import Address
 from core.errors import Invalid, Unavailable
 from core.files import Stored
 from core.ids import uuid7
@@ -29,6 +30,7 @@ from routing.recognising import recognise
 from routing.tracks import RESTRICTED_TRACKS
 from routing.working_time import due
 
+PAGES = frozenset({"web", "app"})  # channels whose answers stand on the tracking page
 NUMBERS_AT_ONCE = 32  # case numbers a process reserves at a time; a restart leaves at most this many unused
 
 
@@ -62,12 +64,25 @@ class Report:
     urgency: str | None = None
     kind: str | None = None
     files: tuple[Stored, ...] = ()
+    sender: Address | None = None  # who wrote it, where the channel itself says so
+    receipt: bool = True  # whether the sender is told the code; never a machine
 
     @property
     def contact(self) -> dict[str, str]:
-        """What is stated about the reporter."""
+        """What is stated about the reporter; their address on a vendor's channel stands under its scheme."""
         stated = {"name": self.name, "phone": self.phone, "email": self.email}
+        if self.sender is not None:
+            stated[self.sender.scheme] = self.sender.handle
         return {member: value for member, value in stated.items() if value}
+
+    @property
+    def identity(self) -> tuple[str, str] | tuple[None, None]:
+        """The one address that says which citizen this is: the sender's, else the phone, else the mail stated."""
+        if self.sender is not None:
+            return self.sender.scheme, self.sender.handle
+        if self.phone:
+            return "phone", self.phone
+        return ("email", self.email) if self.email else (None, None)
 
     def members(self) -> dict[str, Any]:
         """The parsed members as kept in the raw row; files by the checksum of what was sent."""
@@ -196,8 +211,12 @@ def prepare(
     account: str = "centre",
     citizen_id: UUID | None = None,
     split_from: tuple[UUID, UUID] | None = None,
+    received: UUID | None = None,
 ) -> tuple[str, Sequence[Any], Opened]:
-    """The statement that writes the report with its arguments, and what the reporter is told."""
+    """The statement that writes the report with its arguments, and what the reporter is told.
+
+    `received` is the raw row of a vendor's event, which is there already and becomes this case's.
+    """
     raw, fingerprint = _kept(report)
     routing, dated = desk.routing, desk.routing.at(at)
     book = dated.book
@@ -230,8 +249,8 @@ def prepare(
     promised = None
     if resolve is not None and not restricted:
         promised = due(at, resolve.amount, routing.calendar_of(decision.lead, book), day_end=book.day_end)
-    handle = ("phone", report.phone) if report.phone else ("email", report.email) if report.email else (None, None)
-    also = report.email if report.phone and report.email else None
+    handle = report.identity
+    also = report.email if report.email and handle[0] != "email" else None
     answer = {
         "code": code,
         "status": "received",
@@ -266,7 +285,7 @@ def prepare(
     }
     key_of = split_from[1] if split_from else case_id
     arguments = (
-        uuid7(at),  # 1 received.id
+        received or uuid7(at),  # 1 received.id
         report.channel,
         account,
         key,
@@ -317,16 +336,19 @@ def prepare(
         limit.next_at,
         # receipt: 46
         receipt_id,
-        replies.receipt(code, local),
+        replies.receipt(code, local) if report.receipt else None,
         # journal: 48
         _json(journal),
         key_of,  # 49
+        *_receipt_to(report, code),  # 50
     )
     told = {**answer, "tracking_key": tracking_key(desk.secret, key_of, 1)}
+    if received is not None:
+        return OPEN_CASE_OF_EVENT, arguments, Opened(case_id, told, restricted)
     if not report.files and split_from is None:
         return OPEN_CASE, arguments, Opened(case_id, told, restricted)
     more = (
-        # files: 50
+        # files: 52
         [stored.id for stored in report.files],
         [stored.name for stored in report.files],
         [stored.media_type for stored in report.files],
@@ -335,7 +357,7 @@ def prepare(
         [stored.original_sha256 for stored in report.files],
         [stored.width for stored in report.files],
         [stored.height for stored in report.files],
-        split_from[0] if split_from else None,  # 58
+        split_from[0] if split_from else None,  # 60
     )
     return OPEN_CASE_WITH_MORE, (*arguments, *more), Opened(case_id, told, restricted)
 
@@ -362,6 +384,13 @@ def _place(routing: Routing, report: Report, on: Any) -> tuple[str | None, list[
     ]
 
 
+def _receipt_to(report: Report, code: str) -> tuple[str, str] | tuple[None, None]:
+    """Where the receipt goes: back to who wrote, or onto the tracking page; nowhere for cases the centre enters."""
+    if report.sender is not None:
+        return report.sender.scheme, report.sender.handle
+    return ("tracking", code) if report.channel in PAGES else (None, None)
+
+
 def _json(value: object) -> str:
     return to_json(value).decode()
 
@@ -369,13 +398,21 @@ def _json(value: object) -> str:
 _sorted_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
-_CASE = """
+_RAW = """
 WITH raw AS (
     INSERT INTO received (id, channel, account, external_id, received_at, raw, fingerprint, subject_id, answer)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
     ON CONFLICT (channel, account, external_id) DO NOTHING
     RETURNING received_at AS at
-), who AS (
+)"""
+_EVENT = """
+WITH raw AS (
+    UPDATE received SET fingerprint = $7, subject_id = $8, answer = $9
+    WHERE id = $1 AND channel = $2 AND account = $3 AND external_id = $4 AND subject_id IS NULL
+        AND $6::varchar IS NOT NULL
+    RETURNING $5::timestamptz AS at
+)"""
+_CASE = """, who AS (
     INSERT INTO identities AS i (id, citizen_id, scheme, handle, seen_at)
     SELECT $12, $13, $10, $11, at FROM raw WHERE $14
     ON CONFLICT (scheme, handle) DO UPDATE SET seen_at = greatest(i.seen_at, excluded.seen_at)
@@ -408,8 +445,8 @@ WITH raw AS (
     INSERT INTO outgoing (
         id, subject_id, entry_id, purpose, channel, scheme, handle, text, reference, state, created_at, run_at
     )
-    SELECT $46, $8, $35, 'receipt', $2, 'tracking', $17, $47, $17, 'queued', at, at FROM raw
-    WHERE $2 IN ('web', 'app')
+    SELECT $46, $8, $35, 'receipt', $2, $50, $51, $47, $17, 'queued', at, at FROM raw
+    WHERE $47::varchar IS NOT NULL AND $50::varchar IS NOT NULL
 ), noted AS (
     INSERT INTO journal (kind, case_id, actor_kind, actor_id, occurred_at, restricted, data)
     SELECT 'case.open', $8, $36, $37, at, $19, $48 FROM raw
@@ -421,14 +458,15 @@ _MORE = """, files AS (
     )
     SELECT f.*, raw.at FROM raw, (
         SELECT a.id, $8::uuid, $35::uuid, a.name, a.media_type, a.size, a.sha256, a.original, a.width, a.height
-        FROM unnest($50::uuid[], $51::text[], $52::text[], $53::int[], $54::text[], $55::text[], $56::int[], $57::int[])
+        FROM unnest($52::uuid[], $53::text[], $54::text[], $55::int[], $56::text[], $57::text[], $58::int[], $59::int[])
             AS a (id, name, media_type, size, sha256, original, width, height)
     ) f
 ), tie AS (
     INSERT INTO case_links (case_id, other_id, kind, at)
-    SELECT $58::uuid, $8, 'split', at FROM raw WHERE $58::uuid IS NOT NULL
+    SELECT $60::uuid, $8, 'split', at FROM raw WHERE $60::uuid IS NOT NULL
 )
 """
 _NEW = "SELECT 1 AS new FROM raw"
-OPEN_CASE = _CASE + _NEW
-OPEN_CASE_WITH_MORE = _CASE + _MORE + _NEW  # files or another case it was split from, which few reports have
+OPEN_CASE = _RAW + _CASE + _NEW
+OPEN_CASE_OF_EVENT = _EVENT + _CASE + _NEW
+OPEN_CASE_WITH_MORE = _RAW + _CASE + _MORE + _NEW  # files or another case it was split from, which few reports have

@@ -1,37 +1,126 @@
 """What comes in: kept raw, once per (channel, account, external id), before anything is made of it."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
 
 from sqlalchemy import String, cast, literal, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from channels.message import InboundMessage
 from channels.models import Received
+from core import due, wake
 from core.ids import uuid7
+
+UNREAD: Final = "unknown"  # kind of a genuine payload that no parser could read
 
 KEY_LIFETIME = timedelta(days=30)  # how long an Idempotency-Key answers with what it answered before
 KEYED_ACCOUNTS = ("portal", "centre")  # of our own: there the external id is a key chosen by the client
 
 
-async def accept(session: AsyncSession, channel: str, account: str, external_id: str, raw: str, at: datetime) -> bool:
-    """Keep a vendor's event, due at once. True when new, False when the vendor has sent it before."""
+async def accept(session: AsyncSession, messages: Sequence[InboundMessage], at: datetime) -> int:
+    """Keep a vendor's events, due at once unless there is nothing to do for them. How many the vendor had not sent yet.
+
+    What nobody could read is kept dead: it stands in the list of those and is read again by `reread`.
+    """
+    if not messages:
+        return 0
+    rows = [
+        {
+            "id": uuid7(at),
+            "channel": message.channel,
+            "account": message.account,
+            "external_id": message.external_id,
+            "received_at": at,
+            "kind": message.kind,
+            "sender": turn_of(message),
+            "ref": message.thread.get("reply_to") or message.thread.get("comment_id"),
+            "raw": message.raw,
+            "run_at": None if message.ignore_reason else at,
+            "dead_at": at if message.kind == UNREAD else None,
+            "last_error": message.ignore_reason,
+        }
+        for message in messages
+    ]
     kept = (
         insert(Received)
-        .values(
-            id=uuid7(at),
-            channel=channel,
-            account=account,
-            external_id=external_id,
-            received_at=at,
-            raw=raw,
-            run_at=at,
-        )
+        .values(rows)
         .on_conflict_do_nothing(index_elements=["channel", "account", "external_id"])
         .returning(col(Received.id))
     )
-    return (await session.execute(kept)).first() is not None
+    fresh = len((await session.execute(kept)).all())
+    if fresh:
+        await wake.knock(session)
+    return fresh
+
+
+def turn_of(message: InboundMessage) -> str:
+    """Whose events wait for one another; what has no sender waits for nobody but its own repetitions."""
+    if message.sender is None:
+        return f"event:{message.external_id}"
+    return f"{message.sender.scheme}:{message.sender.handle}"
+
+
+async def take_turns(
+    session: AsyncSession, at: datetime, *, limit: int, lease: timedelta = due.LEASE
+) -> list[Received]:
+    """The oldest waiting event of each of up to `limit` senders; the caller commits before working on them."""
+    earlier = aliased(Received)
+    waits = (
+        select(earlier.id)
+        .where(
+            col(earlier.channel) == col(Received.channel),
+            col(earlier.sender) == col(Received.sender),
+            col(earlier.run_at).is_not(None),
+            col(earlier.id) < col(Received.id),
+        )
+        .exists()
+    )
+    return await due.claim(session, Received, at, limit=limit, lease=lease, where=(~waits,))
+
+
+async def by_external_id(session: AsyncSession, channel: str, account: str, ids: Sequence[str]) -> Received | None:
+    """The first of these messages that came in before and became part of a subject, in the order of `ids`.
+
+    An id is that of the event or the one by which the vendor speaks of the message later.
+    """
+    found = await session.exec(
+        select(Received).where(
+            col(Received.channel) == channel,
+            col(Received.account) == account,
+            col(Received.external_id).in_(ids) | col(Received.ref).in_(ids),
+            col(Received.subject_id).is_not(None),
+        )
+    )
+    rows = {id: row for row in found.all() for id in (row.external_id, row.ref) if id is not None}
+    return next((rows[id] for id in ids if id in rows), None)
+
+
+async def dead(session: AsyncSession, *, after: UUID | None = None, limit: int = 50) -> list[Received]:
+    """Events that nobody could read or that failed for good, oldest first: a person must look."""
+    waiting = select(Received).where(col(Received.dead_at).is_not(None)).order_by(col(Received.id)).limit(limit)
+    return list((await session.exec(waiting if after is None else waiting.where(col(Received.id) > after))).all())
+
+
+async def reread(session: AsyncSession, at: datetime, *, channel: str | None = None) -> int:
+    """Try all dead events again, of one channel or of all, as after a mended parser. How many."""
+    chosen = (col(Received.channel) == channel,) if channel is not None else ()
+    revived = await session.execute(
+        update(Received)
+        .where(col(Received.dead_at).is_not(None), *chosen)
+        .values(run_at=at, dead_at=None, lease_until=None, attempts=0)
+        .returning(col(Received.id))
+        .execution_options(synchronize_session=False)
+    )
+    count = len(revived.all())
+    if count:
+        await wake.knock(session)
+    return count
 
 
 async def first_time(session: AsyncSession, channel: str, account: str, key: str, content: str, at: datetime) -> bool:

@@ -9,29 +9,36 @@ except that the message did leave, which is true whoever learns it.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
 from sqlalchemy import ColumnElement, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from channels import threads
 from channels.adapter import Adapter, Failure, SendDoubtful, SendFailed
 from channels.message import Address, FileRef, OutboundMessage
 from channels.models import DeliveryAttempt, Outgoing
+from channels.parts import parts_of
 from core import due, wake
 from core.db import FAILURES, Database
 from core.errors import Conflict, NotFound
 from core.ids import uuid7
 
 RECEIPT: Final = "receipt"  # better lost than doubtful: the code was shown when the report was made
+WRITTEN: Final = frozenset({"answer", "question", "progress"})  # purposes whose words a person wrote
 SENT, UNKNOWN = "sent", "unknown"
 LEFT = (SENT, "delivered", "read")  # states of a message that is known to have left
 UNDELIVERED = ("failed", UNKNOWN)  # states that wait for a person
+
+TRACKING: Final = "tracking"  # scheme of messages that only stand on the tracking page: nothing leaves the house
+MOST_WAIT = timedelta(seconds=15)  # for our turn at a vendor; what would wait longer is due again later
 
 SEND_TIMEOUT = timedelta(seconds=30)
 LEASE = timedelta(seconds=60)  # a send and its settling, with room
@@ -111,9 +118,28 @@ async def deliver_due(
     started = time.monotonic()
     only = () if channel is None else (col(Outgoing.channel) == channel,)
     queued = col(Outgoing.state) == "queued"
+    earlier = aliased(Outgoing)
+    overtakes = (  # what is said to one person leaves in the order it was said
+        select(earlier.id)
+        .where(
+            col(earlier.channel) == col(Outgoing.channel),
+            col(earlier.handle) == col(Outgoing.handle),
+            col(earlier.state) == "queued",
+            col(earlier.run_at).is_not(None),
+            col(earlier.scheme) != TRACKING,
+            col(earlier.id) < col(Outgoing.id),
+        )
+        .exists()
+    )
     async with database.transaction() as session:
         fresh = await due.claim(
-            session, Outgoing, at, limit=limit, lease=LEASE, where=(queued, *only), values={"state": "sending"}
+            session,
+            Outgoing,
+            at,
+            limit=limit,
+            lease=LEASE,
+            where=(queued, ~overtakes, *only),
+            values={"state": "sending"},
         )
         left_over = await due.claim(session, Outgoing, at, limit=limit, lease=LEASE, where=(~queued, *only))
         for row in left_over:
@@ -174,6 +200,21 @@ async def resend(session: AsyncSession, id: UUID, at: datetime, *, handle: str |
         )
 
 
+async def hurry(session: AsyncSession, channel: str, at: datetime) -> None:
+    """Everything that waits to be tried again on this channel is due now."""
+    await session.execute(
+        update(Outgoing)
+        .where(
+            col(Outgoing.channel) == channel,
+            col(Outgoing.state) == "queued",
+            col(Outgoing.run_at) > at,
+            col(Outgoing.attempts) > 0,
+        )
+        .values(run_at=at)
+        .execution_options(synchronize_session=False)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Result:
     """What came of one try: sent, a Failure, or unknown."""
@@ -181,6 +222,7 @@ class _Result:
     outcome: str
     reason: str | None = None
     vendor_id: str | None = None
+    pause: timedelta | None = None  # the vendor asked us to wait so long
 
 
 _DIED = _Result(UNKNOWN, "the worker that was sending it died")
@@ -268,9 +310,9 @@ class _Delivery:
             return _Result(Failure.RETRYABLE, "the worker was held up before sending")
         try:
             async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
-                return _Result(SENT, vendor_id=await adapter.send(_message(row)))
+                return _Result(SENT, vendor_id=await self.send_parts(adapter, row))
         except SendFailed as failed:
-            return _Result(failed.failure, failed.reason)
+            return _Result(failed.failure, failed.reason, pause=failed.retry_after)
         except SendDoubtful as doubtful:
             reason = doubtful.reason
         except TimeoutError:
@@ -279,6 +321,43 @@ class _Delivery:
             reason = f"the adapter failed: {type(error).__name__}"
             log.error("adapter failed", channel=row.channel, error=type(error).__name__)
         return _Result(Failure.RETRYABLE if self.repeatable(row) else UNKNOWN, reason)
+
+    async def send_parts(self, adapter: Adapter, row: Outgoing) -> str:
+        """Send what is not known to have left yet, in order; the id of the last part.
+
+        Each part but the last is written down before the next is sent, so that a message that broke off in the middle
+        goes on there when it is tried again.
+        """
+        message = _message(row)
+        if row.scheme == TRACKING:
+            return await adapter.send(message)
+        async with self.database.transaction() as session:
+            thread, unheard = await threads.thread_of(session, row.subject_id, row.channel, row.handle, self.now())
+            left = await threads.parts_left(session, row.id)
+        message = replace(message, thread=thread, unheard=unheard)
+        *before, last = parts_of(message, adapter.capabilities)
+        for each in before:
+            if each.part not in left:
+                await self.paced(adapter, row.channel)
+                vendor_id = await adapter.send(each)
+
+                async def write(session: AsyncSession, part: int = each.part, id: str = vendor_id) -> None:
+                    await threads.part_left(session, row.id, part, row.channel, id)
+
+                if error := await self.insist(write):
+                    raise SendDoubtful(f"a part has left and could not be noted: {error}")
+        await self.paced(adapter, row.channel)
+        return await adapter.send(last)
+
+    async def paced(self, adapter: Adapter, channel: str) -> None:
+        """Wait for our turn at a vendor that takes so many messages a second from all of us together."""
+        if adapter.capabilities.per_second is None:
+            return
+        async with self.database.transaction() as session:
+            wait = await threads.turn(session, channel, adapter.capabilities.per_second, self.now())
+        if wait > MOST_WAIT:
+            raise SendFailed(Failure.RATE_LIMITED, "the vendor's rate is used up for now")
+        await asyncio.sleep(wait.total_seconds())
 
     async def write(self, session: AsyncSession, row: Outgoing, result: _Result) -> None:
         """What the result means for the row."""
@@ -292,7 +371,9 @@ class _Delivery:
         elif result.outcome == UNKNOWN:
             await due.bury(session, Outgoing, row.id, now, reason, where=mine, state=UNKNOWN)
         elif result.outcome in (Failure.RETRYABLE, Failure.RATE_LIMITED) and row.attempts < due.MAX_ATTEMPTS:
-            await due.retry(session, Outgoing, row.id, now, row.attempts, reason, where=mine, state="queued")
+            await due.retry(
+                session, Outgoing, row.id, now, row.attempts, reason, where=mine, pause=result.pause, state="queued"
+            )
         else:
             await due.bury(session, Outgoing, row.id, now, reason, where=mine, state="failed")
 
@@ -302,10 +383,16 @@ class _Delivery:
         """The message has left, whoever holds the row now. False when that was known. `follow_up`: why it is due."""
         now = self.now()
         news = (col(Outgoing.state).not_in(LEFT),)
-        sent = {"state": SENT, "vendor_id": result.vendor_id, "sent_at": now, "dead_at": None}
+        sent: dict[str, Any] = {"state": SENT, "vendor_id": result.vendor_id, "sent_at": now, "dead_at": None}
         if follow_up is None:
-            return await due.finish(session, Outgoing, row.id, where=news, **sent)
-        return await due.retry(session, Outgoing, row.id, now, 1, f"follow-up: {follow_up}", where=news, **sent)
+            first = await due.finish(session, Outgoing, row.id, where=news, **sent)
+        else:
+            first = await due.retry(session, Outgoing, row.id, now, 1, f"follow-up: {follow_up}", where=news, **sent)
+        if first and result.vendor_id is not None and row.scheme != TRACKING:
+            await threads.part_left(session, row.id, None, row.channel, result.vendor_id)
+            if row.attempts > 1:  # the vendor is back: nobody else need wait out their pause
+                await hurry(session, row.channel, now)
+        return first
 
     async def follow_up(self, row: Outgoing) -> None:
         """`on_sent` of a message that left earlier; once, because the transaction that runs it ends the work."""
@@ -348,6 +435,7 @@ def _message(row: Outgoing) -> OutboundMessage:
         attachments=tuple(FileRef(**file) for file in row.attachments),
         reference=row.reference,
         title=row.title,
+        automatic=row.purpose not in WRITTEN,
     )
 
 

@@ -233,7 +233,7 @@ SHOTS = (
 async def serving(settings: Settings, url: str) -> AsyncIterator[str]:
     """The web process in this one, at a moment that does not pass; its address."""
     database = Database(url, pool=8)
-    app = web_app.build(settings, database, main.adapters_for(settings, demo=True), demo=True)
+    app = web_app.build(settings, database, main.adapters_for(settings, database, demo=True), demo=True)
     app.state.hotline.clock = lambda: NOW
     listening = socket.create_server(("127.0.0.1", 0))  # who asks before it has started waits
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))

@@ -27,6 +27,7 @@ from web import (
     public,
     reports,
     signin,
+    webhooks,
 )
 from web.admin import routes as admin
 from web.administration import routes as administration
@@ -85,8 +86,23 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         lifespan=lifespan,
     )
     app.state.hotline = state
-    for part in (reports, following, public, signin, lists, cases, attachments, outbox, ioc, ops, documentation, live):
+    for part in (
+        reports,
+        following,
+        public,
+        signin,
+        lists,
+        cases,
+        attachments,
+        outbox,
+        ioc,
+        ops,
+        documentation,
+        live,
+        webhooks,
+    ):
         app.include_router(part.router)
+    app.include_router(webhooks.router)
     app.include_router(password.router)
     app.include_router(administration.router)
     for pages in (entrance, portal, board, queue, undelivered, new, why, case, acting, admin):
