@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
+from uuid import UUID
 
 import typer
 import uvicorn
@@ -23,7 +24,7 @@ from cases import demo_stories, verify
 from cases import search as case_search
 from cases.desk import Office
 from cases.intake import CaseNumbers, IntakeDesk
-from channels import registry
+from channels import inbox, registry
 from channels.adapter import Adapter, Hook
 from channels.console import ConsoleChannel
 from core import backup as backups
@@ -58,6 +59,7 @@ rules_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check
 ioc_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Figures of the operations centre.")
 limits_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The clocks of cases.")
 search_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Finding cases by their words.")
+channels_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What came in from vendors.")
 staff_cli = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Accounts of staff and keys of other systems."
 )
@@ -65,6 +67,7 @@ cli.add_typer(rules_cli, name="rules")
 cli.add_typer(ioc_cli, name="ioc")
 cli.add_typer(limits_cli, name="limits")
 cli.add_typer(search_cli, name="search")
+cli.add_typer(channels_cli, name="channels")
 cli.add_typer(staff_cli, name="staff")
 
 
@@ -206,6 +209,49 @@ def parse(
     given = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     for message in known[channel](Hook(body, given, {}), ""):
         print(json.dumps(message.form(), ensure_ascii=False))
+
+
+@channels_cli.command("unread")
+def channels_unread() -> None:
+    """List the events that nobody could read or that failed for good: id, channel, when, why. No content is shown."""
+    settings = _settings()
+
+    async def work(url: str) -> None:
+        database = Database(url, pool=2)
+        try:
+            after: UUID | None = None
+            while True:
+                async with database.transaction() as session:
+                    rows = await inbox.dead(session, after=after, limit=200)
+                for row in rows:
+                    print(f"{row.id} {row.channel} {row.received_at:%Y-%m-%dT%H:%M:%S%z} {row.last_error}")
+                if not rows:
+                    return
+                after = rows[-1].id
+        finally:
+            await database.close()
+
+    with _database(settings) as (url, _):
+        _run(work(url))
+
+
+@channels_cli.command("reread")
+def channels_reread(
+    channel: Annotated[str | None, typer.Option(help="Only this channel")] = None,
+) -> None:
+    """Have the worker try those events again, as after a new version whose parser understands them."""
+    settings = _settings()
+
+    async def work(url: str) -> int:
+        database = Database(url, pool=2)
+        try:
+            async with database.transaction() as session:
+                return await inbox.reread(session, datetime.now(UTC), channel=channel)
+        finally:
+            await database.close()
+
+    with _database(settings) as (url, _):
+        print(f"{_run(work(url))} events are due again")
 
 
 @cli.command()
