@@ -20,16 +20,7 @@ from core.db import Database
 from core.postgres import Cluster
 from routing import commands as routing_commands
 
-TOP = Path(__file__).parent
 SEEDED_AT = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests share one database and the browser's one living demo, so each such group stays in one process."""
-    for item in items:
-        where = item.path.relative_to(TOP)
-        item.add_marker(pytest.mark.xdist_group("browser" if where.parts[0] == "browser" else where.as_posix()))
 
 
 @pytest.fixture(scope="session", autouse=True)
