@@ -102,7 +102,6 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         webhooks,
     ):
         app.include_router(part.router)
-    app.include_router(webhooks.router)
     app.include_router(password.router)
     app.include_router(administration.router)
     for pages in (entrance, portal, board, queue, undelivered, new, why, case, acting, admin):

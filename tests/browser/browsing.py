@@ -24,6 +24,7 @@ HEIGHTS = {390: 844, 1280: 900, 1920: 1080}  # by width: a phone, a desk, a larg
 WIDTHS = tuple(HEIGHTS)
 PATIENCE = 10_000  # milliseconds; what is waited for takes far less, or does not happen
 # Chromium says this of every answer that is not a success; which of them are faults is judged by `Site._answered`.
+LEFT_NOTICES = ("htmx:sendAbort", "htmx:afterRequest")  # of a request that a page no longer waits for
 STATUS_NOTICE = "Failed to load resource: the server responded with a status of"
 
 
@@ -106,7 +107,7 @@ class Site:
         self.problems.append(f"{page.url}: {what}")
 
     def _said(self, page: Page, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not message.text.startswith(STATUS_NOTICE):
+        if message.type in ("error", "warning") and not message.text.startswith((STATUS_NOTICE, *LEFT_NOTICES)):
             self._problem(page, f"console {message.type}: {message.text}")
 
     def _failed(self, page: Page, request: Request) -> None:
