@@ -30,6 +30,7 @@ from bench.intake import ROOT, Server
 from cases import demo
 from core import auth
 from core.db import Database
+from core.due import Duty
 from core.postgres import Cluster
 from core.staff import Staff
 from web.deps import COOKIE
@@ -121,6 +122,17 @@ async def people(url: str, consoles: int) -> tuple[dict[str, str], list[tuple[st
     return tokens, cookies[:consoles]
 
 
+async def at_work(url: str) -> None:
+    """Return when the worker has started: its first round makes the rows of its duties."""
+    database = Database(url, pool=2)
+    found = False
+    while not found:
+        await asyncio.sleep(0.1)
+        async with database.transaction() as session:
+            found = (await session.exec(select(Duty).limit(1))).first() is not None
+    await database.close()
+
+
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """The whole run."""
     with ExitStack() as stack:
@@ -142,6 +154,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         stack.callback(worker.wait, 30)
         stack.callback(worker.terminate)
         watchers = [_Watchers(port, cookies[n :: given.web], environment) for n, port in enumerate(server.ports)]
+        asyncio.run(at_work(cluster.url))
         load_before = os.getloadavg()[0]
         acts = asyncio.run(act(f"http://127.0.0.1:{server.ports[0]}", tokens, given.pace, given.seconds))
         heard = [each for watcher in watchers for each in watcher.end()]
