@@ -5,6 +5,7 @@ with codes that exist and that do not.
 """
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -49,7 +50,11 @@ CHECKS = [
     allow_header_conformance,
 ]
 DOCUMENT = build(
-    Settings(data_dir=Path("none"), database_url="postgresql://none/none", secret_key="k" * 40),
+    Settings(
+        data_dir=Path(tempfile.gettempdir(), "1022-document"),
+        database_url="postgresql://none/none",
+        secret_key="k" * 40,
+    ),
     Database("postgresql://none/none"),
     {},
 ).openapi()
