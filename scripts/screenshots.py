@@ -24,10 +24,12 @@ from PIL import Image  # noqa: E402
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright  # noqa: E402
 
 import main  # noqa: E402
+from cases import search  # noqa: E402
 from core.db import Database  # noqa: E402
 from core.postgres import Cluster  # noqa: E402
 from core.settings import Settings  # noqa: E402
 from ioc import reconcile as reconciling  # noqa: E402
+from routing.queries import load  # noqa: E402
 from web import app as web_app  # noqa: E402
 
 FOLDER = TOP / "docs" / "img"
@@ -298,10 +300,12 @@ async def take(browser: Browser, base: str, shot: Shot, width: int) -> None:
     picture.save(FOLDER / f"{shot.name}-{width}.png", optimize=True)
 
 
-async def reconcile(url: str) -> None:
-    """Once, as the worker does every night: the board says when figures were last proved."""
+async def work(url: str) -> None:
+    """What the worker does beside: words are sorted in, and the board says when figures were last proved."""
     database = Database(url, pool=2)
     async with database.transaction() as session:
+        while await search.index(session, await load(session), NOW):
+            pass
         await reconciling.reconcile(session, ZONE, NOW)
     await database.close()
 
@@ -332,7 +336,7 @@ def run(wanted: Sequence[str]) -> int:
         with Cluster(settings.data_dir) as cluster:
             main.prepare(settings, cluster.url, NOW, demo=True)
             print(main.tell_stories(settings, cluster.url, NOW))
-            asyncio.run(reconcile(cluster.url))
+            asyncio.run(work(cluster.url))
             failed = asyncio.run(photograph(settings, cluster.url, wanted))
     pictures = list(FOLDER.glob("*.png"))
     print(f"{len(pictures)} pictures, {sum(each.stat().st_size for each in pictures) / 1e6:.1f} MB")
