@@ -97,6 +97,8 @@ document.addEventListener("htmx:sseOpen", (event) => {
     if (JSON.parse(ended.data).reason === "signed-out") location.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
   });
 });
+/* Who signs out here is on the way to the sign-in page already: the end of the stream must not send them elsewhere. */
+document.addEventListener("submit", (event) => { if (event.target.getAttribute("action") === "/sign-out" && stream) stream.close(); });
 document.addEventListener("htmx:sseError", () => live(false));
 /* A browser has few connections to a host: a tab nobody looks at gives its own back, and reads anew when shown again. */
 document.addEventListener("visibilitychange", () => {
