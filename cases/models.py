@@ -26,6 +26,8 @@ class Citizen(SQLModel, table=True):
 
     id: UUID = Field(primary_key=True)
     created_at: datetime = Field(sa_type=Moment)
+    preferred_channel: str | None = None  # on which they want to be answered; NULL: where they wrote
+    merged_into: UUID | None = None  # the same person, as somebody decided
 
 
 class Identity(SQLModel, table=True):
@@ -39,6 +41,9 @@ class Identity(SQLModel, table=True):
     scheme: str
     handle: str
     seen_at: datetime = Field(sa_type=Moment)
+    stopped_at: datetime | None = Field(default=None, sa_type=Moment)  # they want no messages there (STOP, unfollowed)
+    unreachable_at: datetime | None = Field(default=None, sa_type=Moment)  # the vendor says nothing arrives there
+    unreachable_why: str | None = None
 
 
 class Case(SQLModel, table=True):
