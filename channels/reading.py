@@ -5,16 +5,17 @@ import binascii
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from channels.message import InboundMessage
+from core.text import nfc
 
 MOST_TEXT = 10_000  # characters; a case takes no more (DESIGN.md 7.3), what is cut off stays in the raw payload
 
 _ENCODED = "base64:"
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT")
 _CONTROLS = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff]"
 )
@@ -27,8 +28,8 @@ def clean(text: object) -> str | None:
     """
     if not isinstance(text, str):
         return None
-    short = text[: 4 * MOST_TEXT]  # normalising a long run of marks takes time with its square
-    plain = _CONTROLS.sub("", unicodedata.normalize("NFC", short.replace("\r\n", "\n").replace("\r", "\n")))
+    short = text[: 4 * MOST_TEXT]
+    plain = _CONTROLS.sub("", nfc(short.replace("\r\n", "\n").replace("\r", "\n")))
     return plain.strip()[:MOST_TEXT].rstrip() or None
 
 
@@ -40,8 +41,11 @@ def ident(value: object) -> str | None:
 
 
 def moment(value: object) -> datetime | None:
-    """A vendor's time in seconds or milliseconds since 1970, as number or text; None when it cannot be one."""
+    """A time in seconds or milliseconds since 1970, as number or text, or in ISO 8601; None when none."""
     try:
+        if isinstance(value, str) and _ISO.match(value):
+            read = datetime.fromisoformat(value)
+            return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
         seconds = float(value)  # type: ignore[arg-type]
         seconds = seconds / 1000 if abs(seconds) >= 1e11 else seconds
         return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None

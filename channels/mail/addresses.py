@@ -12,6 +12,7 @@ _MOST: Final = 20_000  # bytes of a header that are read
 _TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|<[^<>]*>?|[(),;:]|[^"<(),;:]+|>', re.DOTALL)
 _ADDRESS: Final = re.compile(r"[^\s<>@,;:()\[\]\"'`]{1,64}@[^\s<>@,;:()\[\]\"'`]{1,190}[^\s<>@,;:()\[\]\"'`.]")
 _QUOTED_LOCAL: Final = re.compile(r'"([^"\\]{1,60})"@([\w.-]{1,190})')
+_PLAIN_LOCAL: Final = re.compile(r"[^\s<>@,;:()\[\]\"'`]{1,64}")
 _TOKEN: Final = re.compile(r"\+([a-z]{1,4}-\d{2}-\d{7,18})(?:\.([a-z0-9_-]{4,64}))?$", re.IGNORECASE)
 _IN_BRACKETS: Final = re.compile(r"\[\s?#?([a-z]{1,4})[-\s–]?(\d{2})[-\s–]?(\d{7,18})\s?\]", re.IGNORECASE)
 _BARE: Final = re.compile(r"(?<![\w-])([a-z]{1,4})[-–](\d{2})[-–](\d{7,18})(?![\w-])", re.IGNORECASE)
@@ -25,7 +26,7 @@ def mailboxes(raw: bytes) -> list[tuple[str, str]]:
     made: list[tuple[str, str]] = []
     name: list[str] = []
     comment: list[str] = []
-    address, depth = "", 0
+    address, before, depth = "", 0, 0
     for token in [*_TOKENS.findall(line), ","]:
         if depth or token == "(":
             depth += (token == "(") - (token == ")")
@@ -36,7 +37,10 @@ def mailboxes(raw: bytes) -> list[tuple[str, str]]:
         elif token == ":" and not any("@" in part for part in name) and not _is_scheme(name):
             name = []  # the name of a group
         elif token.startswith("<") and "@" in token:
-            address = token.strip("<>")
+            if address:  # two without a comma between them
+                _finish(made, name[:before], comment, address)
+                name, comment = name[before:], []
+            address, before = token.strip("<>"), len(name)
         elif token not in (")", ">"):
             name.append(re.sub(r"\\(.)", r"\1", token[1:].removesuffix('"')) if token.startswith('"') else token)
     return made
@@ -49,17 +53,25 @@ def _is_scheme(name: list[str]) -> bool:
 def _finish(made: list[tuple[str, str]], name: list[str], comment: list[str], address: str) -> None:
     """One mailbox of its pieces; where the address is not in brackets it is among the words, or in encoded words."""
     said = _readable("".join(name))
-    address = plain_address(address) or plain_address(words(address.encode("latin-1"))) if address else ""
+    address = (address.isascii() and plain_address(address)) or plain_address(_readable(address)) if address else ""
     if not address:
         found = _ADDRESS.search(said)
         address = plain_address(found[0]) if found else ""
         said = said.replace(found[0], " ") if found else said
     if not address:
         return
-    said = " ".join(re.sub(r"<\s*>|\[\s*\]|\bmailto:?", " ", said).strip(" \"'<>[]").split())
+    said = _unquoted(" ".join(re.sub(r"<[^<>@]{0,9}>|\[\s*\]|\bmailto:?", " ", said).strip(" <>[]").split()))
     if not said or said.lower() == address.lower():
         said = _readable("".join(comment))
     made.append(("" if said.lower() == address.lower() else said, address))
+
+
+def _unquoted(name: str) -> str:
+    """Without quotes around the whole of it, or one whose fellow is missing."""
+    for quote in "\"'":
+        if name.count(quote) == 1 or (name.count(quote) == 2 and name[0] == name[-1] == quote):
+            name = name.strip(quote).strip()
+    return name
 
 
 def _readable(text: str) -> str:
@@ -68,9 +80,12 @@ def _readable(text: str) -> str:
 
 def plain_address(text: str) -> str:
     """`local@domain` out of what should be that, its domain in lower case; empty where there is none."""
-    text = re.sub(r"\s", "", text.strip().strip("<>'\"").removeprefix("mailto:")) if len(text) < 1000 else ""
+    if len(text) >= 1000:
+        return ""
     if quoted := _QUOTED_LOCAL.search(text):
-        return f"{quoted[1]}@{quoted[2].lower()}"
+        local = quoted[1] if _PLAIN_LOCAL.fullmatch(quoted[1]) else f'"{quoted[1]}"'
+        return f"{local}@{quoted[2].lower()}"
+    text = re.sub(r"\s", "", text.strip().strip("<>'\"").removeprefix("mailto:"))
     found = _ADDRESS.search(text)
     if found is None:
         return ""

@@ -13,7 +13,8 @@ from typing import Final
 
 from charset_normalizer import from_bytes
 
-from channels.mail.oldfonts import composed, from_tcvn, from_viscii, from_vni, undressed
+from channels.mail.oldfonts import from_tcvn, from_viscii, from_vni, is_vietnamese, undressed
+from core.text import nfc
 
 # Names as mails have them, without what is no letter or digit, and the codec that reads what they are used for: as
 # browsers do, the larger brother of a standard (WHATWG Encoding).
@@ -51,10 +52,15 @@ _TONED: Final = re.compile(rb"[aeiouyAEIOUY\xe2\xc2\xe3\xc3\xea\xca\xf4\xd4\xf5\
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
 _HIGH_WORD: Final = re.compile(rb"[\x80-\xff]{3,}")  # western letters with marks hardly ever stand together
 _USUAL: Final = {
-    "cp1252": frozenset("àâçéèêëîïôùûœæäöüßáíóúñãõåøÀÉÈÄÖÜÑÅØ¿¡«»–—‘’“”„…€£§°ºª·•™©®\u00a0"),
+    "cp1252": frozenset("àâçéèêëîïôùûœæäöüßáíóúñãõåøìòÀÉÈÄÖÜÑÅØÆÁÍÓÚÂÊÔÇ¿¡«»–—‘’“”„…€£§°ºª·•™©®\u00a0"),
+    "cp1254": frozenset("ğışçöüâîĞİŞÇÖÜ«»–—‘’“”„…\u00a0"),
     "koi8-r": frozenset("абвгдежзийклмнопрстуфхцчшщъыьэюяё"),
     "cp1251": frozenset("абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєў«»–—“”„…№\u00a0"),
 }
+_ESCAPED: Final = re.compile(rb"(\x1b(?:\$[@B]|\$\(D|\([A-Z]))")
+_PAIRS: Final = re.compile(rb"[\xa1-\xfe]{2}")
+_KANA: Final = re.compile("[\u3041-\u30fc]")
+_BEYOND: Final = re.compile("[^\x00-\x7f]")
 _SAMPLE: Final = 40_000  # bytes that are guessed from
 _SPOILT: Final = 0.05  # share of letters beyond ASCII that may be broken before another charset is tried
 
@@ -65,7 +71,7 @@ _FOLD: Final = re.compile(rb"\r{0,3}\n[ \t]*|\r[ \t]*")
 
 def decode(data: bytes, declared: str | None = None) -> str:
     """The text in NFC. Never fails; where nothing fits, characters come out wrong and the mail itself is kept."""
-    return composed(_decode(data, declared)).removeprefix("\ufeff")
+    return nfc(_decode(data, declared)).removeprefix("\ufeff")
 
 
 def _decode(data: bytes, declared: str | None) -> str:
@@ -74,9 +80,9 @@ def _decode(data: bytes, declared: str | None) -> str:
         return own(data.decode("latin-1"))
     codec = _codec(name, (declared or "").strip().strip("'\""))
     if codec == "utf-7" or (codec and codec.startswith(("iso2022", "hz"))):
-        return _through(data, codec)
+        return _from_jis(data, codec) if codec.startswith("iso2022_jp") else _through(data, codec)
     if data.isascii():
-        return _through(data, "iso2022_jp_ext") if b"\x1b$" in data else data.decode()
+        return _from_jis(data, "iso2022_jp_ext") if b"\x1b$" in data else data.decode()
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     if codec is None or _ONE_BYTE.fullmatch(codec):
@@ -90,7 +96,11 @@ def _one_byte(data: bytes, codec: str | None) -> str:
         return text
     high = len(_HIGH.findall(data[:_SAMPLE]))
     toned = len(_TONED.findall(data[:_SAMPLE]))
-    if codec == "cp1258" or (codec in (None, "cp1252") and toned >= 2 and toned * 5 >= high):
+    if codec == "cp1258":
+        return _through(data, codec)
+    if codec is None and (japanese := _japanese(data)) is not None:
+        return japanese
+    if codec in (None, "cp1252") and toned >= 2 and toned * 5 >= high and is_vietnamese(_through(data, "cp1258")):
         return _through(data, "cp1258")
     if (close := _nearly(data, "utf-8")) is not None:
         return close
@@ -115,6 +125,21 @@ def _many_bytes(data: bytes, codec: str) -> str:
     if text is None:
         text = _nearly(data, "utf-8") or _guess(data) or _through(data, codec)
     return undressed(text) if codec == "utf-8" else text
+
+
+def _from_jis(data: bytes, codec: str) -> str:
+    """ISO-2022-JP; where it holds signs that only Windows knew there (encircled numbers), by a later standard."""
+    if (text := _exactly(data, codec)) is not None:
+        return text
+    made, mode = "", b""
+    for piece in _ESCAPED.split(data):
+        if _ESCAPED.fullmatch(piece):
+            mode = piece
+        elif mode in (b"\x1b$B", b"\x1b$@"):
+            made += bytes(byte | 0x80 if byte > 0x20 else byte for byte in piece).decode("euc_jis_2004", "replace")
+        else:
+            made += _through(mode + piece, codec)
+    return made
 
 
 def _through(data: bytes, codec: str) -> str:
@@ -156,7 +181,7 @@ def _nearly(data: bytes, codec: str) -> str | None:
 
 
 def _guess(data: bytes) -> str | None:
-    """The charset in which the text looks like writing: western, Cyrillic, else what a library makes of it.
+    """The charset in which the text looks like writing: western, Cyrillic, East Asian, else what a library makes of it.
 
     The library takes short western text for Polish and short Russian for Japanese.
     """
@@ -164,8 +189,10 @@ def _guess(data: bytes) -> str | None:
     in_words = sum(map(len, _HIGH_WORD.findall(data[:_SAMPLE]))) * 2 > len(high)
     for codec, usual in _USUAL.items():
         text = high.decode(codec, "replace")
-        if in_words == (codec != "cp1252") and sum(char in usual for char in text) >= 0.9 * len(text):
+        if in_words == (codec not in ("cp1252", "cp1254")) and sum(char in usual for char in text) >= 0.9 * len(text):
             return _through(data, codec)
+    if (asian := _chinese_or_korean(data)) is not None:
+        return asian
     if len(high) < 8:
         return None
     try:
@@ -175,6 +202,28 @@ def _guess(data: bytes) -> str | None:
     if best is None or best.encoding.startswith(("utf_16", "utf_32", "cp037", "cp500", "cp1026", "cp1140", "cp273")):
         return None
     return _through(data, best.encoding)
+
+
+def _japanese(data: bytes) -> str | None:
+    """Japanese, known by its kana; None where the bytes are none."""
+    for codec in ("cp932", "euc_jp"):
+        text = _exactly(data, codec)
+        if text and len(_KANA.findall(text[:_SAMPLE])) * 5 >= len(_BEYOND.findall(text[:_SAMPLE])):
+            return text
+    return None
+
+
+def _chinese_or_korean(data: bytes) -> str | None:
+    """Their bytes are of one form; each has its signs in other rows. None where the bytes are none or too few."""
+    pairs = _PAIRS.findall(data[:_SAMPLE])
+    if len(pairs) < 4 or sum(map(len, pairs)) != len(_HIGH.findall(data[:_SAMPLE])):
+        return None
+    signs = [pair[0] for pair in pairs if pair[0] >= 0xB0]  # below are digits, brackets and other letters
+    korean = sum(row <= 0xC8 for row in signs)
+    chinese = sum(row <= 0xD7 for row in signs)
+    if korean >= 0.98 * len(signs):
+        return _exactly(data, "cp949")
+    return _exactly(data, "gb18030") if chinese >= 0.85 * len(signs) else None
 
 
 @lru_cache(maxsize=256)
@@ -210,7 +259,7 @@ def words(raw: bytes, declared: str | None = None) -> str:
     """
     line = unfolded(raw)
     text = _encoded_words(line.decode("latin-1"), declared) if b"=?" in line else decode(line, declared)
-    return " ".join(composed(text).split())
+    return " ".join(nfc(text).split())
 
 
 def _encoded_words(line: str, declared: str | None) -> str:

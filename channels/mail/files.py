@@ -11,17 +11,17 @@ from typing import Final
 from tnefparse import TNEF
 
 from channels.mail.charsets import decode
-from channels.mail.oldfonts import composed
 from channels.mail.parts import Part, leaves, uudecoded, whole
 from channels.mail.sorting import Sorted, sorted_parts
 from channels.message import FileRef
+from core.text import nfc
 
 _MAILS: Final = frozenset({"message/rfc822", "message/global", "message/rfc2822"})
 _TNEF: Final = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 _MOST_OBJECTS: Final = 1000  # of a TNEF file
 _TNEF_SIGNATURE: Final = b"\x78\x9f\x3e\x22"
 
-_LONGEST_NAME: Final = 150
+_LONGEST_NAME: Final = 240
 _CONTROLS: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufffc\ud800-\udfff]"
 )
@@ -95,7 +95,7 @@ def _unpacked(part: Part) -> Iterator[tuple[str, str, bytes]]:
 
 def file_name(given: str) -> str:
     """A name that is only a name: without its path, control and direction characters; empty if nothing is left."""
-    plain = composed(" ".join(_CONTROLS.sub("", given.replace("\t", " ")).split()))
+    plain = nfc(" ".join(_CONTROLS.sub("", given.replace("\t", " ")).split()))
     plain = re.split(r"[/\\]", plain.rstrip("/\\"))[-1].strip(" .")
     if len(plain) > _LONGEST_NAME:
         stem, dot, extension = plain.rpartition(".")

@@ -13,6 +13,7 @@ from channels.mail.addresses import mailboxes, plain_address
 from channels.mail.parts import Part, leaves, taken_apart
 from channels.mail.phrases import (
     ABSENT,
+    ABSENT_SURELY,
     AUTOMATIC_SUBJECT,
     DELAYED,
     FAILED_SUBJECT,
@@ -30,10 +31,16 @@ _MACHINE: Final = re.compile(
     r"(?:no|do-?not|dont|khong)[-_.]?(?:reply|tra-?loi|response)(?:[-_.+].{0,60})?|auto-?reply|autoresponder",
     re.IGNORECASE,
 )
+_PROGRAM: Final = re.compile(
+    r"(?:mail|post|smtp|virus|spam|gateway|server|system|admin|daemon|robot|bounce|deliver|notif|no-?reply)",
+    re.IGNORECASE,
+)
 _STATUS: Final = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
+_ERROR: Final = re.compile(_STATUS.pattern.replace("[245]", "[45]"))
 _REPLY_CODE: Final = re.compile(r"(?<![\d.])([45][0-7]\d)(?=[-\s]\s?\S)")
 _MESSAGE_ID: Final = re.compile(rb"(?im)^[>| \t]{0,8}(?:original-)?message-id:\s{0,20}<([^<>\s]{1,400})>")
-_FAILED_ADDRESS: Final = re.compile(r"<?([^\s<>@()\[\]:;,\"']{1,64}@[\w.-]{1,190}\w)>?")
+_NAMED: Final = re.compile(r"(?i)following (?:e-?mail )?(?:recipient|address)|not delivered to|intended recipient")
+_FAILED_ADDRESS: Final = re.compile(r"<?(?:(?i:smtp|rfc822)[=:;]\s?)?([^\s<>@()\[\]:;,\"']{1,64}@[\w.-]{1,190}\w)>?")
 _REPORTS: Final = frozenset(
     {
         "message/delivery-status",
@@ -86,7 +93,7 @@ def judge(mail: Part, subject: str, text: str, account: str) -> Verdict:
     if report is not None and report.media_type == "message/feedback-report":
         return Verdict("bounce", True, "complaint", "complaint", "complaint", _returned(mail), _complained(report))
     if report is not None and report.media_type.endswith("disposition-notification"):
-        return _receipt(mail, report)
+        return _receipt(mail, report, subject, text)
     sender = _sender(mail)
     if report is not None or mail.raw("x-failed-recipients") or _is_bounce(mail, sender, subject, text):
         return _bounce(mail, report, subject, text, account)
@@ -111,12 +118,24 @@ def _from_nobody(mail: Part) -> bool:
 
 
 def _automatic(mail: Part, sender: str, subject: str) -> str | None:
-    """The sort of automatic mail this is, if it is any."""
+    """The sort of automatic mail this is, if it is any.
+
+    Words in the subject alone are weak: people write about an officer's absence, too.
+    """
+    low = subject.lower()
+    why = "auto" if AUTOMATIC_SUBJECT.match(low) else _by_headers(mail, sender)
+    answers = bool(mail.raw("in-reply-to") or mail.raw("references"))
+    if ABSENT_SURELY.match(low) or (ABSENT.match(low) and answers) or (ABSENT.search(low) and why in ("auto", "bulk")):
+        return "out_of_office"
+    away = "vacation" in mail.header("auto-submitted").lower() or mail.raw("x-ms-exchange-inbox-rules-loop")
+    return "out_of_office" if away else why
+
+
+def _by_headers(mail: Part, sender: str) -> str | None:
+    """The same, by what the program that sent it says of it."""
     submitted = mail.header("auto-submitted").lower()
     suppressed = mail.header("x-auto-response-suppress").lower()
-    if ABSENT.search(subject.lower()) or "vacation" in submitted or mail.raw("x-ms-exchange-inbox-rules-loop"):
-        return "out_of_office"
-    if (submitted and not re.match(r"no\b", submitted)) or AUTOMATIC_SUBJECT.match(subject.lower()):
+    if submitted and not re.match(r"no\b", submitted):
         return "auto"
     if any(map(mail.raw, _MARKS)) or re.search(r"\b(?:all|oof|autoreply)\b", suppressed):
         return "auto"
@@ -149,7 +168,19 @@ def _is_bounce(mail: Part, sender: str, subject: str, text: str) -> bool:
         if ABSENT.search(low) or AUTOMATIC_SUBJECT.match(low):
             return False
         return by_subject or by_text or _SERVER.fullmatch(local) is not None
-    return by_subject and by_text and not mail.raw("in-reply-to")
+    return by_subject and by_text and not mail.raw("in-reply-to") and _is_of_a_server(mail, local, said)
+
+
+def _is_of_a_server(mail: Part, local: str, said: str) -> bool:
+    """Whether a notice has what no person writes who complains of a letter or parcel that came back."""
+    if _PROGRAM.search(local) or _ERROR.search(said) or _REPLY_CODE.search(said):
+        return True
+    returned = _MAILS | {"text/rfc822-headers", "message/rfc822-headers"}
+    return any(
+        part.media_type in returned or _MESSAGE_ID.search(part.content(_READ))
+        for part in leaves(mail)
+        if part.media_type in returned or part.media_type.startswith("text/")
+    )
 
 
 def _bounce(mail: Part, report: Part | None, subject: str, text: str, account: str) -> Verdict:
@@ -168,7 +199,7 @@ def _bounce(mail: Part, report: Part | None, subject: str, text: str, account: s
     status = _STATUS.search(worst.get("status", ""))
     code = status[1] if status else None
     if code is None or code.endswith(".0.0"):
-        finer = _STATUS.search(diagnostic) or (None if report is not None and code else _STATUS.search(text[:6000]))
+        finer = _STATUS.search(diagnostic) or (None if report is not None and code else _ERROR.search(text[:6000]))
         code = finer[1] if finer else code
     if code is None and (found := _REPLY_CODE.search(diagnostic) or _REPLY_CODE.search(text[:6000])):
         code = found[1]
@@ -202,14 +233,21 @@ def _blocks(report: Part) -> Iterator[Mapping[str, str]]:
         yield {name: part.header(name) for name, _ in part.headers}
 
 
-def _receipt(mail: Part, report: Part) -> Verdict:
-    """A reader's program tells what became of a mail: shown, or deleted unread, and then it has only arrived."""
+def _receipt(mail: Part, report: Part, subject: str, text: str) -> Verdict:
+    """A reader's program tells what became of a mail: shown, or deleted unread, and then it has only arrived.
+
+    A filter that rejects mail says so in the same form, as deleted (RFC 5429, section 2.1.2).
+    """
     fields: dict[str, str] = {}
     for block in _blocks(report):
         fields |= block
     disposition = fields.get("disposition", "").lower().rpartition(";")[2]
     refs = tuple(re.findall(r"<([^<>\s]{1,400})>", fields.get("original-message-id", ""))) or _answered(mail)
     recipient = plain_address(fields.get("final-recipient", "").rpartition(";")[2]) or None
+    low = subject.lower()
+    rejects = FAILED_SUBJECT.search(low) is not None and FAILED_TEXT.search(text[:6000].lower()) is not None
+    if "deleted" in disposition and rejects and not NOT_FAILED_SUBJECT.match(low):
+        return Verdict("bounce", True, "bounce", "failed", None, refs, recipient)
     shown = "displayed" in disposition or not disposition.strip()
     return Verdict(
         "read" if shown else "delivery", True, "receipt", "read" if shown else "delivered", None, refs, recipient
@@ -243,14 +281,17 @@ def _complained(report: Part) -> str | None:
 
 
 def _recipient(mail: Part, block: Mapping[str, str], text: str, account: str) -> str | None:
-    """Whom the mail did not reach."""
-    for field in ("final-recipient", "original-recipient", "x-actual-recipient"):
+    """Whom the mail did not reach: the address we wrote to, before others that it may stand for."""
+    for field in ("original-recipient", "final-recipient", "x-actual-recipient"):
         if address := plain_address(block.get(field, "").rpartition(";")[2]):
             return address
     if address := plain_address(mail.header("x-failed-recipients").partition(",")[0]):
         return address
-    for found in _FAILED_ADDRESS.finditer(text[:4000]):
-        address = plain_address(found[1])
-        if address and not _DAEMON.fullmatch(address.partition("@")[0]) and address.lower() != account.lower():
-            return address
+    text = text[:4000]
+    told = {account.lower(), *(address.lower() for _, address in mailboxes(mail.raw("to")))}
+    for place in (named.end() if (named := _NAMED.search(text)) else 0, 0):
+        for found in _FAILED_ADDRESS.finditer(text, place):
+            address = plain_address(found[1])
+            if address and not _DAEMON.fullmatch(address.partition("@")[0]) and address.lower() not in told:
+                return address
     return None

@@ -24,6 +24,7 @@ WRITES: Final = re.compile(
         writes
         a écrit
         schrieb
+        (?:folgendes geschrieben|het volgende geschreven)
         escribi[óo]
         ha scritto
         escreveu
@@ -118,7 +119,7 @@ ORIGINAL: Final = re.compile(
         original (?:message|email)
         reply (?:to )?message
         message (?:d'origine|original)
-        ursprüngliche nachricht
+        (?:ursprüngliche|antwort) nachricht
         original-?nachricht
         mensaje original
         messaggio originale

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from typing import Final
 
+from core.text import nfc
+
 # TCVN 5712:1993 VN1 from 0x80 on, as glibc has it; VN3 (the ABC fonts) is its part from 0xA1 on.
 _TCVN: Final = (
     "ÀẢÃÁẠẶẬÈẺẼÉẸỆÌỈĨÍỊÒỎÕÓỌỘỜỞỠỚỢÙỦŨ\u00a0ĂÂÊÔƠƯĐăâêôơưđẰ\u0300\u0309\u0303\u0301\u0323àảãáạẲằẳẵắẴẮẦẨẪẤỀặầẩẫấậèỂẻẽéẹềểễế"
@@ -44,24 +46,11 @@ _WORD: Final = re.compile(r"[^\W\d_]+")
 # Besides letters, what the fonts put marks at that Unicode calls signs: a word in a font's clothes.
 _DRESSED: Final = re.compile(r"(?:[^\W\d_]|[\u00a1-\u00ff])+")
 _HIGH: Final = re.compile("[\u00a1-\u00ff]")
+_SIGNS: Final = re.compile("[\u00a1-\u00bf\u00d7\u00f7]")  # hardly ever part of a word in Latin-1
 _TONE_MARKS: Final = re.compile("[\u0300\u0301\u0303\u0309\u0323]")
 
-MOST_MARKS: Final = 30  # as in UAX #15, stream-safe text
-_COMBINING: Final = "".join(char for char in map(chr, range(0x300, 0x1F000)) if unicodedata.combining(char))
-_LONG: Final = re.compile(f"[\u0300-\U0010ffff]{{{MOST_MARKS + 1}}}")  # the quick look that clears most texts
-_TOO_MANY: Final = re.compile(f"([{_COMBINING}]{{{MOST_MARKS}}})[{_COMBINING}]+")
 _SAMPLE = 20_000  # characters that are judged
 _SURE = 0.8  # share of words that must be Vietnamese by a table
-
-
-def composed(text: str) -> str:
-    """The text in NFC, no letter with more marks than MOST_MARKS.
-
-    Sorting the marks of one letter takes time that grows with the square of their number: minutes for a mail of them.
-    """
-    if not text.isascii() and _LONG.search(text):
-        text = _TOO_MANY.sub(r"\1", text)
-    return unicodedata.normalize("NFC", text)
 
 
 def from_tcvn(text: str) -> str:
@@ -76,15 +65,17 @@ def from_viscii(text: str) -> str:
 
 def from_vni(text: str) -> str:
     """What text in a VNI font means, given as Latin-1 characters."""
-    return composed(_VNI_PAIR.sub(_vni_letter, text))
+    return nfc(_VNI_PAIR.sub(_vni_letter, text))
 
 
 def undressed(text: str) -> str:
     """The text as it was meant if it surely is Latin-1 that a TCVN3 or VNI font would show; else as it is."""
     sample = text[:_SAMPLE]
     dressed = [word for word in _DRESSED.findall(sample) if _HIGH.search(word)]
-    if len(dressed) < 2 or _vietnamese(dressed) > 0.5:
+    if sum(len(word) > 1 for word in dressed) < 2 or _vietnamese(dressed) > 0.5:
         return text
+    if len(set(_HIGH.findall(sample))) < 3 and not _SIGNS.search("".join(dressed)):
+        return text  # a few umlauts
     for convert in (from_vni, _from_tcvn3):
         made = convert(" ".join(dressed)).split()
         if len(made) == len(dressed) and _vietnamese(made) >= _SURE and _marked(made) >= _SURE:
@@ -92,9 +83,15 @@ def undressed(text: str) -> str:
     return text
 
 
+def is_vietnamese(text: str) -> bool:
+    """Whether most of the words that have marks are built as in Vietnamese."""
+    words = [word for word in _WORD.findall(text[:_SAMPLE]) if not word.isascii()]
+    return _vietnamese(words) >= 0.6
+
+
 def _from_tcvn3(text: str) -> str:
     """Only what the fonts of TCVN3 show: nothing below 0xA1."""
-    return composed(text.translate(_TCVN3))
+    return nfc(text.translate(_TCVN3))
 
 
 _TCVN3: Final = {0x80 + place: char for place, char in enumerate(_TCVN) if place > 0x20}
@@ -102,7 +99,7 @@ _TCVN3: Final = {0x80 + place: char for place, char in enumerate(_TCVN) if place
 
 def _by_table(text: str, upper: str, low: dict[str, str]) -> str:
     table = {0x80 + place: char for place, char in enumerate(upper)} | {ord(code): char for code, char in low.items()}
-    return composed(text.translate(table))
+    return nfc(text.translate(table))
 
 
 def _vni_letter(found: re.Match[str]) -> str:

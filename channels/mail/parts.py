@@ -24,10 +24,19 @@ _HEADERS: Final = 1_000_000  # bytes that are read as headers, and of one of the
 _HEADER: Final = 100_000
 
 _NAMED: Final = re.compile(rb"([!-9;-~]{1,200})[ \t]*:(.*)", re.DOTALL)
+# Blank lines, a byte order mark, what mailbox files put between mails, and spaces before the first header.
+_BEFORE: Final = re.compile(
+    rb"[ \t]{0,999}\r{0,3}\n|[ \t]{1,99}(?=[!-9;-~]{2,60}:[ \t])|\xef\xbb\xbf|>?From [^\r\n]{0,999}\r{0,3}\n"
+)
 _LINE: Final = re.compile(rb"[^\r\n]*(?:\r{0,3}\n|\r|\Z)")
 _PARAMETER: Final = re.compile(
     r"""([^\s=;"']{1,200})\s{0,20}=\s{0,20}(?:"((?:[^"\\]|\\.)*)(?:"|\Z)|([^;]*))""", re.DOTALL
 )
+_UNQUOTED: Final = re.compile(r'\\(["\\])')  # not before letters: some programs write whole paths of Windows as names
+_CLOSES: Final = re.compile(rb"--[^\w'()+,./:=?-]")  # the last boundary, and what should not stand behind it
+_CHARSET: Final = re.compile(rb"""(?i)charset\s{0,9}=\s{0,9}["']?([\w.:-]{2,40})""")
+_BASE64_LINE: Final = re.compile(rb"\s{0,99}([A-Za-z0-9+/]{4,1000}={0,2})\r{0,3}(?:\n|\Z)")
+_NO_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/=\s]")
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,15 @@ class Part:
 
     def header(self, name: str) -> str:
         """A header as people read it, empty if there is none."""
-        return words(self.raw(name), self.charset)
+        return words(self.raw(name), self.charset or self._inner_charset)
+
+    @cached_property
+    def _inner_charset(self) -> str | None:
+        """What the first of the parts declares: headers without encoded words are mostly in that."""
+        if not self.media_type.startswith("multipart/"):
+            return None
+        found = _CHARSET.search(self.data, self.start, min(self.end, self.start + 20_000))
+        return found[1].decode("latin-1") if found else None
 
     @cached_property
     def _type(self) -> tuple[str, dict[str, str]]:
@@ -104,7 +121,7 @@ class Part:
         """The decoded content; with `most`, not much more than that many bytes of it."""
         raw = self.data[self.start : self.end if most is None else min(self.end, self.start + 3 * most)]
         if self.encoding == "base64":
-            return from_base64(raw)
+            return raw if self.media_type.startswith("text/") and _is_plain(raw[:2000]) else from_base64(raw)
         if self.encoding in ("quoted-printable", "quotedprintable"):
             return binascii.a2b_qp(raw)
         if self.encoding in ("x-uuencode", "uuencode", "x-uue", "uue"):
@@ -136,8 +153,8 @@ def whole(raw: bytes) -> Part:
     if b"\n" not in raw and b"\r" in raw:
         raw = raw.replace(b"\r", b"\n")
     start = 0
-    while found := re.compile(rb"[ \t]{0,99}\r{0,3}\n|\xef\xbb\xbf|>?From [^\r\n]{0,999}\r{0,3}\n").match(raw, start):
-        start = found.end()  # blank lines, a byte order mark, and what mailbox files put between mails
+    while found := _BEFORE.match(raw, start):
+        start = found.end()
         if start > 10_000:
             break
     return taken_apart(raw, start, len(raw))
@@ -174,6 +191,14 @@ def _goes_on(data: bytes, place: int, end: int) -> bool:
     return found is not None
 
 
+def _is_plain(sample: bytes) -> bool:
+    """Whether what is said to be base64 was never encoded: it has other characters, or short words with spaces."""
+    if (first := _BASE64_LINE.match(sample)) and len(first[1]) % 4 == 0:
+        return False
+    length, pieces = len(sample), len(sample.split())
+    return len(_NO_BASE64.findall(sample)) * 30 > length or (pieces >= 5 and length < 12 * pieces)
+
+
 def _between(data: bytes, boundary: bytes, start: int, end: int) -> list[tuple[int, int]]:
     """The places of parts between lines of a boundary; the last may lack its end."""
     mark = b"--" + boundary
@@ -189,7 +214,7 @@ def _between(data: bytes, boundary: bytes, start: int, end: int) -> list[tuple[i
             continue
         line = _LINE.match(data, place, min(end, place + 1000))
         rest = line[0] if line else b""
-        if rest.strip() not in (b"", b"--") and not rest.startswith(b"-- "):
+        if rest.strip() not in (b"", b"--") and not _CLOSES.match(rest):
             continue
         if begun is not None:
             places.append((begun, max(begun, _before(data, at, begun))))
@@ -219,7 +244,7 @@ def parameters(raw: bytes) -> tuple[str, dict[str, str]]:
     pieces: dict[str, dict[int, tuple[bool, str]]] = {}
     for found in _PARAMETER.finditer(rest):
         name = found[1].lower()
-        text = re.sub(r"\\(.)", r"\1", found[2]) if found[2] is not None else found[3].strip().strip('"')
+        text = _UNQUOTED.sub(r"\1", found[2]) if found[2] is not None else found[3].strip().strip('"')
         base, star, number = name.partition("*")
         if not star:
             plain.setdefault(base, text)

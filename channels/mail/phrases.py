@@ -9,6 +9,11 @@ def one_of(alternatives: str) -> str:
     return "(?:" + "|".join(line.strip() for line in alternatives.splitlines() if line.strip()) + ")"
 
 
+# How the words of a machine go on in a subject; a person's sentence goes on otherwise.
+_ENDS: Final = (
+    r"(?=\s{0,3}(?:$|[][:：(),.;!|–—-]|(?:re|to|from|for|by|until|till|back|returning|đến|tới|từ|hết|cho|bis|vom|auf|von|de|du|"
+    r"jusqu|hasta|al?|fino|à|do|od)\b))"
+)
 ABSENT: Final = re.compile(
     r"\s{0,3}(?:\[[^\]]{1,40}\]\s?)?(?:auto(?:matic)?[ -]?(?:reply|response)?[:,]\s{0,3})?"
     + one_of(
@@ -37,6 +42,7 @@ ABSENT: Final = re.compile(
         ausen(?:te|cia)
         estou fora
         fuori (?:ufficio|sede)
+        in ferie\b
         assen(?:za|te)
         afwezig
         niet aanwezig
@@ -56,15 +62,48 @@ ABSENT: Final = re.compile(
         """
     )
 )
+# What alone makes a subject that of an absence, whatever the headers; what may stand behind it is in _ENDS.
+ABSENT_SURELY: Final = re.compile(
+    r"\s{0,3}(?:\[[^\]]{1,40}\]\s?)?(?:auto(?:matic)?[ -]?(?:reply|response)?[:,]\s{0,3})?"
+    + one_of(
+        r"""
+        out[ -]of[ -](?:the[ -])?office(?: (?:auto|reply|message|notif)\w*)?
+        .{0,60}\bis out of (?:the|my) office
+        ooo
+        i(?: am|'m) (?:out of (?:the |my )?office|(?:currently )?on (?:annual )?(?:leave|vacation))
+        away from (?:the |my )?office
+        (?:thông báo )?vắng mặt (?:khỏi|tại) (?:văn phòng|cơ quan)
+        vắng mặt(?= (?:đến|tới|từ|hết)\b)
+        thông báo (?:vắng mặt|nghỉ phép)
+        tôi (?:đang )?(?:đi )?(?:vắng|vắng mặt|nghỉ phép|công tác)
+        abwesen\w*
+        ich bin (?:abwesend|außer haus|im urlaub|nicht im (?:büro|haus))
+        absence du bureau
+        je suis absente?
+        (?:estoy )?fuera de (?:la )?oficina
+        ausente do escritório
+        fuori (?:ufficio|sede)
+        afwezig\w*
+        frånvaro\w*
+        fravær\w*
+        nieobecno\w*
+        poza biurem
+        mimo kancelář\w*
+        вне офиса
+        """
+    )
+    + _ENDS
+)
 AUTOMATIC_SUBJECT: Final = re.compile(
     r"\s{0,5}\[?\s?"
     + one_of(
         r"""
         auto(?:matic|mated|matically generated)?[- _]?\s?(?:reply|response|respond(?:er)?|answer|acknowledg)
-        auto:
         (?:thư )?(?:trả lời|phản hồi) tự động
         (?:thư )?tự động (?:trả lời|phản hồi)
         automatische (?:antwort|rückantwort)
+        odpowiedź automatyczna
+        自動応答
         automatisch (?:antwoord|bericht)
         automatické? odpov
         réponse automatique
@@ -74,7 +113,7 @@ AUTOMATIC_SUBJECT: Final = re.compile(
         autosvar
         automatsvar
         automatiskt svar
-        automaattinen
+        automaattinen(?: vastaus)?
         automatyczna odpowied
         autoodpowied
         автоответ
@@ -87,15 +126,17 @@ AUTOMATIC_SUBJECT: Final = re.compile(
         balasan otomatis
         """
     )
+    + r"\w*"
+    + _ENDS
 )
-NOT_FAILED_SUBJECT: Final = re.compile(r"\s{0,5}(?:re|fwd?|aw|trả lời|tl|chuyển tiếp|sv|tr|wg)\s?:")
+NOT_FAILED_SUBJECT: Final = re.compile(r"\s{0,5}(?:not read|chưa đọc|re|fwd?|aw|trả lời|tl|chuyển tiếp|sv|tr|wg)\s?:")
 
 FAILED_SUBJECT: Final = re.compile(
     one_of(
         r"""
         undeliver(?:able|ed)
         deliver(?:y|ies)[ :-].{0,40}(?:fail|problem|error|unsuccess|impossible)
-        deliver(?:y|ies)[ :-].{0,40}(?:incomplete|notif|report|status|delay|suspend)
+        deliver(?:y|ies)[ :-].{0,40}(?:warning|postponed|incomplete|notif|report|status|delay|suspend)
         non[- ]?deliver
         not (?:be )?deliver
         could ?n[o']t (?:be )?(?:deliver|sen[dt])
@@ -180,6 +221,8 @@ FAILED_TEXT: Final = re.compile(
         (?:user|recipient|address|account|mailbox|host|domain)[^.\n]{0,60}(?:over ?quota|invalid)
         (?:user|recipient|address|account|mailbox|host|domain)[^.\n]{0,60}(?:suspended|unrouteable)
         invalid (?:recipient|address|mailbox)
+        not a valid (?:user|recipient|address|mailbox|account|e-?mail)
+        has been postponed
         unrouteable
         returned (?:to (?:you|sender|the sender)|mail|message|below|unopened)
         permanent (?:fatal )?(?:error|failure)
@@ -249,11 +292,15 @@ DELAYED: Final = re.compile(
         \bdelay(?:ed)? (?:notif|in|mail)
         warning: (?:message|could not|mail)
         could not send message for past
-        (?:will|continue to|keep) (?:be )?(?:re-?tr(?:y|ied)|attempt)
+        (?:will|continue to|keep) (?:be )?(?:(?:re-?)?tr(?:y|ied)|attempt(?! to contact))
+        attempts will continue
+        has been postponed
         still (?:being retried|trying)
         not yet been delivered
         has not been delivered yet
         this is a warning message only
+        \(delay\)
+        sẽ thử (?:gửi )?lại
         verzögert
         retardé
         demorad

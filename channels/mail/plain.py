@@ -9,7 +9,7 @@ import html
 import re
 from typing import Final
 
-from channels.mail.oldfonts import composed
+from core.text import nfc
 
 TAIL, ATTRIBUTION, SIGNATURE, SIGNATURE_END = "\ue000", "\ue001", "\ue002", "\ue003"
 _CELL: Final = "\ue004"
@@ -80,7 +80,7 @@ _SIGNATURES: Final = re.compile(
 
 def tidy(text: str) -> str:
     """The text as it is kept: NFC, no control characters or marks, no more than one blank line in a row."""
-    lines = (line.rstrip() for line in _CONTROLS.sub("", composed(text)).replace("\u00a0", " ").splitlines())
+    lines = (line.rstrip() for line in _CONTROLS.sub("", nfc(text)).replace("\u00a0", " ").splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")[:MOST_BODY].rstrip()
 
 

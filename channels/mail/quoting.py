@@ -22,24 +22,40 @@ from channels.mail.plain import ATTRIBUTION, SIGNATURE, SIGNATURE_END, TAIL
 
 _MOST_LINES: Final = 20_000
 _LOOK: Final = 600  # characters of a line that are looked at for a marker
+_REACHED: Final = re.compile(r"@|https?://|www\.|\d[\d .()-]{7,}\d")  # an address or number, as in signatures
 _TALL: Final = 15  # lines a signature may have below a line that is only nearly the standard one
 _QUOTE: Final = re.compile(r"\s{0,3}(?:>|\|\s)")
 _DATED: Final = re.compile(r"\d{1,2}[:.h]\d{2}|\b(?:19|20)\d\d\b|\d{1,2}[./-]\d{1,2}[./-]\d{2}")
 _ADDRESS: Final = re.compile(r"[^\s<>@]{1,100}@[^\s<>@]{1,100}")
 _WITH_QUOTE: Final = re.compile(r"([^:]{1,200}(?::\S[^:]{0,150}){0,3}[:：])[ \u00a0]{2,20}\S")
+_BEHIND_WORDS: Final = re.compile(r"(?<=\w)[.!?]?(?:[ \t]{1,9}|-{2,4} )(?=(?:On|Vào) (?:\w{2,9}[,.]? )?[\w,]{1,9} ?\d)")
+_DIRECTIONS: Final = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")  # in the lines of right-to-left
 _LIST_FOOT: Final = re.compile(r"_{20,}$|-{20,}$")
 
 
 def written(text: str, subject: str | None, *, reply: bool) -> str:
     """The person's own words. `text` may have the marks of `plain.from_html`; `reply`: the mail answers another."""
+    text = _DIRECTIONS.sub("", text)
     if SUBJECT_FORWARDS.match(subject or ""):
         return _without_marks(_signed_off(text.split("\n")[:_MOST_LINES], keep_tail=True))
-    lines = text.split("\n")[:_MOST_LINES]
+    lines = _apart(text.split("\n")[:_MOST_LINES])
     reply = reply or SUBJECT_REPLIES.match(subject or "") is not None
     said = _without_marks(_signed_off(_unquoted(lines, reply=reply), keep_tail=False))
     if said or reply:
         return said
     return _without_marks(lines)  # all of it seemed quoted, yet it answers nothing
+
+
+def _apart(lines: list[str]) -> list[str]:
+    """With a line of its own for what announces a quote, where that stands behind the last words written."""
+    made: list[str] = []
+    for place, line in enumerate(lines):
+        found = _BEHIND_WORDS.search(line) if len(line) < _LOOK and line.rstrip().endswith(":") else None
+        if found and place + 1 < len(lines) and _QUOTE.match(lines[place + 1]):
+            made += [line[: found.start()], line[found.end() :]]
+        else:
+            made.append(line)
+    return made
 
 
 def _unquoted(lines: list[str], *, reply: bool) -> list[str]:
@@ -142,7 +158,9 @@ def _may_begin(head: str) -> bool:
 
 def _is_attribution(head: str, lines: list[str], after: int) -> bool:
     low = head.lower().rstrip()
-    if not low.endswith((":", "：", ">", "wrote", "viết", "schrieb")):
+    if low.startswith("---") and low.endswith("---"):  # ---- An wrote ----
+        low = low.strip("- ")
+    elif not low.endswith((":", "：", ">", "wrote", "viết", "schrieb")):
         return False
     verb = WRITES.search(low)
     dated, address = _DATED.search(low) is not None, _ADDRESS.search(low) is not None
@@ -151,6 +169,9 @@ def _is_attribution(head: str, lines: list[str], after: int) -> bool:
             return True
         following = _next_words(lines, after)
         return following is not None and following <= after + 1 and lines[following].lstrip().startswith(">")
+    if low.endswith(">") and low[:1].isdigit() and dated and address:  # `2011/4/7 An <an@x>`
+        following = _next_words(lines, after)
+        return following is not None and following <= after + 1 and lines[following].startswith(">")
     return low.endswith((">:", ">：")) and dated and address  # `2025-10-20 8:00 GMT+07:00 An <an@x>:`
 
 
@@ -229,7 +250,8 @@ def _begins_signature(lines: list[str], place: int) -> bool:
     if line.strip() == "--":
         return len(below) <= _TALL
     if line.strip() in ("—", "–", "__", "---"):
-        return 0 < len(below) <= 6 and any(map(_has_words, lines[max(0, place - 50) : place]))
+        signed = len(below) <= 6 and max(map(len, below), default=99) <= 80 and any(map(_REACHED.search, below))
+        return signed and any(map(_has_words, lines[max(0, place - 50) : place]))
     return (
         bool(_LIST_FOOT.match(line.strip()))
         and 0 < len(below) <= 8

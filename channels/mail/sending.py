@@ -26,7 +26,7 @@ from channels.mail.files import contents
 from channels.mail.replying import reply_address, reply_key
 from channels.mail.smtp import NO_WORD, Conversation, Relay
 from channels.message import Capabilities, FileRef, OutboundMessage
-from channels.parts import LEFT_OUT
+from channels.parts import left_out
 from core.filetypes import KINDS
 from core.settings import Settings
 
@@ -93,16 +93,16 @@ class Mail:
 
         Files that are too large together are named in the text: they stand on the tracking page.
         """
-        files, room, left = [], MOST_FILES, []
+        files, room, left = [], MOST_FILES, list[FileRef]()
         for file in message.attachments:
             data = await self._bytes_of(file)
             if len(data) <= room:
                 files.append((file, data))
                 room -= len(data)
             else:
-                left.append(file.name)
+                left.append(file)
         if left:
-            message = replace(message, text=f"{message.text}\n\n{LEFT_OUT.format(names=', '.join(left))}")
+            message = replace(message, text=f"{message.text}\n\n{left_out(left, message.link)}")
         to, answer_to = wire_address(message.to.handle), self._answer_to(message)
         letter = await asyncio.to_thread(compose, message, self.sender, answer_to=answer_to, files=files)
         talk = Conversation(self.relay, self.sender[1])

@@ -20,6 +20,7 @@ GOODBYE: Final = 2.0  # and for the one to QUIT, which changes nothing
 
 _ACCOUNT_WANTED = frozenset({530, 534, 535, 538})  # RFC 4954: the server wants an account, or another one
 _ENHANCED = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?!\S)")  # RFC 3463
+_NOBODY = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,14 @@ def _expect(answer: tuple[int, bytes], what: str, wanted: int = 250, *, fault: F
     if code in _ACCOUNT_WANTED:
         raise SendFailed(Failure.REAUTHORISE, f"the mail server does not accept our account ({_numbers(code, said)})")
     if 500 <= code < 600:
-        raise SendFailed(fault, f"the mail server refuses {what} ({_numbers(code, said)})")
+        numbers = _numbers(code, said)
+        raise SendFailed(fault, f"the mail server refuses {what} ({numbers})", gone=nobody_there(numbers))
     raise SendFailed(Failure.RETRYABLE, f"the mail server does not take {what} now ({_numbers(code, said)})")
+
+
+def nobody_there(numbers: str) -> bool:
+    """Whether a reply says that the mailbox or its host does not exist (RFC 3463, 3.2)."""
+    return any(each in _NOBODY for each in numbers.split())
 
 
 def _numbers(code: int, said: bytes) -> str:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlmodel import select
 
-from channels import outbox
+from channels import outbox, waiting
 from channels.adapter import Failure, SendDoubtful, SendFailed
 from channels.mail import sending as mail
 from channels.mail import smtp
@@ -365,7 +365,7 @@ async def test_a_connection_lost_after_the_mail_is_not_tried_again_by_itself(
         if state == "unknown":
             (row,) = [row for row in await unsent(database) if row.subject_id == subject]
             async with database.transaction() as session:
-                await outbox.resend(session, row.id, AT)
+                await waiting.resend(session, row.id, AT)
             await outbox.deliver_due(database, adapters, AT, on_sent=nobody)
             first, second = server.taken()
             assert first == second  # a mail program takes the two for one
@@ -373,7 +373,7 @@ async def test_a_connection_lost_after_the_mail_is_not_tried_again_by_itself(
 
 async def unsent(database: Database) -> list[Outgoing]:
     async with database.transaction() as session:
-        return await outbox.not_delivered(session)
+        return await waiting.not_delivered(session)
 
 
 async def test_a_server_that_is_away_for_a_while_gets_the_mail_once(database: Database, tmp_path: Path) -> None:

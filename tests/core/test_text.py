@@ -1,12 +1,14 @@
 """One form for what people type."""
 
+import time
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.text import fold, nfc
+from core.text import MOST_MARKS, fold, nfc
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,16 @@ def test_words_are_compared_without_case_marks_and_spacing(typed: str, folded: s
 def test_composed_and_decomposed_letters_become_one() -> None:
     assert nfc(unicodedata.normalize("NFD", "Đồng Xoài")) == "Đồng Xoài"
     assert nfc("plain") == "plain"
+
+
+@pytest.mark.parametrize("form", [nfc, fold])
+def test_marks_without_end_on_one_letter_are_cut(form: Callable[[str], str]) -> None:
+    begun = time.process_time()
+    made = form("a" + "\u0301\u0323" * 50_000 + "b")
+    assert time.process_time() - begun < 0.5  # sorting them takes many seconds
+    assert len(made) <= MOST_MARKS + 2
+    assert made.endswith("b")
+    assert nfc("e" + "\u0323\u0302") == "ệ"
 
 
 @given(st.text())
