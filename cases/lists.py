@@ -18,11 +18,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cases import citizens, search
 from cases.conditions import conditions, due_at, fields_meant, received_between
 from cases.models import Case, CaseSearch, Identity
+from cases.people import cases_of, knows_people
 from cases.queries import EVERYTHING_ORDINARY, visible_to
 from cases.views import NONE, Filters, Order, View, is_open
 from core.db import Moment
 from core.errors import Invalid
-from core.staff import CENTRE_ROLES, Actor, Role, Staff
+from core.staff import CENTRE_ROLES, Actor, Staff
 from routing.queries import Routing
 
 
@@ -141,12 +142,10 @@ async def view_counts(
 
 
 async def citizen_history(session: AsyncSession, actor: Actor, case: Case) -> list[Case]:
-    """Other cases of the same citizen that this person may see, newest first: for the centre, and for inspectors while
-    they look at a restricted one. Empty for everyone else."""
-    asks = bool(actor.roles & CENTRE_ROLES) or (case.restricted and Role.INSPECTOR in actor.roles)
-    if case.citizen_id is None or not asks:
+    """Other cases of the same person that this member of staff may see, newest first, for those who know people."""
+    if case.citizen_id is None or not knows_people(actor, case):
         return []
-    return await _of_citizen(session, actor, Case.citizen_id == case.citizen_id, Case.id != case.id)
+    return await _of_citizen(session, actor, cases_of(case.citizen_id), Case.id != case.id)
 
 
 async def cases_of_phone(session: AsyncSession, actor: Actor, phone: str) -> list[Case]:
@@ -169,7 +168,7 @@ async def _of_citizen(session: AsyncSession, actor: Actor, *whose: ColumnElement
 
 def _reported_from(number: str) -> ColumnElement[bool]:
     whose = select(Identity.citizen_id).where(Identity.scheme == "phone", Identity.handle == number)
-    return col(Case.citizen_id) == whose.scalar_subquery()
+    return cases_of(whose.scalar_subquery())
 
 
 def _sought(sought: search.Sought) -> ColumnElement[bool]:

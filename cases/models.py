@@ -17,17 +17,24 @@ IS_OVER = f"NOT ({IS_OPEN})"
 DUE = "coalesce(next_due_at, 'infinity'::timestamptz)"  # what is due never comes last
 FLAGGED = "needs_supervisor OR give_backs > 0"
 BADLY_RATED = "rating <= 2"
+STATED_PHONE = "channel IN ('zalo', 'facebook', 'telegram') AND (contact ->> 'phone') IS NOT NULL"
+STATED_EMAIL = "(contact ->> 'phone') IS NOT NULL AND (contact ->> 'email') IS NOT NULL"
 
 
 class Citizen(SQLModel, table=True):
     """A person who reports, known by identities; the row itself holds nothing about them."""
 
     __tablename__ = "citizens"
+    __table_args__ = (
+        Index("ix_citizens_merged_into", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
+    )
 
     id: UUID = Field(primary_key=True)
     created_at: datetime = Field(sa_type=Moment)
     preferred_channel: str | None = None  # on which they want to be answered; NULL: where they wrote
-    merged_into: UUID | None = None  # the same person, as somebody decided
+    preferred_at: datetime | None = Field(default=None, sa_type=Moment)  # when they said so: the newest counts
+    # The one citizen that stands for all who are the same person, never itself merged: kept by cases.merging alone.
+    merged_into: UUID | None = Field(default=None, foreign_key="citizens.id")
 
 
 class Identity(SQLModel, table=True):
@@ -61,6 +68,7 @@ class Case(SQLModel, table=True):
             postgresql_where=text(f"{IS_OVER} AND units <> '{{}}'"),
         ),
         Index("ix_cases_published_at", "published_at", "id", postgresql_where=text("published_at IS NOT NULL")),
+        Index("ix_cases_published_received", "received_at", "id", postgresql_where=text("published_at IS NOT NULL")),
         Index("ix_cases_citizen_id", "citizen_id", postgresql_where=text("citizen_id IS NOT NULL")),
         Index(
             "ix_cases_officer_id_received_at_id",
@@ -105,6 +113,9 @@ class Case(SQLModel, table=True):
         Index("ix_cases_publish_due", text(DUE), "id", postgresql_where=text("next_stage = 'publish'")),
         Index("ix_cases_close_after", "close_after", postgresql_where=text("status = 'replied'")),
         Index("ix_cases_restricted", "received_at", "id", postgresql_where=text("restricted")),
+        # What somebody stated about themselves that does not say who they are: sought by cases.likeness.
+        Index("ix_cases_stated_phone", text("(contact ->> 'phone')"), postgresql_where=text(STATED_PHONE)),
+        Index("ix_cases_stated_email", text("(contact ->> 'email')"), postgresql_where=text(STATED_EMAIL)),
         CheckConstraint("(track IN ('complaint', 'denunciation', 'crime_tip')) = restricted", name="restricted"),
     )
 
@@ -126,6 +137,7 @@ class Case(SQLModel, table=True):
     identity_revealed: bool = False
     key_of: UUID  # the case whose id the tracking key derives from: its own, or that of the report it was split from
     key_version: int = 1
+    language: str = Field(default="vi", sa_column_kwargs={"server_default": "vi"})  # what the reporter reads: vi | en
     text: str
     field: str | None = Field(default=None, foreign_key="fields.code")
     area: str | None = Field(default=None, foreign_key="areas.code")
@@ -165,7 +177,10 @@ class Entry(SQLModel, table=True):
     """A line of the case's conversation. Lines `to_citizen` are what the reporter reads."""
 
     __tablename__ = "entries"
-    __table_args__ = (Index("ix_entries_case_id", "case_id", "id"),)
+    __table_args__ = (
+        Index("ix_entries_case_id", "case_id", "id"),
+        Index("ix_entries_album", "album", postgresql_where=text("album IS NOT NULL")),
+    )
 
     id: UUID = Field(primary_key=True)
     case_id: UUID = Field(foreign_key="cases.id")
@@ -175,6 +190,7 @@ class Entry(SQLModel, table=True):
     text: str
     to_citizen: bool = False
     created_at: datetime = Field(sa_type=Moment)
+    album: str | None = None  # of the vendor's message this is a line of, whose files come one by one
 
 
 class Assignment(SQLModel, table=True):
