@@ -7,19 +7,22 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cases import replies, states
+from cases import states
 from cases.codes import read_code
 from cases.explain import facts_of
 from cases.limits import Clocks, dims, limits_of
 from cases.models import Assignment, Case, Entry
 from cases.queries import visible_to
+from cases.reach import address_for
+from cases.replies import Phrase
 from cases.states import Action, Part, Status
 from cases.unit_mail import CHANNEL, UnitPost
-from channels import outbox
-from channels.message import Address
+from cases.wording import TRACK, Words
+from channels import outbox, waiting
+from channels.message import Address, FileRef
 from core.attachments import Attachment
 from core.errors import Invalid, NotAllowed, NotFound, Stale
 from core.files import Stored
@@ -31,10 +34,6 @@ from routing.decide import Decision, Rulebook, decide
 from routing.queries import Routing
 from routing.working_time import Amount
 
-ON_THE_PAGE = frozenset({"web", "app"})  # channels whose answers stand on the tracking page
-WRITERS = ("zalo", "facebook", "telegram")  # channels whose own ids say who somebody is, and nothing else
-SCHEMES = {"sms": "phone", "email": "email"} | {name: name for name in WRITERS}  # how a channel addresses the reporter
-
 
 @dataclass(frozen=True, slots=True)
 class Office:
@@ -44,6 +43,15 @@ class Office:
     channels: frozenset[str]
     intake: Any = None
     console: str | None = None  # address of the pages that letters to units link to; None: units get no letters
+
+    @property
+    def site(self) -> str:
+        """The address of our pages, for links in messages to citizens."""
+        return (self.intake.site if self.intake else None) or self.console or ""
+
+    def page_of(self, code: str) -> str | None:
+        """The address of a case's tracking page."""
+        return f"{self.site}{TRACK}{code}" if self.site else None
 
 
 @dataclass
@@ -118,11 +126,17 @@ class Desk:
         self.session.add(entry)
         return entry
 
-    async def tell(self, purpose: str, text: str, *, kind: str = "notice", entry: Entry | None = None) -> None:
+    @property
+    def words(self) -> Words:
+        """The sentences to citizens as they are worded now."""
+        return Words(self.routing.wordings, self.office.site)
+
+    async def tell(self, purpose: str, said: Phrase, *, kind: str = "notice", entry: Entry | None = None) -> None:
         """Queue a message on the citizen's own channel; it stands on the tracking page too."""
-        line = entry or self.write(kind, text, to_citizen=True)
+        words, code, language = self.words, self.case.code, self.case.language
+        line = entry or self.write(kind, words.on_page(said, code, language), to_citizen=True)
         await self.session.flush()
-        channel, to = self.address()
+        channel, to = await address_for(self.session, self.case, self.office.channels)
         await outbox.enqueue(
             self.session,
             subject_id=self.case.id,
@@ -130,15 +144,22 @@ class Desk:
             purpose=purpose,
             to=to,
             channel=channel,
-            text=text,
-            reference=self.case.code,
+            text=words.say(said, code, channel=channel, language=language),
+            reference=code,
             at=self.at,
-            title=replies.title(purpose, self.case.code),
+            title=words.title(purpose, code, language),
+            attachments=await self.files_of(line) if entry is not None else (),
+            link=self.office.page_of(code),
         )
 
-    def address(self) -> tuple[str, Address]:
-        """The citizen's own channel if it can be written to from here, else the tracking page."""
-        return address_of(self.case, self.office.channels)
+    async def files_of(self, line: Entry) -> list[FileRef]:
+        """The files of a line of the conversation, in the order they came."""
+        rows = await self.session.exec(
+            select(Attachment)
+            .where(Attachment.entry_id == line.id)
+            .order_by(col(Attachment.created_at), col(Attachment.id))
+        )
+        return [FileRef(file.name, file.media_type, file.size, sha256=file.sha256) for file in rows]
 
     async def attach(self, entry: Entry) -> None:
         """The files sent along become part of a line of the conversation."""
@@ -170,17 +191,11 @@ class Desk:
             self.data["first_response"] = True
 
 
-def address_of(case: Case, channels: frozenset[str]) -> tuple[str, Address]:
-    """The channel a case's citizen is written to on, and where: their own if it is one of `channels`, else the page."""
-    scheme = SCHEMES.get(case.channel)
-    if case.channel in channels and scheme is not None and (handle := case.contact.get(scheme)):
-        return case.channel, Address(scheme, handle)
-    return case.channel if case.channel in ON_THE_PAGE else "web", Address("tracking", case.code)
-
-
 def writer_of(case: Case) -> Address | None:
     """The reporter's address on a vendor's channel, if the case came by one."""
-    handle = case.contact.get(case.channel) if case.channel in WRITERS else None
+    if case.channel == "email":  # anybody can state an address of mail; a vendor's own ids are its alone
+        return None
+    handle = case.contact.get(case.channel)
     return Address(case.channel, handle) if handle else None
 
 
@@ -250,7 +265,7 @@ async def perform(
     desk.clocks.keep(session)
     await session.flush()
     if case.restricted and not was_restricted:
-        await outbox.withdraw_from_departments(session, case.id)
+        await waiting.withdraw_from_departments(session, case.id)
     if (post := desk.unit_post) is not None:
         for limit in desk.clocks.found_late:  # the worker, who would have told of them, was not there in time
             await post.limit_reached(case, limit, 100)

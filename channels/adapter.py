@@ -36,14 +36,18 @@ class Failure(StrEnum):
 class SendFailed(Exception):
     """The vendor did not take the message. `reason` is one sentence for the operator, without personal data.
 
-    `retry_after`: how long the vendor asks us to wait.
+    `retry_after`: how long the vendor asks us to wait. `gone`: nothing reaches this address any more, because nobody
+    is there or because they blocked us.
     """
 
-    def __init__(self, failure: Failure, reason: str, retry_after: timedelta | None = None) -> None:
+    def __init__(
+        self, failure: Failure, reason: str, retry_after: timedelta | None = None, *, gone: bool = False
+    ) -> None:
         super().__init__(reason)
         self.failure = failure
         self.reason = reason
         self.retry_after = retry_after
+        self.gone = gone
 
 
 class SendDoubtful(Exception):
@@ -100,4 +104,20 @@ class Checked(Protocol):
 
     async def check(self) -> None:
         """Nothing, or SendFailed says what is wrong with the settings. No message is sent."""
+        ...
+
+
+class RecordingGone(Exception):
+    """The carrier has no such recording: not yet, or no longer."""
+
+
+class Recorder(Protocol):
+    """A carrier of calls that keeps their recordings until we have taken them."""
+
+    def fetch_recording(self, address: str) -> AsyncIterator[bytes]:
+        """The sound in pieces, by the address the carrier told. RecordingGone; SendFailed says why not else."""
+        ...
+
+    async def remove_recording(self, address: str) -> None:
+        """Have the carrier forget it; one that is gone is forgotten. SendFailed says why not."""
         ...

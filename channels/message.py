@@ -90,6 +90,7 @@ class OutboundMessage:
     thread: Mapping[str, Any] = field(default_factory=dict)  # of the citizen's last message, as InboundMessage has it
     unheard: timedelta | None = None  # since the addressee last wrote to us on this channel; None: never
     automatic: bool = False  # no person wrote it: a receipt or a notice
+    link: str | None = None  # a page of ours where the rest can be read
     part: int = 0
 
 
@@ -104,6 +105,8 @@ class Capabilities:
     idempotent: bool = False  # repeating a send with the same id is harmless
     per_second: float | None = None  # messages the vendor takes from us
     reply_window_hours: int | None = None
+    once_in: frozenset[str] = frozenset()  # members of threads that take one message only, without files
+    heard_on: str | None = None  # the channel whose events tell what becomes of its messages, if that is another one
 
 
 def _stated(value: Any) -> Any:

@@ -27,6 +27,7 @@ class Received(Due, table=True):
         Index("ix_received_turns", "channel", "sender", "id", postgresql_where=text("run_at IS NOT NULL")),
         Index("ix_received_ref", "channel", "ref", postgresql_where=text("ref IS NOT NULL")),
         Index("ix_received_dead", "id", postgresql_where=text("dead_at IS NOT NULL")),
+        Index("ix_received_album", "channel", "album", postgresql_where=text("album IS NOT NULL")),
     )
 
     id: UUID = Field(primary_key=True)
@@ -37,6 +38,7 @@ class Received(Due, table=True):
     kind: str | None = None  # of the event, as its parser named it; NULL: a report of our own forms
     sender: str | None = None  # scheme:handle; events of one sender are taken in the order they came
     ref: str | None = None  # by which later events speak of this message, where that is not its external id
+    album: str | None = None  # what several events are one message by: the vendor sends each of its files alone
     raw: str  # the event as received (`channels.reading.keep`), or the parsed members of a form
     fingerprint: bytes | None = None  # SHA-256 of parsed members and original files: the same request again?
     subject_id: UUID | None = None
@@ -44,11 +46,14 @@ class Received(Due, table=True):
 
 
 class Outgoing(Due, table=True):
-    """A message to be sent, written in the transaction of what caused it; once per (subject, purpose, entry)."""
+    """A message to be sent, written in the transaction of what caused it; once per (subject, purpose, entry, step).
+
+    `step` counts the ways tried before for the same cause: a message that failed for good goes on as the next one.
+    """
 
     __tablename__ = "outgoing"
     __table_args__ = (
-        Index("uq_outgoing_subject_id_purpose_entry_id", "subject_id", "purpose", "entry_id", unique=True),
+        Index("uq_outgoing_cause_step", "subject_id", "purpose", "entry_id", "step", unique=True),
         Index("ix_outgoing_run_at", "run_at", postgresql_where=text("run_at IS NOT NULL")),
         # The oldest that waits for each person; what stands on the tracking page waits for nothing.
         Index(
@@ -75,10 +80,16 @@ class Outgoing(Due, table=True):
     attachments: list[dict[str, Any]] = Field(
         default_factory=list, sa_type=JSONB, sa_column_kwargs={"server_default": "[]"}
     )
-    state: str = "queued"  # queued | sending | sent | delivered | read | failed | unknown | dropped
+    link: str | None = None  # where the rest can be read: a page of ours
+    step: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    # queued | sending | sent | delivered | read | failed | unknown | dropped | passed (failed, and went another way)
+    state: str = "queued"
+    failure: str | None = None  # what stopped it last, in one of the words of `channels.failures`
     vendor_id: str | None = None
     created_at: datetime = Field(sa_type=Moment)
     sent_at: datetime | None = Field(default=None, sa_type=Moment)
+    delivered_at: datetime | None = Field(default=None, sa_type=Moment)
+    read_at: datetime | None = Field(default=None, sa_type=Moment)
 
 
 class OutgoingPart(SQLModel, table=True):
@@ -90,8 +101,10 @@ class OutgoingPart(SQLModel, table=True):
     outgoing_id: UUID = Field(foreign_key="outgoing.id", primary_key=True)
     part: int = Field(primary_key=True)
     channel: str
-    vendor_id: str  # by which deliveries, reads and answers speak of it
-    state: str = "sent"  # sent | delivered | read | failed
+    vendor_id: str  # by which deliveries, reads and answers speak of it; empty while it is being sent
+    state: str = "sent"  # sending | sent | delivered | read | failed
+    file: str | None = None  # name of the file that it is; NULL: text
+    at: datetime | None = Field(default=None, sa_type=Moment)  # when its sending began
 
 
 class Pace(SQLModel, table=True):

@@ -1,10 +1,11 @@
 """One message of ours as the vendor messages it takes: long texts in pieces, files by themselves. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from channels.message import Capabilities, FileRef, OutboundMessage
 
-LEFT_OUT = "Tệp kèm theo ({names}) xem tại trang theo dõi phản ánh."
+_LEFT_OUT = "Tệp kèm theo ({names}) xem tại trang theo dõi phản ánh{where}"
 _BREAKS = ("\n\n", "\n", ". ", "; ", ", ", " ")
 
 
@@ -13,11 +14,14 @@ def parts_of(message: OutboundMessage, can: Capabilities) -> list[OutboundMessag
 
     Files the channel does not take are named in the text: they stand on the tracking page.
     """
-    taken = [file for file in message.attachments if _takes(can, file)]
+    once = any(message.thread.get(member) for member in can.once_in)
+    taken = [] if once else [file for file in message.attachments if _takes(can, file)]
     left = [file for file in message.attachments if file not in taken]
     text = message.text
     if left:
-        text = f"{text}\n\n{LEFT_OUT.format(names=', '.join(file.name for file in left))}"
+        text = f"{text}\n\n{left_out(left, message.link)}"
+    if once and can.max_text:
+        text = _shortened(text, can.max_text, message.link)
     pieces = cut(text, can.max_text) if can.max_text else [text]
     if can.whole:
         made = [replace(message, text=piece, attachments=()) for piece in pieces]
@@ -26,6 +30,12 @@ def parts_of(message: OutboundMessage, can: Capabilities) -> list[OutboundMessag
         made = [replace(message, text=piece, attachments=()) for piece in pieces if piece or not taken]
         made += [replace(message, text="", attachments=(file,)) for file in taken]
     return [replace(each, part=number) for number, each in enumerate(made)]
+
+
+def left_out(files: Sequence[FileRef], link: str | None) -> str:
+    """Where files are read that do not travel with a message."""
+    names = ", ".join(file.name for file in files)
+    return _LEFT_OUT.format(names=names, where=f": {link}" if link else ".")
 
 
 def cut(text: str, most: int) -> list[str]:
@@ -38,6 +48,12 @@ def cut(text: str, most: int) -> list[str]:
         pieces.append(text[:at].rstrip())
         text = text[at:].lstrip()
     return [*pieces, text] if text or not pieces else pieces
+
+
+def _shortened(text: str, most: int, link: str | None) -> str:
+    """The beginning of a text that is too long, and where the rest stands."""
+    rest = f"… (xem tiếp: {link})" if link else "…"
+    return text if len(text) <= most else cut(text, most - len(rest))[0] + rest
 
 
 def _takes(can: Capabilities, file: FileRef) -> bool:

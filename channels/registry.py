@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from channels.adapter import Adapter, Checked, Hook, SendDoubtful, SendFailed
+from channels.adapter import Adapter, Checked, Hook, Recorder, SendDoubtful, SendFailed
 from channels.facebook import events as facebook_events
-from channels.facebook.sending import Facebook
+from channels.facebook.sending import facebook_channels
 from channels.mail import reading as mail_reading
 from channels.mail.imap import Mailbox
 from channels.mail.sending import Mail
@@ -19,6 +19,7 @@ from channels.telegram import events as telegram_events
 from channels.telegram.sending import Telegram
 from channels.twilio import events as sms_events
 from channels.twilio import voice as voice_events
+from channels.twilio.recordings import Recordings
 from channels.twilio.sms import Sms
 from channels.zalo import events as zalo_events
 from channels.zalo.sending import zalo_channels
@@ -52,8 +53,7 @@ class Channel:
 
 
 def _facebook(house: House) -> Mapping[str, Adapter]:
-    settings = house.settings
-    return {"facebook": Facebook.from_settings(settings, house.read)} if settings.facebook_page_id else {}
+    return facebook_channels(house.settings, house.read)
 
 
 def _mail(house: House) -> Mapping[str, Adapter]:
@@ -105,6 +105,11 @@ async def read_again(house: House, row: Received) -> list[InboundMessage]:
 def adapters_for(house: House) -> dict[str, Adapter]:
     """The channels that can be used: one without its settings is absent."""
     return {name: adapter for channel in CHANNELS.values() for name, adapter in channel.make(house).items()}
+
+
+def recorders_for(settings: Settings) -> dict[str, Recorder]:
+    """The carriers of calls that can be used, by the name they have in `call_sessions`."""
+    return {"twilio": Recordings.from_settings(settings)} if settings.twilio_account_sid else {}
 
 
 async def troubles(house: House) -> dict[str, str | None]:

@@ -176,7 +176,6 @@ class _Talk:
             text=clean(message.get("text")),
             attachments=files,
             location=place,
-            ignore_reason="our own message" if ours else None,
         )
 
     def postback(self) -> InboundMessage:

@@ -75,7 +75,7 @@ def _failure(error: dict[str, Any], status: int) -> SendFailed | SendDoubtful:
         known = (Failure.REAUTHORISE, _RIGHT)
     if known is None:
         known = (Failure.RETRYABLE, _OUT) if error.get("is_transient") is True else (Failure.FINAL, "Meta refuses it")
-    return SendFailed(known[0], f"{known[1]} ({numbers})")
+    return SendFailed(known[0], f"{known[1]} ({numbers})", gone=known[1] == _AWAY)
 
 
 def _number(value: object) -> int | None:

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import httpx
 
-from channels.adapter import Failure, Hook, SendDoubtful, SendFailed
+from channels.adapter import Adapter, Failure, Hook, SendDoubtful, SendFailed
 from channels.facebook import events, problems
 from channels.facebook.files import LINK
+from channels.facebook.wall import CHANNEL
 from channels.message import Capabilities, FileRef, InboundMessage, OutboundMessage
 from channels.wire import MOST, NOT_SENT, client, pieces
 from core.settings import Settings
@@ -39,6 +40,7 @@ class Facebook:
         ),
         per_second=100,
         reply_window_hours=168,
+        once_in=frozenset({"comment_id", "post_id"}),
     )
 
     def __init__(
@@ -172,6 +174,31 @@ class Facebook:
         except httpx.HTTPError as error:
             raise SendDoubtful(f"Meta had the request and did not answer: {type(error).__name__}") from None
         return problems.settled(answer.status_code, answer.content)
+
+
+class FacebookComment:
+    """The page's public answer under a comment, for everybody to read: nothing of the case belongs there."""
+
+    name = "facebook_comment"
+    capabilities = Capabilities(max_text=8000, per_second=10, heard_on=CHANNEL)
+
+    def __init__(self, page: Facebook) -> None:
+        self._page = page
+
+    async def send(self, message: OutboundMessage) -> str:
+        """Write under the comment that the citizen wrote last; the id of ours."""
+        comment = message.thread.get("comment_id")
+        if not comment:
+            raise SendFailed(Failure.FINAL, "there is no comment to answer")
+        return await self._page.reply_publicly(str(comment), message.text)
+
+
+def facebook_channels(settings: Settings, read: Read) -> dict[str, Adapter]:
+    """By name: nothing without FACEBOOK_PAGE_ID."""
+    if settings.facebook_page_id is None:
+        return {}
+    page = Facebook.from_settings(settings, read)
+    return {page.name: page, FacebookComment.name: FacebookComment(page)}
 
 
 def _wall(thread: Mapping[str, Any]) -> dict[str, str] | None:

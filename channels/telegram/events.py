@@ -145,7 +145,7 @@ def _not_for_us(message: dict[str, Any], kind: str) -> str | None:
 
 def _without_words(message: dict[str, Any], made: InboundMessage) -> InboundMessage:
     """A message of which nothing can be shown: a notice about the chat, or content we do not know."""
-    name = next((name for name in message if name not in _ENVELOPE), "")
+    name = next((name for name, value in message.items() if value and name not in _ENVELOPE), "")
     if name in _CONTENT or not name:
         return made
     return replace(made, kind="unknown", ignore_reason=f"unknown content {clean(name[:40])}")

@@ -187,7 +187,7 @@ def _problem(error: Exception) -> SendFailed | SendDoubtful:
         return SendFailed(Failure.RETRYABLE, f"no connection to Telegram: {type(error.__cause__).__name__}")
     for kind, failure, reason in _REFUSALS:
         if isinstance(error, kind):
-            return SendFailed(failure, reason)
+            return SendFailed(failure, reason, gone=kind is Forbidden)
     what = type(error.__cause__ or error).__name__
     return SendDoubtful(f"Telegram had the request and gave no answer that can be read: {what}")
 

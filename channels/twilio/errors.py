@@ -71,6 +71,9 @@ MEANINGS: Final[dict[int, tuple[Failure, str]]] = {
     63024: (_FINAL, "the number takes no messages of this kind"),
 }
 
+# Nobody is there, or they want nothing from us.
+GONE: Final = frozenset({21211, 21214, 21217, 21265, 21610, 21614, 21635, 30005})
+
 
 def of_answer(status: int, code: int | None) -> tuple[Failure, str]:
     """What Twilio's refusal means: the outbox acts on the failure, the operator reads the sentence."""

@@ -11,6 +11,7 @@ from channels.adapter import Hook
 from channels.message import Address
 from channels.reading import clean, ident, keep, read_json
 
+MOST_FIELDS: Final = 2000  # of a form; Twilio sends some dozens
 HOME: Final = "VN"  # numbers without a country are of this one
 
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}")
@@ -57,7 +58,7 @@ class Fields:
 
 def form(body: bytes) -> Fields:
     """The fields of an urlencoded body, whatever its bytes."""
-    pieces = (piece.partition(b"=") for piece in body.split(b"&") if piece.strip())
+    pieces = (piece.partition(b"=") for piece in body.split(b"&", MOST_FIELDS)[:MOST_FIELDS] if piece.strip())
     return Fields((_text(name), _text(value)) for name, _, value in pieces)
 
 

@@ -134,4 +134,4 @@ def _refused(error: TwilioRestException | TwilioServiceException) -> SendFailed 
         return SendDoubtful(f"Twilio failed ({code or f'HTTP {status}'}) and did not say what it did")
     if status < 400:
         return SendFailed(Failure.RETRYABLE, f"Twilio sends us elsewhere (HTTP {status}, see TWILIO_API_URL)")
-    return SendFailed(*errors.of_answer(status, code))
+    return SendFailed(*errors.of_answer(status, code), gone=code in errors.GONE)

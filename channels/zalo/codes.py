@@ -83,6 +83,10 @@ _MEANS: Final[dict[int, tuple[Failure, str]]] = {
 }
 
 
+# Nobody is there, or they want nothing from the account: only a word of theirs changes that.
+_GONE: Final = frozenset({-118, -141, -213, -217, -227, -244})
+
+
 class BadParameter(SendFailed):
     """A part of the message is not valid; without it the message may be taken."""
 
@@ -91,4 +95,4 @@ def failure_of(code: int) -> SendFailed:
     """What to raise for an error number; one that nobody knows is final, with its number for the operator."""
     failure, sentence = _MEANS.get(code, (Failure.FINAL, "an error we do not know"))
     made = BadParameter if code == _BAD_PARAMETER else SendFailed
-    return made(failure, f"Zalo: {sentence} ({code})")
+    return made(failure, f"Zalo: {sentence} ({code})", gone=code in _GONE)

@@ -56,12 +56,14 @@ def content_of(message: dict[str, Any]) -> Content:
     """The text with the links that were sent, files, place and card of a `message` member."""
     given = message.get("attachments", message.get("attachment"))
     parts = dicts_of(given) if isinstance(given, list) else [given] if isinstance(given, dict) else []
+    parts += [{"type": "link", "payload": each} for each in dicts_of(message.get("links"))]
     words, files, card = [clean(message.get("text"))], [], None
     location = _location(dict_of(message.get("location")))
     for part in parts:
         type, payload = (clean(part.get("type")) or "").lower(), _object(part.get("payload"))
         if type == "location":
             location = _location(payload) or location
+            words.append(clean(payload.get("address")))
         elif type in ("link", "business_card", "contact", "list", "template", ""):
             found = _card(payload)
             card = card or found

@@ -226,7 +226,7 @@ class ZaloTemplate:
     It carries the case's code and the beginning of the text; the rest stands on the tracking page.
     """
 
-    capabilities = Capabilities(per_second=PER_SECOND)
+    capabilities = Capabilities(per_second=PER_SECOND, heard_on=events.CHANNEL)
 
     def __init__(self, name: Literal["zalo_template", "zalo_phone"], zalo: Zalo, template_id: str) -> None:
         self.name: str = name

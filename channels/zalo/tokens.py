@@ -13,47 +13,34 @@ What would lose the grant, so that an administrator of the account must consent 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
 from sqlalchemy import func, text
-from sqlmodel import col, select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from channels.adapter import Failure, SendFailed
 from channels.models import VendorToken
+from channels.zalo.alarms import NEW_GRANT, PAUSE, UNSAVED, days_left
 from channels.zalo.consent import Consent, NewPair, Outcome
 from core import sealing
 from core.db import FAILURES, Database
+from core.errors import Conflict
 
 CHANNEL: Final = "zalo"
 FRESH: Final = timedelta(hours=20)  # an access token lives 25 hours
 MARGIN: Final = timedelta(minutes=2)  # before its end it is not used any more
 GRANT: Final = timedelta(days=90)  # a refresh token lives three months
-WARN: Final = timedelta(days=14)
-PAUSE: Final = timedelta(minutes=1)  # between tries, when there is no usable token; longer than any request
 LONG_PAUSE: Final = timedelta(hours=1)  # while there is one
 LOCK_WAIT: Final = "25s"  # longer than a request may take (`consent.WHOLE`), shorter than the outbox's patience
 
-UNSAVED: Final = "a refresh was begun and its result was never saved"
 UNSAVED_AGAIN: Final = "the one further try was begun and its result was never saved"
-NEW_GRANT: Final = "consent again and set ZALO_REFRESH_TOKEN anew"
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class TokenAlarm:
-    """Something a person must look at, or soon will have to. `reason` holds no secret."""
-
-    channel: str
-    account: str
-    state: str
-    since: datetime | None
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +148,21 @@ class Tokens:
                 f"Zalo gives us no access token: {outcome.reason}",
             )
 
+    async def begin_anew(self, session: AsyncSession, refresh_token: str) -> None:
+        """An administrator has consented again: this refresh token begins a new chain of pairs, sealed from the start.
+
+        Conflict while a refresh is under way, which would write over it. The settings' token counts only if that is
+        renewed after this one has died.
+        """
+        lock = select(func.pg_try_advisory_xact_lock(func.hashtextextended(self._purpose, 1022)))
+        if not (await session.exec(lock)).one():
+            raise Conflict("Token đang được làm mới. Hãy thử lại sau một phút.", "A refresh is under way. Try again.")
+        row = await self._row(session)
+        row.refresh_token = sealing.seal(self._key, self._purpose, refresh_token)
+        row.seed, row.state, row.grant_until = self._seed_sum(), "live", self._clock() + GRANT
+        row.access_token = row.expires_at = row.refreshed_at = row.tried_at = row.retried_at = row.note = None
+        session.add(row)
+
     async def _row(self, session: AsyncSession) -> VendorToken:
         """Ours, made from the settings if there is none, or if it is dead and they have been renewed.
 
@@ -244,7 +246,7 @@ class Tokens:
 
     def _warn(self, row: VendorToken, now: datetime) -> None:
         """Once a day while the grant nears its end."""
-        if now >= row.grant_until - WARN and (self._warned is None or now - self._warned >= timedelta(days=1)):
+        if days_left(row, now) is not None and (self._warned is None or now - self._warned >= timedelta(days=1)):
             self._warned = now
             log.error("zalo grant ends soon", account=row.account, until=row.grant_until.isoformat())
 
@@ -268,27 +270,3 @@ def _heard(task: "asyncio.Task[str]") -> None:
     """Whoever waited may have given up: its error is no surprise to the loop."""
     if not task.cancelled():
         task.exception()
-
-
-async def token_alarms(session: AsyncSession, at: datetime) -> Sequence[TokenAlarm]:
-    """What is wrong, or soon will be, with tokens of any vendor."""
-    rows = (await session.exec(select(VendorToken).order_by(col(VendorToken.channel), col(VendorToken.account)))).all()
-    return [
-        TokenAlarm(row.channel, row.account, row.state, row.tried_at or row.refreshed_at, reason)
-        for row in rows
-        if (reason := _complaint(row, at))
-    ]
-
-
-def _complaint(row: VendorToken, at: datetime) -> str | None:
-    if row.state == "dead":
-        return f"{row.note}: {NEW_GRANT}"
-    if row.state == "refreshing" and row.tried_at is not None and at >= row.tried_at + PAUSE:
-        return UNSAVED
-    if row.note is not None:
-        return row.note
-    if at >= row.grant_until - WARN:
-        return f"the grant ends on {row.grant_until:%Y-%m-%d} unless a refresh succeeds"
-    if row.expires_at is not None and at >= row.expires_at:
-        return "the access token has run out and no worker has refreshed it"
-    return None

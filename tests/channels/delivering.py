@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from channels import console, outbox
+from channels import console, outbox, sending, settling, threads
 from channels.mail.sending import Mail
 from channels.mail.smtp import Relay
 from channels.message import OutboundMessage
@@ -18,7 +18,7 @@ from channels.models import Outgoing
 from core import due
 from core.db import Database
 
-WATCHED = {outbox.__file__, due.__file__, console.__file__}
+WATCHED = {each.__file__ for each in (outbox, sending, settling, threads, due, console)}
 
 
 class Steps:

@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from channels import inbox, outbox
+from channels import inbox, outbox, sending, settling, waiting
 from channels.adapter import Failure, SendFailed
 from channels.message import Address, Capabilities, FileRef, InboundMessage, OutboundMessage
 from channels.models import DeliveryAttempt, Outgoing, OutgoingPart, Received
@@ -180,7 +180,7 @@ async def test_the_vendor_is_called_outside_any_transaction(database: Database) 
     assert (await look(database, id)).state == "sent"
 
 
-@pytest.mark.parametrize("failure", [Failure.RETRYABLE, Failure.RATE_LIMITED])
+@pytest.mark.parametrize("failure", [Failure.RETRYABLE, Failure.RATE_LIMITED, Failure.REAUTHORISE])
 async def test_a_failure_that_may_pass_is_tried_again_later(database: Database, failure: Failure) -> None:
     id = await put(database)
     await deliver(database, Vendor(then=refuse(failure)))
@@ -190,11 +190,12 @@ async def test_a_failure_that_may_pass_is_tried_again_later(database: Database, 
     assert waiting.run_at > AT + timedelta(seconds=3)
     vendor = Vendor()
     assert await deliver(database, vendor, AT + timedelta(seconds=3)) == 0
-    assert await deliver(database, vendor, AT + timedelta(seconds=30)) == 1
+    pause = timedelta(minutes=6) if failure is Failure.REAUTHORISE else timedelta(seconds=30)
+    assert await deliver(database, vendor, AT + pause) == 1
     assert await outcomes(database, id) == [failure, "sent"]
 
 
-@pytest.mark.parametrize("failure", [Failure.FINAL, Failure.WINDOW_CLOSED, Failure.REAUTHORISE])
+@pytest.mark.parametrize("failure", [Failure.FINAL, Failure.WINDOW_CLOSED])
 async def test_a_failure_for_good_waits_for_a_person(database: Database, failure: Failure) -> None:
     id, case = await put(database), Case()
     await deliver(database, Vendor(then=refuse(failure)), case=case)
@@ -205,12 +206,13 @@ async def test_a_failure_for_good_waits_for_a_person(database: Database, failure
     assert case.heard == []
 
 
-async def test_retries_end(database: Database) -> None:
+@pytest.mark.parametrize(("failure", "tries"), [(Failure.RETRYABLE, due.MAX_ATTEMPTS), (Failure.REAUTHORISE, 4)])
+async def test_retries_end(database: Database, failure: Failure, tries: int) -> None:
     id = await put(database)
-    vendor = Vendor(then=refuse(Failure.RETRYABLE))
+    vendor = Vendor(then=refuse(failure))
     for hours in range(due.MAX_ATTEMPTS * 2):
         await deliver(database, vendor, AT + 2 * timedelta(hours=hours))
-    assert len(vendor.taken) == due.MAX_ATTEMPTS
+    assert len(vendor.taken) == tries
     assert (await look(database, id)).state == "failed"
 
 
@@ -256,7 +258,7 @@ class TestDoubt:
     async def test_a_vendor_that_does_not_answer_leaves_doubt(
         self, database: Database, purpose: str, state: str, dead: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(outbox, "SEND_TIMEOUT", timedelta(milliseconds=50))
+        monkeypatch.setattr(sending, "SEND_TIMEOUT", timedelta(milliseconds=50))
         id = await put(database, purpose)
         await deliver(database, Vendor(then=lambda _: asyncio.sleep(5)))
         after = await look(database, id)
@@ -274,7 +276,7 @@ async def test_an_idempotent_channel_is_asked_again_after_a_death(database: Data
 async def test_an_idempotent_channel_is_asked_again_after_silence(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "SEND_TIMEOUT", timedelta(milliseconds=50))
+    monkeypatch.setattr(sending, "SEND_TIMEOUT", timedelta(milliseconds=50))
     id = await put(database)
     await deliver(database, Vendor(idempotent=True, then=lambda _: asyncio.sleep(5)))
     assert (await look(database, id)).state == "queued"
@@ -325,7 +327,7 @@ async def test_what_a_slow_worker_learns_changes_nothing_once_the_message_has_le
     async def meanwhile(message: OutboundMessage) -> None:
         await deliver(database, Vendor(), PAST_LEASE, case)
         async with database.transaction() as session:
-            await outbox.resend(session, id, PAST_LEASE)
+            await waiting.resend(session, id, PAST_LEASE)
         await deliver(database, Vendor(), PAST_LEASE, case)
         if error is not None:
             raise error
@@ -339,7 +341,7 @@ async def test_a_worker_that_was_held_up_before_sending_does_not_send(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id, vendor = await put(database), Vendor()
-    monkeypatch.setattr(outbox, "LEASE", outbox.SEND_TIMEOUT)  # nothing is left of it when the send would begin
+    monkeypatch.setattr(outbox, "LEASE", sending.SEND_TIMEOUT)  # nothing is left of it when the send would begin
     await deliver(database, vendor)
     assert vendor.taken == []
     assert (await look(database, id)).state == "queued"
@@ -349,7 +351,7 @@ async def test_a_worker_that_was_held_up_before_sending_does_not_send(
 async def test_a_case_that_cannot_hear_of_it_now_hears_of_it_later_and_once(
     database: Database, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "SETTLE_PAUSES", (0.01,))
+    monkeypatch.setattr(settling, "SETTLE_PAUSES", (0.01,))
     id, vendor, case = await put(database), Vendor(), Case(fails=3, error=error)
     await deliver(database, vendor, case=case)
     sent = await look(database, id)
@@ -364,7 +366,7 @@ async def test_a_case_that_cannot_hear_of_it_now_hears_of_it_later_and_once(
 async def test_a_database_that_is_away_for_a_moment_leaves_no_doubt(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "SETTLE_PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(settling, "SETTLE_PAUSES", (0.01, 0.01, 0.01))
     id, case = await put(database), Case(fails=2, error=ConnectionResetError)
     await deliver(database, Vendor(), case=case)
     assert (await look(database, id)).run_at is None
@@ -434,8 +436,8 @@ class TestPeople:
         await deliver(database, Vendor(), PAST_LEASE)
         await put(database)
         async with database.transaction() as session:
-            listed = await outbox.not_delivered(session)
-            page = await outbox.not_delivered(session, after=listed[0].id, limit=1)
+            listed = await waiting.not_delivered(session)
+            page = await waiting.not_delivered(session, after=listed[0].id, limit=1)
         assert {each.id for each in listed} == {refused, doubtful}
         assert [each.id for each in page] == [listed[1].id]
 
@@ -443,7 +445,7 @@ class TestPeople:
         id = await put(database)
         await deliver(database, Vendor(then=refuse(Failure.FINAL)))
         async with database.transaction() as session:
-            await outbox.resend(session, id, AT)
+            await waiting.resend(session, id, AT)
         assert await deliver(database, Vendor()) == 1
         sent = await look(database, id)
         assert (sent.state, sent.dead_at, sent.attempts) == ("sent", None, 1)
@@ -453,13 +455,13 @@ class TestPeople:
         for _ in ("queued", "sent"):
             with pytest.raises(Conflict):
                 async with database.transaction() as session:
-                    await outbox.resend(session, id, AT)
+                    await waiting.resend(session, id, AT)
             await deliver(database, Vendor())
 
     async def test_an_unknown_message_is_not_found(self, database: Database) -> None:
         with pytest.raises(NotFound):
             async with database.transaction() as session:
-                await outbox.resend(session, uuid7(AT), AT)
+                await waiting.resend(session, uuid7(AT), AT)
 
 
 async def test_new_messages_knock_on_the_workers_door(database: Database) -> None:
