@@ -1,8 +1,7 @@
 """Secrets that must be given back later, such as a vendor's tokens: sealed with keys that derive from the secret key.
 
-Encrypt-then-MAC from the one primitive of the standard library that is fit for it, HMAC-SHA256: as a pseudo-random
-function over nonce and counter it makes the key stream (counter mode), and under a second key it makes the tag. Meant
-for texts of some kilobytes. The first character names the way of sealing, so that another can follow.
+ChaCha20-Poly1305 (RFC 8439) under a key that HKDF (RFC 5869) makes for each purpose. Meant for texts of some kilobytes;
+files are sealed by `core.sealed_files`. The first character names the way of sealing, so that another can follow.
 """
 
 import base64
@@ -12,8 +11,13 @@ import hmac
 import secrets
 from typing import Final
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 _WAY: Final = "1"
-_NONCE, _TAG = 16, 32  # bytes
+_NONCE: Final = 12  # bytes; drawn anew for each text, of which a purpose never sees anywhere near 2^32
 
 
 class Unsealable(ValueError):
@@ -23,8 +27,7 @@ class Unsealable(ValueError):
 def seal(key: bytes, purpose: str, text: str) -> str:
     """The text, unreadable and unchangeable without `key`; only the same `purpose` opens it again."""
     nonce = secrets.token_bytes(_NONCE)
-    hidden = _xor(key, purpose, nonce, text.encode())
-    sealed = nonce + hidden + _tag(key, purpose, nonce + hidden)
+    sealed = nonce + _cipher(key, purpose).encrypt(nonce, text.encode(), _WAY.encode())
     return f"{_WAY}.{base64.urlsafe_b64encode(sealed).decode()}"
 
 
@@ -35,29 +38,23 @@ def unseal(key: bytes, purpose: str, sealed: str) -> str:
         raw = base64.b64decode(encoded, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise Unsealable("not sealed by us") from None
-    body, tag = raw[:-_TAG], raw[-_TAG:]
-    if way != _WAY or len(body) < _NONCE or not hmac.compare_digest(tag, _tag(key, purpose, body)):
-        raise Unsealable("sealed with another key, for another purpose, or changed")
-    return _xor(key, purpose, body[:_NONCE], body[_NONCE:]).decode()
+    if way != _WAY or len(raw) <= _NONCE:
+        raise Unsealable("not sealed by us")
+    try:
+        return _cipher(key, purpose).decrypt(raw[:_NONCE], raw[_NONCE:], _WAY.encode()).decode()
+    except InvalidTag:
+        raise Unsealable("sealed with another key, for another purpose, or changed") from None
 
 
 def checksum(key: bytes, purpose: str, text: str) -> bytes:
     """By which the same text is known again, and nothing else can be learned."""
-    return hmac.new(_derived(key, "checksum", purpose), text.encode(), hashlib.sha256).digest()
+    return hmac.new(derived(key, f"checksum:{purpose}"), text.encode(), hashlib.sha256).digest()
 
 
-def _derived(key: bytes, use: str, purpose: str) -> bytes:
-    return hmac.new(key, f"sealing:{use}:{purpose}".encode(), hashlib.sha256).digest()
+def derived(key: bytes, use: str, salt: bytes | None = None) -> bytes:
+    """A key of 32 bytes for one use, from which neither `key` nor that of another use can be learned."""
+    return HKDF(SHA256(), 32, salt, f"1022:{use}".encode()).derive(key)
 
 
-def _tag(key: bytes, purpose: str, body: bytes) -> bytes:
-    return hmac.new(_derived(key, "tag", purpose), body, hashlib.sha256).digest()
-
-
-def _xor(key: bytes, purpose: str, nonce: bytes, data: bytes) -> bytes:
-    stream_key = _derived(key, "stream", purpose)
-    blocks = range((len(data) + 31) // 32)
-    stream = b"".join(
-        hmac.new(stream_key, nonce + number.to_bytes(8, "big"), hashlib.sha256).digest() for number in blocks
-    )
-    return bytes(a ^ b for a, b in zip(data, stream, strict=False))
+def _cipher(key: bytes, purpose: str) -> ChaCha20Poly1305:
+    return ChaCha20Poly1305(derived(key, f"text:{purpose}"))

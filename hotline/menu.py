@@ -118,8 +118,22 @@ class Menu:
 
 @cache
 def shipped_menu() -> Menu:
-    """The menu a fresh installation starts with, and the one that answers while the database is down."""
+    """The menu a fresh installation starts with."""
     return parse_menu((SEED / "menu.yaml").read_text(encoding="utf-8"))
+
+
+def menu_of(file: Path | None) -> Menu:
+    """The menu of this installation: its own file, or the shipped one. BadMenu also for a file that cannot be read."""
+    if file is None:
+        return shipped_menu()
+    try:
+        return parse_menu(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadMenu([f"{file}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise BadMenu([f"{file}: is not UTF-8 text"]) from None
+    except BadMenu as bad:
+        raise BadMenu([f"{file}: {problem}" for problem in bad.problems]) from None
 
 
 def parse_menu(source: str | Mapping[Any, Any]) -> Menu:

@@ -196,6 +196,10 @@ def control(carrier: Carrier) -> APIRouter:
         asked = await request.json()
         return await carrier.flush(asked.get("order", "same"), asked.get("times", 1), asked.get("seed", 0))
 
+    @router.post("/take")
+    async def take() -> list[dict[str, Any]]:
+        return carrier.hand_over()
+
     @router.post("/settle")
     async def settle() -> None:
         """Return when every report that was to be sent has been."""

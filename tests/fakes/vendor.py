@@ -2,8 +2,9 @@
 
 Everything under `/_control/<name>` takes a JSON object and answers JSON. Common to all vendors:
 `settings` (set and read), `clock` (`advance` seconds), `fault` and `heal`, `away` (the port is closed for `seconds`),
-`flush` (held webhooks, in the order `same`, `reversed` or `shuffled` by `seed`), `event` (any event at all, signed as
-usual), `settle`, `webhooks`, `sent`, `requests`, `counters`, `reset`. No code is shared with the adapters.
+`flush` (held webhooks, in the order `same`, `reversed` or `shuffled` by `seed`), `take` (held webhooks are handed over
+instead), `event` (any event at all, signed as usual), `settle`, `webhooks`, `sent`, `requests`, `counters`, `reset`.
+No code is shared with the adapters.
 """
 
 import asyncio
@@ -269,6 +270,17 @@ class Vendor:
             each.state = "going"
             self.launch(each)
         return [await self.first_try(each, asked) for each in held]
+
+    async def control_take(self, asked: Json) -> list[Json]:
+        """Hand over what was held, signed, for a test that carries it to us itself: `body` and `headers` of each."""
+        held = [each for each in self.deliveries if each.state == "held"]
+        for each in held:
+            each.state = "dropped"
+        json_type = {"Content-Type": "application/json"}
+        return [
+            {"body": each.body.decode(), "headers": json_type | self.sign(each, 0) | each.extra, "names": each.names}
+            for each in held
+        ]
 
     async def control_event(self, asked: Json) -> Json:
         return await self.first_try(self.push(asked.get("name", "event"), asked["event"]), asked)

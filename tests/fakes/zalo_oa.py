@@ -280,6 +280,11 @@ class Zalo(Vendor):
         digest = hashlib.sha256(verifier.encode()).digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == self.told.code_challenge
 
+    async def control_files(self, asked: Json) -> Json:
+        """Checksums of the files we were given, by what messages call them."""
+        given = {path.removeprefix("uploaded/"): kept[1] for path, kept in self.media.items() if "uploaded/" in path}
+        return {handle: hashlib.sha256(content).hexdigest() for handle, content in given.items()}
+
     # ---- sending
 
     def due_refusal(self) -> None:

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cases.states import Status
-from hotline.menu import ACTIONS, SEED, SPOKEN, BadMenu, parse_menu, shipped_menu
+from hotline.menu import ACTIONS, SEED, SPOKEN, BadMenu, menu_of, parse_menu, shipped_menu
 
 SHIPPED = yaml.safe_load((SEED / "menu.yaml").read_text(encoding="utf-8"))
 
@@ -173,3 +174,27 @@ PATHS += [("menus", "main", "prompt"), ("menus", "main", "choices"), ("menus", "
 def test_no_value_anywhere_makes_it_fail_otherwise(path: tuple[str, ...], value: Any) -> None:
     with suppress(BadMenu):
         assert parse_menu(put(value, *path)).pages
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (None, "No such file"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"menus: [", "not readable as YAML"),
+        (b"languages: [vi]", "voices.vi"),
+    ],
+)
+def test_a_menu_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | None, wrong: str) -> None:
+    file = tmp_path / "menu.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(BadMenu, match=wrong) as bad:
+        menu_of(file)
+    assert all(problem.startswith(str(file)) for problem in bad.value.problems)
+
+
+def test_without_a_file_the_shipped_menu_speaks_and_with_one_that_file(tmp_path: Path) -> None:
+    file = tmp_path / "menu.yaml"
+    file.write_text((SEED / "menu.yaml").read_text(encoding="utf-8").replace("tries: 3", "tries: 2"), encoding="utf-8")
+    assert (menu_of(None), menu_of(file).tries) == (shipped_menu(), 2)

@@ -1,0 +1,5 @@
+"""What becomes of calls is tested through the application; its fixtures are those of tests/web."""
+
+from tests.web.conftest import app, as_, browser, client, clock, drive
+
+__all__ = ["app", "as_", "browser", "client", "clock", "drive"]
