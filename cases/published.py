@@ -1,8 +1,10 @@
 """Published cases, as anybody may read them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import and_, tuple_
+from sqlalchemy import ColumnElement, and_, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -10,9 +12,24 @@ from cases.codes import read_code
 from cases.conditions import one_of
 from cases.lists import Page, make_cursor, read_cursor
 from cases.models import Case
+from cases.states import OPEN
 from core.errors import NotFound
 
-_PUBLISHED = and_(col(Case.published_at).is_not(None), col(Case.restricted).is_(False))
+_PUBLISHED = and_(col(Case.published_at).is_not(None), col(Case.restricted).is_(False), col(Case.public).is_(True))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which published cases: received and published within these moments, open or over, of these fields; or by code.
+
+    Both ends of a range belong to it; `over` None is either.
+    """
+
+    received: tuple[datetime | None, datetime | None] = (None, None)
+    published: tuple[datetime | None, datetime | None] = (None, None)
+    over: bool | None = None
+    fields: Sequence[str] = ()
+    codes: Sequence[str] | None = None
 
 
 async def published(
@@ -35,6 +52,28 @@ async def published(
     rows = list((await session.exec(statement)).all())
     more = rows[limit - 1] if len(rows) > limit else None
     return Page(rows[:limit], make_cursor(more.published_at, more.id) if more and more.published_at else None)
+
+
+async def published_among(session: AsyncSession, wanted: Wanted, *, limit: int, offset: int = 0) -> list[Case]:
+    """Published cases of this kind, latest report first."""
+    statement = select(Case).where(_PUBLISHED, *_conditions(wanted))
+    statement = statement.order_by(col(Case.received_at).desc(), col(Case.id).desc()).limit(limit).offset(offset)
+    return list((await session.exec(statement)).all())
+
+
+def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    if wanted.codes is not None:
+        yield one_of(col(Case.code), wanted.codes)
+    for column, (since, until) in ((Case.received_at, wanted.received), (Case.published_at, wanted.published)):
+        if since is not None:
+            yield col(column) >= since
+        if until is not None:
+            yield col(column) <= until
+    if wanted.over is not None:
+        at_work = [status.value for status in OPEN]
+        yield col(Case.status).not_in(at_work) if wanted.over else col(Case.status).in_(at_work)
+    if wanted.fields:
+        yield one_of(col(Case.field), wanted.fields)
 
 
 async def published_one(session: AsyncSession, code: str) -> Case:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from core.db import FAILURES
 from core.errors import DomainError
 from core.validation import complaints, sentence
+from web.open311 import formats as open311
 from web.rendering import ErrorPage, error_page, is_page, language_of
 
 log = structlog.get_logger()
@@ -58,12 +59,16 @@ def problem(
     headers: dict[str, str] | None = None,
     extra: dict[str, Any] | None = None,
 ) -> Response:
-    """A problem document; on a page's path the page that says the same."""
+    """A problem document; on a page's path the page that says the same, on Open311's the errors in its own shape."""
     english = language(request) == "en"
     title = TITLES.get(status, ("Lỗi", "Error"))[english]
     if is_page(request):
         told = [_told(each, en, english, len(errors or [])) for each in errors or []]
         return error_page(request, ErrorPage(status, title, en if english else vi, told), headers or {})
+    if request.url.path.startswith(open311.ROOT):
+        told = [_told(each, en, english, len(errors or [])) for each in errors or []]
+        sentences = [f"{each['where']}: {each['detail']}" for each in told] or [en if english else vi]
+        return open311.refused(request.url.path, status, sentences, headers or {}, (extra or {}).get("challenge"))
     body = {
         "type": f"urn:1022:problem:{code}",
         "title": title,

@@ -73,6 +73,8 @@ class FollowPage:
     done: str = ""
     wrong: Complaints = field(default_factory=Complaints)
     typed: Mapping[str, str] = field(default_factory=dict)
+    ways: tuple[str, ...] = ()
+    preferred: str = ""
     key: str = field(default_factory=new_key)
 
 
@@ -151,6 +153,22 @@ async def reopen(request: Request, here: Here, at: Now, code: str, form: PageFor
 async def chase(request: Request, here: Here, at: Now, code: str, form: PageForm) -> Response:
     """Ask again how far it is."""
     return await _do(request, here, at, code, Action.CHASE, {}, form)
+
+
+@router.post("/{code}/preferred")
+async def prefer(request: Request, here: Here, at: Now, code: str, form: PageForm) -> Response:
+    """Choose how to be told the answer."""
+    standard = read_code(code) or ""
+    try:
+        async with following(request, here, at, standard, keys.held(request).get(standard, "")) as own:
+            await own.prefer(form.text("channel") or None)
+    except (NotFound, TooMany) as refused:
+        return _refused(request, code[:40], refused)
+    except DomainError as refused:
+        async with following(request, here, at, standard, keys.held(request).get(standard, "")) as own:
+            wrong = Complaints(text=told(refused, language_of(request)))
+            return await _page(request, own, wrong=wrong, typed={"at": "preferred"}, status=refused.status)
+    return go(f"{keys.PATH}/{standard}?done=preferred")
 
 
 async def _found(request: Request, here: State, at: datetime, code: str, key: str) -> Response:
@@ -272,6 +290,8 @@ async def _page(
         done=done,
         wrong=wrong or Complaints(),
         typed={"at": "", "text": "", "rating": "", "reason": "", **(typed or {})},
+        ways=tuple(own.ways()),
+        preferred=await own.preferred() or "",
     )
     return render(request, "portal/follow.html", page, status=status, headers=UNLISTED)
 

@@ -12,7 +12,7 @@ from cases.intake import is_known, open_case
 from core.errors import BadUpload, DomainError, Invalid, TooMany
 from core.files import DEFAULT, take
 from routing.queries import Routing
-from web.deps import Here, Now, client_address, desk_of
+from web.deps import Here, Now, client_address, desk_of, rules_in_force
 from web.pages import FromHere, PageForm
 from web.portal import keys
 from web.portal.form import Complaints, Typed, Wrong, read, told, typed_in
@@ -20,7 +20,6 @@ from web.portal.receipt import show_receipt
 from web.rendering import go, language_of, render, say
 from web.reports import with_files
 from web.shapes import zone_of
-from web.state import State
 
 router = APIRouter(include_in_schema=False, dependencies=[FromHere])
 MOST_FILES = 5
@@ -49,7 +48,7 @@ class ReportPage:
 @router.get("/")
 async def report_page(request: Request, here: Here, at: Now) -> Response:
     """An empty form."""
-    routing = await _routing(here)
+    routing = await rules_in_force(here)
     day = at.astimezone(zone_of(routing)).date()
     response = render(request, "portal/report.html", ReportPage(Typed(), groups(routing, day)))
     if keys.KEEPS not in request.cookies:
@@ -60,12 +59,12 @@ async def report_page(request: Request, here: Here, at: Now) -> Response:
 @router.post("/")
 async def send_report(request: Request, here: Here, at: Now, form: PageForm) -> Response:
     """A case and its receipt, once however often this form is sent; or the form again, as it was typed."""
-    routing, lang, typed = await _routing(here), language_of(request), typed_in(form)
+    routing, lang, typed = await rules_in_force(here), language_of(request), typed_in(form)
     day = at.astimezone(zone_of(routing)).date()
     page = ReportPage(typed, groups(routing, day), lost=bool(form.files()) and not form.flag("script"))
     uploads = form.files()
     try:
-        report = read(typed, routing, day, lang)
+        report = replace(read(typed, routing, day, lang), language=lang)
         try:
             here.throttle.check(client_address(request), form.text("altcha") or None)
         except TooMany:
@@ -131,14 +130,6 @@ def _again(
         missing = say(language_of(request), "Ảnh và tệp chưa được gửi, xin chọn lại.")
         page = replace(page, wrong=Complaints(page.wrong, attachments=missing))
     return render(request, "portal/report.html", page, status=status, headers=headers)
-
-
-async def _routing(here: State) -> Routing:
-    fresh = here.routing.fresh
-    if fresh is not None:
-        return fresh
-    async with here.database.transaction() as session:
-        return await here.routing.get(session)
 
 
 def groups(routing: Routing, on: date) -> Groups:
