@@ -1,123 +1,123 @@
-"""The sentences the centre sends to citizens, in plain Vietnamese, and who may read which. Pure."""
+"""What the centre tells citizens, by the name of the sentence and what stands in it; the words are `cases.wording`'s.
 
+Pure. A sentence is worded for each language, long, and short for SMS; the tracking page shows the long one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
+Pair = tuple[str, str]  # the same in Vietnamese and in English
+Value = str | datetime | Pair
 
-def day_and_time(moment: datetime) -> str:
+
+def day_and_time(moment: datetime, language: str = "vi") -> str:
     """15:30 ngày 04/05/2022, in the moment's own zone."""
-    return f"{moment:%H:%M} ngày {moment:%d/%m/%Y}"
+    return f"{moment:%H:%M} {'on' if language == 'en' else 'ngày'} {moment:%d/%m/%Y}"
 
 
-TITLES = {
-    "answer": "Trả lời phản ánh {code}",
-    "question": "Cần thêm thông tin về phản ánh {code}",
-    "forwarded": "Phản ánh {code} đã được chuyển đến đơn vị xử lý",
-    "progress": "Tiến độ xử lý phản ánh {code}",
-    "extended": "Gia hạn xử lý phản ánh {code}",
-}
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A sentence with what stands in its places; `page` is what the tracking page shows where it shows other words."""
+
+    name: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+    page: str | None = None
 
 
-def title(purpose: str, code: str) -> str:
-    """The subject line of a message, where the citizen's channel has one."""
-    return TITLES.get(purpose, "Phản ánh {code}").format(code=code)
-
-
-def receipt(code: str, received_at: datetime) -> str:
+def receipt(received_at: datetime) -> Phrase:
     """Sent once, when a report has become a case."""
-    return (
-        f"Tổng đài 1022 đã nhận phản ánh của anh/chị lúc {day_and_time(received_at)}. "
-        f"Mã phản ánh: {code}. Vui lòng giữ mã để theo dõi."
-    )
+    return Phrase("receipt", {"time": received_at})
 
 
-def forwarded(department: str, promised_at: datetime | None) -> str:
+def answer(text: str) -> Phrase:
+    """The answer that a person wrote."""
+    return Phrase("answer", {"text": text}, page=text)
+
+
+def question(text: str) -> Phrase:
+    """What a person asks the citizen."""
+    return Phrase("question", {"text": text}, page=text)
+
+
+def forwarded(department: str, promised_at: datetime | None) -> Phrase:
     """To whom and by when."""
-    by_when = f", dự kiến trả lời trước {day_and_time(promised_at)}" if promised_at else ""
-    return f"Phản ánh của anh/chị đã được chuyển đến {department}{by_when}."
+    if promised_at is None:
+        return Phrase("forwarded", {"department": department})
+    return Phrase("forwarded_until", {"department": department, "promised": promised_at})
 
 
-def progress(text: str, until: datetime) -> str:
+def progress(text: str, until: datetime) -> Phrase:
     """What the unit is doing and the date it commits itself to."""
-    return f"{text}\nĐơn vị cam kết hoàn thành trước {day_and_time(until)}."
+    return Phrase("progress", {"text": text, "until": until})
 
 
-def extended(until: datetime, reason: str) -> str:
+def extended(until: datetime, reason: str) -> Phrase:
     """A new date and why."""
-    return f"Thời hạn xử lý được gia hạn đến {day_and_time(until)}. Lý do: {reason}"
+    return Phrase("extended", {"until": until, "reason": reason})
 
 
-def extension_denied(reason: str) -> str:
+def extension_denied(reason: str) -> Phrase:
     """The unit asked for more time and does not get it."""
-    return f"Đề nghị gia hạn của đơn vị không được chấp thuận, thời hạn giữ nguyên. Lý do: {reason}"
+    return Phrase("extension_denied", {"reason": reason})
 
 
-def merged(code: str) -> str:
+def merged(code: str) -> Phrase:
     """Joined with another case; the old code goes on working."""
-    return f"Phản ánh của anh/chị trùng với phản ánh {code} và được xử lý chung. Mã cũ vẫn dùng được."
+    return Phrase("merged", {"other": code})
 
 
-def split(code: str | None) -> str:
+def split(code: str | None) -> Phrase:
     """A second matter in one report; its code unless that must not be seen here. The same key opens it."""
-    if code is None:
-        return "Một nội dung trong phản ánh của anh/chị được tách thành phản ánh riêng và chuyển đến nơi có thẩm quyền."
-    return f"Một nội dung trong phản ánh của anh/chị được tách thành phản ánh riêng, mã {code}, cùng khóa theo dõi."
+    return Phrase("split_hidden") if code is None else Phrase("split", {"other": code})
 
 
-def reopened() -> str:
+def reopened() -> Phrase:
     """Work goes on."""
-    return "Phản ánh của anh/chị đã được mở lại để tiếp tục xử lý."
+    return Phrase("reopened")
 
 
-DESTINATIONS = {
-    "113": "Cảnh sát 113",
-    "114": "Cảnh sát phòng cháy, chữa cháy và cứu nạn, cứu hộ 114",
-    "115": "Cấp cứu 115",
-    "reception_board": "Ban Tiếp công dân tỉnh",
-    "inspectorate": "Thanh tra tỉnh",
-    "police": "Công an tỉnh",
-    "other": "cơ quan có thẩm quyền",
+def elsewhere(purpose: str) -> Phrase:
+    """That there is something to read, where the text itself does not go: short, and nothing of the matter in it."""
+    return Phrase(f"elsewhere.{purpose}" if purpose in ("answer", "question") else "elsewhere")
+
+
+def see_inbox(site: str, language: str = "vi") -> str:
+    """The same where everybody reads it: no code, no name, not even what it is about. Not for the centre to word."""
+    if language == "en":
+        return f"1022 has answered you. Please look into your messages, or go to {site}/track"
+    return f"Tổng đài 1022 đã phản hồi anh/chị. Mời anh/chị xem hộp thư hoặc vào {site}/track"
+
+
+DESTINATIONS: dict[str, Pair] = {
+    "113": ("Cảnh sát 113", "Police 113"),
+    "114": ("Cảnh sát phòng cháy, chữa cháy và cứu nạn, cứu hộ 114", "Fire and Rescue 114"),
+    "115": ("Cấp cứu 115", "Ambulance 115"),
+    "reception_board": ("Ban Tiếp công dân tỉnh", "the province's Citizen Reception Board"),
+    "inspectorate": ("Thanh tra tỉnh", "the Provincial Inspectorate"),
+    "police": ("Công an tỉnh", "the Provincial Police"),
+    "other": ("cơ quan có thẩm quyền", "the authority in charge"),
 }
 TRACK_DESTINATION = {"complaint": "reception_board", "denunciation": "inspectorate", "crime_tip": "police"}
 
 
-def redirected(to: str, reply: str) -> str:
+def redirected(to: str, reply: str) -> Phrase:
     """Where the matter was handed over to."""
-    return f"{reply}\nNội dung đã được chuyển đến {DESTINATIONS[to]}."
+    return Phrase("redirected", {"text": reply, "to": DESTINATIONS[to]})
 
 
-REFUSALS: dict[str, tuple[str, str]] = {
-    "unclear": (
-        "Nội dung chưa rõ",
-        "Phản ánh chưa đủ thông tin để xử lý. Anh/chị vui lòng gửi lại, nêu rõ sự việc, địa điểm và thời gian.",
-    ),
-    "not_province": (
-        "Ngoài địa bàn tỉnh",
-        "Sự việc xảy ra ngoài địa bàn tỉnh. Anh/chị vui lòng liên hệ tổng đài 1022 của địa phương nơi xảy ra.",
-    ),
-    "complaint": (
-        "Thuộc thủ tục khiếu nại",
-        "Nội dung thuộc thủ tục khiếu nại theo Luật Khiếu nại. "
-        "Anh/chị vui lòng gửi đơn đến Ban Tiếp công dân tỉnh để được hướng dẫn.",
-    ),
-    "court": (
-        "Thuộc thẩm quyền tòa án, thi hành án",
-        "Nội dung đang hoặc phải do tòa án, cơ quan thi hành án giải quyết. "
-        "Anh/chị vui lòng liên hệ tòa án nhân dân nơi thụ lý.",
-    ),
-    "private": (
-        "Tranh chấp dân sự",
-        "Nội dung là tranh chấp giữa các bên. Anh/chị có thể đề nghị hòa giải tại Ủy ban nhân dân cấp xã.",
-    ),
-    "secret": (
-        "Bí mật nhà nước",
-        "Tổng đài không tiếp nhận nội dung thuộc bí mật nhà nước. Anh/chị vui lòng liên hệ trực tiếp cơ quan công an.",
-    ),
-    "repeated": (
-        "Đã được trả lời",
-        "Nội dung này đã được trả lời và không có tình tiết mới. Anh/chị có thể xem lại câu trả lời theo mã phản ánh.",
-    ),
-    "abuse": (
-        "Ngôn từ không phù hợp",
-        "Phản ánh có nội dung xúc phạm nên không được tiếp nhận. Anh/chị vui lòng gửi lại nội dung phù hợp.",
-    ),
+REFUSALS: dict[str, str] = {
+    "unclear": "Nội dung chưa rõ",
+    "not_province": "Ngoài địa bàn tỉnh",
+    "complaint": "Thuộc thủ tục khiếu nại",
+    "court": "Thuộc thẩm quyền tòa án, thi hành án",
+    "private": "Tranh chấp dân sự",
+    "secret": "Bí mật nhà nước",
+    "repeated": "Đã được trả lời",
+    "abuse": "Ngôn từ không phù hợp",
 }
+
+
+def refused(reason: str, reply: str | None) -> Phrase:
+    """Why it is not for us and where to go: the words of a person, else the sentence of the reason."""
+    return Phrase("refused", {"text": reply}, page=reply) if reply else Phrase(f"refused.{reason}")

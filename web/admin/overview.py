@@ -1,6 +1,6 @@
 """The administration at a glance: how much there is, and what needs a hand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -9,6 +9,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from cases.unit_mail import departments_without_email
+from channels import unread
+from channels.zalo.alarms import TokenAlarm, token_alarms
 from core import people
 from core.people import Person
 from core.staff import Role
@@ -44,13 +46,14 @@ class OverviewPage:
     empty_years: Sequence[tuple[Pair, int]]  # calendar, year
     roleless: Sequence[Person]
     homeless: Sequence[Person]  # work for a unit, but none is named
+    unread: Mapping[str, int]  # events that nobody could read, by channel
+    alarms: Sequence[TokenAlarm]
 
     @property
     def calm(self) -> bool:
         """Nothing to warn of."""
-        return not (
-            self.findings or self.silent or self.empty_years or self.roleless or self.homeless or self.in_force is None
-        )
+        wrong = (self.findings, self.silent, self.empty_years, self.roleless, self.homeless, self.unread, self.alarms)
+        return not any(wrong) and self.in_force is not None
 
 
 @router.get("/admin")
@@ -82,4 +85,6 @@ async def _looked(session: AsyncSession, routing: Routing, at: datetime, today: 
         ],
         roleless=[person for person in staff if not person.roles],
         homeless=[person for person in staff if not person.departments and UNIT_ROLES & set(person.roles)],
+        unread=await unread.counted(session),
+        alarms=await token_alarms(session, at),
     )

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from web.admin import account, areas, calendars, departments, fields, overview, rules, staff
+from web.admin import account, areas, calendars, channels, departments, events, fields, overview, rules, staff, wording
 
 router = APIRouter()
-for part in (overview, staff, departments, fields, areas, calendars, rules, account):
+for part in (overview, staff, departments, fields, areas, calendars, rules, wording, channels, events, account):
     router.include_router(part.router)

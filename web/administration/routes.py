@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from web.administration import areas, calendars, departments, fields, rule_sets, staff
+from web.administration import areas, calendars, channels, departments, fields, rule_sets, staff, wording
 
 router = APIRouter()
-for part in (staff, departments, fields, areas, calendars, rule_sets):
+for part in (staff, departments, fields, areas, calendars, rule_sets, wording, channels):
     router.include_router(part.router)
