@@ -1,6 +1,7 @@
 """The command line of 1022: everything an operator runs. Wiring only; what it wires lives in the packages."""
 
 import asyncio
+import io
 import json
 import signal
 import socket
@@ -27,6 +28,9 @@ from cases.intake import CaseNumbers, IntakeDesk
 from channels import inbox, registry
 from channels.adapter import Adapter, Hook
 from channels.console import ConsoleChannel
+from channels.dumps import bodies
+from channels.standing import standing
+from channels.unread import counted
 from core import backup as backups
 from core import doctor as doctoring
 from core import journal, logs, ports, staffing
@@ -36,6 +40,7 @@ from core.filestore import LocalStore
 from core.postgres import Cluster, DatabaseUnavailable
 from core.settings import Settings
 from core.supervise import Child, supervise
+from hotline.menu import BadMenu, menu_of
 from ioc import project as ioc_project
 from ioc import queries as ioc_queries
 from ioc import reconcile as ioc_reconcile
@@ -90,6 +95,7 @@ def run(
     settings = _settings()
     host, port = host or settings.host, port or settings.port
     ports.check(host, port)
+    menu_of(settings.menu_file)
     with _database(settings) as (url, cluster):
         prepare(settings, url, datetime.now(UTC), demo=demo)
         if demo:
@@ -194,10 +200,19 @@ def migrate() -> None:
 @cli.command()
 def parse(
     channel: Annotated[str, typer.Argument(help="zalo, facebook, telegram, email, sms or voice")],
-    file: Annotated[Path, typer.Argument(help="The raw body as received: JSON, a form, or a whole mail")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="The raw body as received: JSON, a form, or a whole mail. Also many of them: an mbox, a list in JSON, "
+            "or one JSON document or form a line. No folder"
+        ),
+    ],
     headers: Annotated[Path | None, typer.Option(help="Its HTTP headers, one 'Name: value' a line")] = None,
 ) -> None:
-    """Show a vendor's payload in the normal form of a message, one JSON object an event; no signature is checked."""
+    """Show a vendor's payload in the normal form of a message, one JSON object an event; no signature is checked.
+
+    The exit status is 0 whatever the file holds: what nobody can read is an object of kind "unknown" with the reason.
+    """
     known = {name: each.parse for name, each in registry.CHANNELS.items() if each.parse is not None}
     if channel not in known:
         _fail(f"There is no channel {channel}: it is one of {', '.join(known)}.")
@@ -205,10 +220,14 @@ def parse(
         body = file.read_bytes()
         lines = headers.read_text().splitlines() if headers else []
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"Cannot read {error.filename if isinstance(error, OSError) else headers}.")
+        folder = ": it is a folder; parse takes one file" if isinstance(error, IsADirectoryError) else ""
+        _fail(f"Cannot read {error.filename if isinstance(error, OSError) else headers}{folder}.")
     given = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    for message in known[channel](Hook(body, given, {}), ""):
-        print(json.dumps(message.form(), ensure_ascii=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # JSON, whatever the terminal's language
+    for each in bodies(channel, body):
+        for message in known[channel](Hook(each, given, {}), ""):
+            print(json.dumps(message.form(), ensure_ascii=False))
 
 
 @channels_cli.command("unread")
@@ -281,8 +300,17 @@ def doctor() -> None:
                     f"WRONG {channel}: {trouble}" if trouble else f"ok    {channel} works with these settings"
                 )
                 healthy = healthy and trouble is None
+            for good, line in _run(_tokens_and_unread(settings, url, datetime.now(UTC))):
+                report.append(f"{'ok   ' if good else 'WRONG'} {line}")
+                healthy = healthy and good
     except (DatabaseUnavailable, *FAILURES) as problem:
         report, healthy = doctoring.without_database(settings, str(problem) or type(problem).__name__), False
+    try:
+        menu_of(settings.menu_file)
+        report.append(f"ok    voice menu: {settings.menu_file or 'the shipped one'}")
+    except BadMenu as bad:
+        report += [f"WRONG voice menu: {problem}" for problem in bad.problems]
+        healthy = False
     print("\n".join(report))
     if not healthy:
         raise typer.Exit(1)
@@ -534,6 +562,24 @@ async def _channel_troubles(settings: Settings, url: str) -> dict[str, str | Non
         await database.close()
 
 
+async def _tokens_and_unread(settings: Settings, url: str, at: datetime) -> list[tuple[bool, str]]:
+    """How the tokens of vendors stand, and how many events nobody could read."""
+    try:
+        async with _session(url) as session:
+            channels = await standing(session, settings, (), at)
+            unread = sum((await counted(session)).values())
+    except FAILURES:  # not migrated yet, which stands in the report
+        return []
+    told = [(True, f"{unread} events of vendors that nobody could read: main.py channels unread")]
+    for channel in channels:
+        for token in channel.tokens:
+            until = f"live until {token.live_until:%Y-%m-%d %H:%M}" if token.live_until else "not live"
+            alarm = f": {token.alarm.reason}" if token.alarm else ""
+            line = f"token of {channel.name} {token.state}, {until}, grant until {token.grant_until:%Y-%m-%d}{alarm}"
+            told.append((not (token.alarm and token.alarm.urgent), line))
+    return told
+
+
 class _database:
     """The database's address, embedded if none is configured; the last user stops an embedded one."""
 
@@ -605,7 +651,8 @@ def tell_stories(settings: Settings, url: str, at: datetime) -> str:
         try:
             async with database.transaction() as session:
                 routing = await routing_queries.load(session)
-            desk = IntakeDesk(routing, CaseNumbers(), settings.code_prefix, settings.key)
+            site = settings.public_url.rstrip("/")
+            desk = IntakeDesk(routing, CaseNumbers(), settings.code_prefix, settings.key, site=site)
             office = Office(routing, frozenset(adapters_for(settings, database, demo=True)), desk)
             teller = demo_stories.Teller(database, office, LocalStore(settings.files_dir), duties, settings.zone, at)
             return await teller.tell(demo_stories.stories())
@@ -690,7 +737,7 @@ def main() -> None:
     except DomainError as problem:
         print(f"error: {problem.en}", file=sys.stderr)
         sys.exit(1)
-    except (DatabaseUnavailable, ports.PortUnusable, migrations.Refused) as problem:
+    except (DatabaseUnavailable, ports.PortUnusable, migrations.Refused, BadMenu) as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(1)
     except FAILURES as problem:

@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from cases import commands, limits, search
+from cases import commands, limits, one_time, onward, search, withdrawing
 from cases.arriving import Arrivals
 from cases.desk import Office
 from cases.gathering import Gathering
@@ -24,12 +24,19 @@ from channels.mail.fetching import run_mailbox
 from channels.mail.replying import reply_key, token_fits
 from channels.message import InboundMessage
 from channels.models import Outgoing
-from channels.registry import House, read_again
+from channels.registry import House, read_again, recorders_for
 from channels.zalo.sending import Zalo
 from core import auth, due, journal, wake
 from core.db import Database
 from core.files import LocalStore
 from core.settings import Settings
+from core.spool import Spool
+from hotline import recordings
+from hotline.answering import replay
+from hotline.menu import menu_of
+from hotline.recordings import Keeping
+from hotline.sessions import Calls
+from hotline.voicemail import Voicemails
 from ioc import project, reconcile
 from routing.queries import RoutingCache
 
@@ -68,6 +75,8 @@ async def run_worker(
         asyncio.create_task(worker.rounds("reception", worker.take_in, worker.rung, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("tokens", worker.keep_tokens, stop, TOKEN_BEAT, TOKEN_BEAT)),
         asyncio.create_task(worker.rounds("files", worker.gather_files, stop, IDLE, LONGEST_IDLE)),
+        asyncio.create_task(worker.rounds("recordings", worker.keep_recordings, stop, IDLE, LONGEST_IDLE)),
+        asyncio.create_task(worker.rounds("spool", worker.empty_spool, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("positions", worker.run_prompt, stop, BEAT, BEAT)),
         asyncio.create_task(worker.rounds("duties", worker.run_quick, stop, BEAT, BEAT)),
         asyncio.create_task(worker.rounds("slow duties", worker.run_slow, stop, SLOW_BEAT, SLOW_BEAT)),
@@ -98,7 +107,8 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.zone = settings.zone
-        self.console = settings.public_url.rstrip("/") if "email" in adapters else None
+        self.site = settings.public_url.rstrip("/")
+        self.console = self.site if "email" in adapters else None
         self.database = database
         self.adapters = adapters
         self.stop = stop
@@ -107,8 +117,20 @@ class Worker:
         self.numbers = CaseNumbers()
         self.reply_key = reply_key(settings.key)
         house = House(settings, database, LocalStore(settings.files_dir))
-        self.reception = Reception(database, partial(read_again, house), self.arrivals, clock)
+        self.calls = Calls(menu_of(settings.menu_file), self.arrivals)
+        self.spool = Spool(settings.spool_dir)
+        handlers = {"voice": self.calls.take}
+        self.reception = Reception(database, partial(read_again, house), self.arrivals, clock, handlers)
         self.gathering = Gathering(database, adapters, house.files, clock)
+        self.keeping = Keeping(
+            database,
+            recorders_for(settings),
+            house.files,
+            settings.key,
+            settings.recordings_days,
+            Voicemails(self.arrivals).open_case,
+            clock,
+        )
         self.knocked = asyncio.Event()
         self.rung = asyncio.Event()
         self.busy: dict[str, asyncio.Task[None]] = {}
@@ -122,8 +144,16 @@ class Worker:
             "limits.run": (timedelta(seconds=1), self.remind),
             "cases.close": (timedelta(seconds=10), self.close),
         }
-        self.slow: dict[str, tuple[timedelta, due.Work]] = {"sweep": (timedelta(hours=1), self.sweep)}
-        self.nightly: dict[str, tuple[timedelta, due.Work]] = {"ioc.reconcile": (timedelta(days=1), self.reconcile)}
+        self.slow: dict[str, tuple[timedelta, due.Work]] = {
+            "sweep": (timedelta(hours=1), self.sweep),
+            "calls.lost": (timedelta(minutes=10), self.calls.give_up),
+            "codes.forget": (timedelta(minutes=1), self.forget_codes),
+            "people.give_up": (timedelta(hours=1), withdrawing.give_up_due),
+        }
+        self.nightly: dict[str, tuple[timedelta, due.Work]] = {
+            "ioc.reconcile": (timedelta(days=1), self.reconcile),
+            "recordings.sweep": (timedelta(days=1), self.forget_recordings),
+        }
 
     def knock(self) -> None:
         """There is something to send or to take in."""
@@ -168,6 +198,7 @@ class Worker:
                     self.adapters,
                     self.clock(),
                     on_sent=self.reply_sent,
+                    on_failed=self.message_failed,
                     limit=BATCH,
                     channel=channel,
                 )
@@ -185,6 +216,10 @@ class Worker:
             pass
         return False
 
+    async def empty_spool(self) -> bool:
+        """Put into the database what came while it was away."""
+        return self.spool.waiting() and await replay(self.database, self.spool) > 0
+
     async def keep_tokens(self) -> bool:
         """Renew what vendors let us in by before it runs out."""
         zalo = self.adapters.get("zalo")
@@ -196,10 +231,17 @@ class Worker:
         """Take the files of messages while their vendors still have them."""
         return await self.gathering.round() > 0
 
+    async def keep_recordings(self) -> bool:
+        """Cases of voicemails, and their sound from the carrier to us alone."""
+        return await self.keeping.round() > 0
+
     async def arrivals(self, session: due.Session) -> Arrivals:
         """What taking in an event needs, by the rules of this moment."""
         routing = await self.routing.get(session)
-        desk = IntakeDesk(routing, self.numbers, self.settings.code_prefix, self.settings.key)
+        settings = self.settings
+        desk = IntakeDesk(
+            routing, self.numbers, settings.code_prefix, settings.key, site=self.site, language=settings.language
+        )
         return Arrivals(Office(routing, frozenset(self.adapters), desk, self.console), self.reply_code)
 
     def reply_code(self, message: InboundMessage) -> str | None:
@@ -260,10 +302,22 @@ class Worker:
         """A message has left; if it is the answer that stands, its case is now replied."""
         await commands.reply_sent(session, await self.routing.get(session), outgoing, at)
 
+    async def message_failed(self, session: due.Session, outgoing: Outgoing, at: datetime) -> None:
+        """A message will not leave the way it was to: it goes on another one, or waits for a person."""
+        await onward.message_failed(session, (await self.arrivals(session)).office, outgoing, at)
+
     async def sweep(self, session: due.Session, at: datetime) -> int:
         """Drop what has run out: sign-ins, throttles, idempotency keys."""
         await auth.sweep(session, at)
         return await inbox.forget_keys(session, at)
+
+    async def forget_codes(self, session: due.Session, at: datetime) -> int:
+        """One-time codes that have run out, and the texts that held them."""
+        return await one_time.forget(session, at)
+
+    async def forget_recordings(self, session: due.Session, at: datetime) -> int:
+        """Recordings whose time is over; those given up are tried once more."""
+        return await recordings.sweep(session, self.keeping.files, at)
 
     async def reconcile(self, session: due.Session, at: datetime) -> int:
         """Compare the figures with the journal; a difference is an alarm for the operator."""

@@ -4,49 +4,45 @@ Runs in the worker, one transaction an event, the oldest of each sender first. T
 sender: two events of one person are never worked on at the same time, whoever claimed them.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, func, text
-from sqlalchemy import select as sql_select
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import (
     actions,  # noqa: F401 - registers what each action does
+    albums,
     citizens,
     joining,
+    people,
 )
-from cases.codes import read_code
-from cases.desk import WRITERS, Office, perform
+from cases.desk import Office, perform
+from cases.hearing import echoed, rated, taken_back, told
 from cases.intake import Report, prepare
-from cases.models import Case, CaseLink, Entry, Identity
+from cases.lines import NO_WORDS, words_of, write_line
+from cases.models import Case, CaseLink, Entry
+from cases.opting import OPTING, opted
 from cases.queries import follow_merges
+from cases.senders import ReplyCode, citizen_at, known_cases, learn_contact, named_case, phone_of
 from cases.states import Action, Status
-from channels import inbox, threads
+from channels import threads
 from channels.message import Address, InboundMessage
-from channels.models import Fetch, Outgoing, OutgoingPart, Received
+from channels.models import Fetch, Received
 from core import auth
-from core.db import Moment, bare
-from core.errors import Invalid, TooMany
+from core.db import bare
+from core.errors import TooMany
 from core.ids import uuid7
-from core.journal import record
 from core.staff import CITIZEN
 
 AUTOMATIC: Final = (5, 3600)  # answers by machine to one address in so many seconds: no loop lives on us
 SAYING: Final = frozenset({"message", "comment", "contact_shared", "edited"})
 TELLING: Final = frozenset({"delivery", "read", "bounce"})
-NO_WORDS: Final = {True: "(Tệp gửi kèm, không có lời)", False: "(Vị trí, không có lời)"}
+SPOKEN: Final = "voice"  # nothing can be written into a call: who took the words tells the code elsewhere
 NO_FILES: Final = frozenset({"text/uri-list", "image/x-sticker"})  # a link that was shared; a vendor's own drawing
-LONGEST_LOOK_BACK = timedelta(days=60)
-_CODE = re.compile(r"\b[A-Za-z]{1,4}[-\s]?[0-9]{2}[-\s]?[0-9]{7,12}\b")
-
-ReplyCode = Callable[[InboundMessage], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +56,17 @@ class Arrivals:
 async def arrive(session: AsyncSession, here: Arrivals, row: Received, message: InboundMessage, at: datetime) -> str:
     """Make of one event what there is to make of it; in a word what that was, for the row and the log."""
     if message.kind in TELLING:
-        return await _told(session, message, at)
+        return await told(session, here.office, message, at)
     if message.kind == "echo":
-        return await _echoed(session, message, at)
+        return await echoed(session, message, at)
     if message.kind == "rating":
-        return await _rated(session, here, message, at)
+        return await rated(session, here.office, message, at)
     if message.kind == "deleted":
-        return await _withdrawn(session, message, at)
+        return await taken_back(session, message, at)
     if message.kind in SAYING and message.sender is not None:
         return await _said(session, here, row, message, message.sender, at)
+    if message.kind in OPTING and message.sender is not None:
+        return await opted(session, message, message.sender, at)
     return "nothing to do"
 
 
@@ -76,28 +74,39 @@ async def _said(
     session: AsyncSession, here: Arrivals, row: Received, message: InboundMessage, sender: Address, at: datetime
 ) -> str:
     """Words, files or a place from a person, or from a machine in their name."""
-    who = await _who(session, sender, at)
+    who = await citizen_at(session, sender, at)
     if message.kind == "contact_shared":
-        await _learn_contact(session, who, message, at)
-    named, trusted = await _named_case(session, here, message)
+        await learn_contact(session, who, message, at)
+    same = await people.lock(session, who)
+    if not message.automatic:
+        await people.resume(session, sender, at)
+    if (line := await albums.line_of(session, row)) is not None:
+        case = await albums.complete(session, here.office.routing, line, message.text, NO_WORDS[True], at)
+        row.subject_id = case.id
+        session.add(row)
+        await _follow(session, message, case.id, line.id, sender, at)
+        return "more of an album"
+    named, trusted = await named_case(session, here.reply_code, message)
     if named is not None:
         live = await follow_merges(session, named, lock=True)
-        theirs = live.citizen_id == who or named.citizen_id == who or live.contact.get(sender.scheme) == sender.handle
+        theirs = bool({live.citizen_id, named.citizen_id} & {*same}) or (
+            live.contact.get(sender.scheme) == sender.handle
+        )
         if message.automatic or (trusted and not theirs):
             return await _noted(session, live, message, sender, at)
         if theirs and _takes(live, at):
             return await _add(session, here, row, message, live, sender, named if live is not named else None, at)
     if message.automatic:
         return "automatic, of no case"
+    known = await known_cases(session, who, at)
     if _says_nothing(message):
-        return "nothing said"
-    known = await _known(session, who, at)
+        return await _number_alone(session, message, known, at) or "nothing said"
     place = joining.place_of(joining.Said(message.text, message.channel, at), known)
     if place.join is not None:
         case = await session.get_one(Case, place.join, with_for_update=True)
         if _takes(case, at):
             return await _add(session, here, row, message, case, sender, None, at)
-    maybe = place.maybe or (named.id if named is not None and named.citizen_id == who else None)
+    maybe = place.maybe or (named.id if named is not None and named.citizen_id in same else None)
     return await _open(session, here, row, message, sender, who, maybe, at)
 
 
@@ -121,7 +130,7 @@ async def _open(
         lat=message.location[0] if message.location else None,
         lng=message.location[1] if message.location else None,
         name=own.get("name") or sender.name,
-        phone=_phone(own.get("phone")) or (sender.handle if sender.scheme == "phone" else None),
+        phone=phone_of(own.get("phone")) or (sender.handle if sender.scheme == "phone" else None),
         email=sender.handle if sender.scheme == "email" else None,
         sender=sender,
         receipt=await _may_answer(session, message, sender, at),
@@ -144,6 +153,7 @@ async def _open(
         await session.exec(select(Entry.id).where(Entry.case_id == opened.case_id).order_by(col(Entry.id)))
     ).first()
     assert first is not None
+    await albums.mark(session, row, first)
     await _follow(session, message, opened.case_id, first, sender, at)
     return "opened"
 
@@ -165,6 +175,7 @@ async def _add(
     if message.location is not None:
         body |= {"lat": message.location[0], "lng": message.location[1]}
     await perform(session, here.office, CITIZEN, case.id, Action.ADD_MESSAGE, body, at)
+    _keep_number(case, message)
     line = (
         await session.exec(
             select(Entry.id).where(Entry.case_id == case.id, Entry.kind == "message").order_by(col(Entry.id).desc())
@@ -173,6 +184,7 @@ async def _add(
     assert line is not None
     row.subject_id = case.id
     session.add(row)
+    await albums.mark(session, row, line)
     await _follow(session, message, case.id, line, sender, at)
     return "added"
 
@@ -183,7 +195,7 @@ async def _noted(session: AsyncSession, case: Case, message: InboundMessage, sen
     who = "Thư tự động" if message.automatic else "Người khác viết vào luồng này"
     from_whom = next((value for value in shown.values() if value), None)
     said = f"{who}{f' ({from_whom})' if from_whom else ''}:\n{words_of(message)}"
-    await _write(session, case, "note", said, at, "message.noted", message)
+    await write_line(session, case, "note", said, at, "message.noted", message)
     return "noted"
 
 
@@ -209,218 +221,29 @@ async def _follow(
         )
 
 
-async def _told(session: AsyncSession, message: InboundMessage, at: datetime) -> str:
-    """What became of messages of ours."""
-    status = "read" if message.kind == "read" else message.status or "delivered"
-    refs = list(message.refs)
-    if watermark := message.thread.get("watermark"):
-        refs += await _until(session, message, watermark)
-    changed = await threads.report_status(session, message.channel, refs, status, message.error, at)
-    for outgoing in changed:
-        case = await session.get(Case, outgoing.subject_id)
-        if case is not None:
-            await record(
-                session,
-                f"message.{status}",
-                at=at,
-                actor_kind="system",
-                case_id=case.id,
-                subject=str(outgoing.id),
-                restricted=case.restricted,
-                data={"channel": outgoing.channel, "purpose": outgoing.purpose},
-            )
-    return status if changed else "no news"
+def _keep_number(case: Case, message: InboundMessage) -> bool:
+    """A number that was shared in the conversation is where its case can be rung back. Whether it was missing."""
+    phone = phone_of((message.contact or {}).get("phone")) if message.kind == "contact_shared" else None
+    if phone is None or "phone" in case.contact:
+        return False
+    case.contact = {**case.contact, "phone": phone}
+    return True
 
 
-async def _until(session: AsyncSession, message: InboundMessage, watermark: str) -> list[str]:
-    """Ids of what we sent to this person up to a moment: some vendors tell of readings by that alone."""
-    if message.sender is None:
-        return []
-    moment = datetime.fromisoformat(watermark)
-    sent = (
-        select(OutgoingPart.vendor_id)
-        .join(Outgoing, col(Outgoing.id) == col(OutgoingPart.outgoing_id))
-        .where(
-            col(Outgoing.channel) == message.channel,
-            col(Outgoing.handle) == message.sender.handle,
-            col(Outgoing.sent_at) <= moment,
-            col(Outgoing.state).in_(("sent", "delivered")),
-        )
-    )
-    return list((await session.exec(sent)).all())
-
-
-async def _echoed(session: AsyncSession, message: InboundMessage, at: datetime) -> str:
-    """Something was said in our name: by us, which we know, or by a colleague in the vendor's own inbox."""
-    if await threads.subject_of(session, message.channel, [message.external_id]) is not None:
-        return "our own"
-    handle = message.thread.get("to")
-    scheme = next((name for name in WRITERS if name == message.channel), None)
-    if handle is None or scheme is None:
-        return "nobody it was said to"
-    who = (
-        await session.exec(select(Identity.citizen_id).where(Identity.scheme == scheme, Identity.handle == handle))
-    ).first()
-    known = await _known(session, who, at) if who is not None else []
+async def _number_alone(
+    session: AsyncSession, message: InboundMessage, known: Sequence[joining.Known], at: datetime
+) -> str | None:
+    """A number shared without a word belongs to what was being talked about; None where that is nothing."""
     here = [case for case in known if case.channel == message.channel]
-    if not here:
-        return "of no case"
+    if message.kind != "contact_shared" or not here:
+        return None
     newest = max(here, key=lambda case: case.touched_at)
     case = await session.get_one(Case, newest.id, with_for_update=True)
-    await _write(session, case, "elsewhere", words_of(message), at, "message.elsewhere", message, to_citizen=True)
-    return "said elsewhere"
-
-
-async def _rated(session: AsyncSession, here: Arrivals, message: InboundMessage, at: datetime) -> str:
-    """Stars a citizen gave in the vendor's own form, for the answer it was asked about."""
-    subject = await threads.subject_of(session, message.channel, list(message.refs))
-    rating = message.rating or {}
-    if subject is None or rating.get("value") not in (1, 2, 3, 4, 5):
-        return "rates nothing we know"
-    body = {"rating": rating["value"]} | ({"text": rating["text"]} if rating.get("text") else {})
-    case = await follow_merges(session, await session.get_one(Case, subject), lock=True)
-    if case.status not in (Status.REPLIED, Status.CLOSED):
-        return "not answered yet"
-    await perform(session, here.office, CITIZEN, case.id, Action.RATE, body, at)
-    return "rated"
-
-
-async def _withdrawn(session: AsyncSession, message: InboundMessage, at: datetime) -> str:
-    """The citizen took a message back where they wrote it: said on the case, which keeps it (Luật Lưu trữ)."""
-    origin = await inbox.by_external_id(session, message.channel, message.account, list(message.refs))
-    if origin is None or origin.subject_id is None:
-        return "of no case"
-    case = await follow_merges(session, await session.get_one(Case, origin.subject_id), lock=True)
-    said = "Người dân đã xóa một tin nhắn trên kênh của họ."
-    await _write(session, case, "note", said, at, "message.deleted", message)
-    return "noted"
-
-
-async def _write(
-    session: AsyncSession,
-    case: Case,
-    kind: str,
-    said: str,
-    at: datetime,
-    journal: str,
-    message: InboundMessage,
-    *,
-    to_citizen: bool = False,
-) -> None:
-    """A line that no person of ours wrote and that changes nothing else; screens hear of it by the journal."""
-    session.add(
-        Entry(
-            id=uuid7(at),
-            case_id=case.id,
-            kind=kind,
-            author_kind="system",
-            text=said[:10_000],
-            to_citizen=to_citizen,
-            created_at=at,
-        )
-    )
-    await record(
-        session,
-        journal,
-        at=at,
-        actor_kind="system",
-        case_id=case.id,
-        restricted=case.restricted,
-        data={"code": case.code, "channel": message.channel},
-    )
-
-
-async def _who(session: AsyncSession, sender: Address, at: datetime) -> UUID:
-    """The citizen of this address, made if there is none; holds the sender's lock until the transaction ends."""
-    row = await session.execute(
-        _WHO,
-        {"id": uuid7(at), "new": uuid7(at), "scheme": sender.scheme, "handle": sender.handle, "at": at},
-    )
-    return UUID(str(row.scalar_one()))
-
-
-_WHO = text(  # as in cases.intake: the identity's row is written even if it is known, and so locked
-    "WITH who AS (INSERT INTO identities AS i (id, citizen_id, scheme, handle, seen_at) "
-    "VALUES (:id, :new, :scheme, :handle, :at) "
-    "ON CONFLICT (scheme, handle) DO UPDATE SET seen_at = greatest(i.seen_at, excluded.seen_at) RETURNING citizen_id), "
-    "person AS (INSERT INTO citizens (id, created_at) SELECT citizen_id, :at FROM who WHERE citizen_id = :new) "
-    "SELECT citizen_id FROM who"
-).bindparams(bindparam("id", type_=Uuid()), bindparam("new", type_=Uuid()), bindparam("at", type_=Moment))
-
-
-async def _learn_contact(session: AsyncSession, who: UUID, message: InboundMessage, at: datetime) -> None:
-    """A number the citizen shared themselves: theirs from now on unless it is somebody else's already."""
-    phone = _phone((message.contact or {}).get("phone"))
-    if phone is None:
-        return
-    await session.execute(
-        insert(Identity)
-        .values(id=uuid7(at), citizen_id=who, scheme="phone", handle=phone, seen_at=at)
-        .on_conflict_do_nothing(index_elements=["scheme", "handle"])
-    )
-
-
-async def _named_case(session: AsyncSession, here: Arrivals, message: InboundMessage) -> tuple[Case | None, bool]:
-    """The case a message names, and whether only somebody who had mail or a message of that case could name it so.
-
-    Strong to weak: a reply address we signed, what it answers, a code in its text or subject. The last anybody can
-    type: by itself it leads nowhere but to a case of the sender's own.
-    """
-    if (code := here.reply_code(message)) is not None and (case := await _case_of(session, code)) is not None:
-        return case, True
-    thread = message.thread
-    edited = message.refs if message.kind == "edited" else ()
-    ids = [id for id in (*edited, thread.get("in_reply_to"), *reversed(thread.get("references") or [])) if id]
-    subject = await threads.subject_of(session, message.channel, ids)
-    if (
-        subject is None
-        and ids
-        and (origin := await inbox.by_external_id(session, message.channel, message.account, ids))
-    ):
-        subject = origin.subject_id
-    if subject is not None and (case := await session.get(Case, subject)) is not None:
-        return case, True
-    said = " ".join(filter(None, (thread.get("case_token"), message.subject, message.text)))
-    for typed in _CODE.findall(said)[:5]:
-        if (code := read_code(typed)) is not None and (case := await _case_of(session, code)) is not None:
-            return case, False
-    return None, False
-
-
-async def _case_of(session: AsyncSession, code: str) -> Case | None:
-    standard = read_code(code)
-    return (await session.exec(select(Case).where(Case.code == standard))).first() if standard else None
-
-
-async def _known(session: AsyncSession, who: UUID, at: datetime) -> list[joining.Known]:
-    """The sender's cases that something may still be added to, newest first."""
-    heard = (
-        select(func.max(Entry.created_at))
-        .where(Entry.case_id == Case.id, Entry.author_kind == "citizen")
-        .correlate(Case)
-        .scalar_subquery()
-    )
-    touched = (
-        select(func.max(Entry.created_at))
-        .where(Entry.case_id == Case.id, col(Entry.to_citizen))
-        .correlate(Case)
-        .scalar_subquery()
-    )
-    found = await session.execute(
-        sql_select(col(Case.id), col(Case.status), col(Case.received_at), heard, touched, col(Case.channel))
-        .where(
-            col(Case.citizen_id) == who,
-            col(Case.merged_into).is_(None),
-            col(Case.status) != Status.SPAM.value,
-            col(Case.received_at) > at - LONGEST_LOOK_BACK,
-        )
-        .order_by(col(Case.received_at).desc())
-        .limit(20)
-    )
-    return [
-        joining.Known(id, Status(status), received, said or received, last or received, channel)
-        for id, status, received, said, last, channel in found.all()
-    ]
+    if not _takes(case, at) or not _keep_number(case, message):
+        return None
+    session.add(case)
+    await write_line(session, case, "note", "Người dân đã chia sẻ số điện thoại.", at, "message.contact", message)
+    return "number kept"
 
 
 def _takes(case: Case, at: datetime) -> bool:
@@ -433,7 +256,11 @@ def _takes(case: Case, at: datetime) -> bool:
 
 async def _may_answer(session: AsyncSession, message: InboundMessage, sender: Address, at: datetime) -> bool:
     """Whether a machine of ours may answer: not to another machine, not where another one talks, not without end."""
-    if message.automatic or message.thread.get("standby") or sender.scheme == "anonymous":
+    if message.automatic or message.thread.get("standby"):
+        return False
+    if sender.scheme == "anonymous" and not message.thread.get("conversation_id"):
+        return False  # there is no way back, or it leads to a whole group
+    if message.channel == SPOKEN:
         return False
     try:
         await auth.count_try(session, {f"auto:{message.channel}:{sender.handle}": AUTOMATIC}, at)
@@ -442,23 +269,6 @@ async def _may_answer(session: AsyncSession, message: InboundMessage, sender: Ad
     return True
 
 
-def words_of(message: InboundMessage) -> str:
-    """What stands in the case as the citizen's words; a subject line says what the text alone may not."""
-    lines = [message.subject, message.text] if message.channel == "email" else [message.text]
-    lines += [file.url for file in message.attachments if file.media_type == "text/uri-list"]
-    said = "\n\n".join(line for line in lines if line)
-    if message.kind == "edited":
-        said = f"(Sửa tin nhắn trước) {said}"
-    return said[:10_000].strip() or NO_WORDS[bool(message.attachments)]
-
-
 def _says_nothing(message: InboundMessage) -> bool:
     stickers = all(file.media_type == "image/x-sticker" for file in message.attachments)
     return not message.text and not message.subject and message.location is None and stickers
-
-
-def _phone(number: str | None) -> str | None:
-    try:
-        return citizens.phone_number(number) if number else None
-    except Invalid:
-        return None

@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cases.lists import citizen_history
 from cases.models import Case, CaseLink
 from cases.queries import CaseFile, case_file, visible_to
-from channels.models import Outgoing
+from channels.models import Outgoing, OutgoingPart
 from core.journal import Journal
 from core.staff import CENTRE_ROLES, Actor, Role, RoleGrant, Staff, StaffDepartment
 
@@ -53,23 +53,26 @@ class Dossier:
     events: list[Event]
     names: Mapping[UUID, str]  # of staff who wrote, did or were given something
     deliveries: list[Outgoing]
+    parts: Mapping[UUID, list[OutgoingPart]]  # of messages with files
     related: list[Case]  # merged into, same incident, split off, split from
     history: list[Case]  # other cases of the same citizen
 
 
 async def dossier(session: AsyncSession, actor: Actor, case: Case) -> Dossier:
-    """Everything on the page of a case this person sees, in eleven statements."""
+    """Everything on the page of a case this person sees, in at most twelve statements."""
     file = await case_file(session, case)
     rows = await session.exec(select(Journal).where(Journal.case_id == case.id).order_by(col(Journal.id)))
     events = [Event(row.occurred_at, row.kind, row.actor_kind, row.actor_id, row.data) for row in rows]
     deliveries = await session.exec(
         select(Outgoing).where(Outgoing.subject_id == case.id).order_by(col(Outgoing.created_at), col(Outgoing.id))
     )
+    sent = list(deliveries)
     return Dossier(
         file,
         events,
         await _names(session, case, events),
-        list(deliveries),
+        sent,
+        await _parts(session, [each.id for each in sent if each.attachments]),
         await _related(session, actor, case),
         await citizen_history(session, actor, case),
     )
@@ -103,6 +106,15 @@ async def _names(session: AsyncSession, case: Case, events: list[Event]) -> dict
     if case.officer_id is not None:
         wanted.add(case.officer_id)
     return dict((await session.exec(select(Staff.id, Staff.name).where(col(Staff.id).in_(wanted)))).all())
+
+
+async def _parts(session: AsyncSession, ids: list[UUID]) -> dict[UUID, list[OutgoingPart]]:
+    found: dict[UUID, list[OutgoingPart]] = {}
+    if ids:
+        rows = select(OutgoingPart).where(col(OutgoingPart.outgoing_id).in_(ids)).order_by(col(OutgoingPart.part))
+        for row in await session.exec(rows):
+            found.setdefault(row.outgoing_id, []).append(row)
+    return found
 
 
 async def _related(session: AsyncSession, actor: Actor, case: Case) -> list[Case]:

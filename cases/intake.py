@@ -19,6 +19,7 @@ from pydantic_core import to_json
 from cases import replies
 from cases.codes import make_code, tracking_key
 from cases.limits import new_limit, opened_op
+from cases.wording import Words
 from channels.message import Address
 from core.errors import Invalid, Unavailable
 from core.files import Stored
@@ -66,6 +67,7 @@ class Report:
     files: tuple[Stored, ...] = ()
     sender: Address | None = None  # who wrote it, where the channel itself says so
     receipt: bool = True  # whether the sender is told the code; never a machine
+    language: str | None = None  # vi or en, where it is known what the reporter reads
 
     @property
     def contact(self) -> dict[str, str]:
@@ -136,6 +138,13 @@ class IntakeDesk:
     prefix: str
     secret: bytes
     mode: str = "normal"
+    site: str = ""  # address of our pages, for links in messages
+    language: str = "vi"  # of reporters who name none
+
+    @property
+    def words(self) -> Words:
+        """The sentences to citizens as they are worded now."""
+        return Words(self.routing.wordings, self.site)
 
 
 async def open_case(
@@ -224,6 +233,7 @@ def prepare(
     local = at.astimezone(book.calendar.zone)
     received_at = local.isoformat()
     code = make_code(desk.prefix, local.year, number)
+    words, language = desk.words, report.language or desk.language
     area, candidates = _place(routing, report, local.date())
     defaults = book.defaults(report.field)
     track = book.detect_track(report.text, report.field, report.channel)
@@ -336,11 +346,13 @@ def prepare(
         limit.next_at,
         # receipt: 46
         receipt_id,
-        replies.receipt(code, local) if report.receipt else None,
+        words.say(replies.receipt(local), code, channel=report.channel, language=language) if report.receipt else None,
         # journal: 48
         _json(journal),
         key_of,  # 49
         *_receipt_to(report, code),  # 50
+        language,  # 52
+        words.title("receipt", code, language),
     )
     told = {**answer, "tracking_key": tracking_key(desk.secret, key_of, 1)}
     if received is not None:
@@ -348,7 +360,7 @@ def prepare(
     if not report.files and split_from is None:
         return OPEN_CASE, arguments, Opened(case_id, told, restricted)
     more = (
-        # files: 52
+        # files: 54
         [stored.id for stored in report.files],
         [stored.name for stored in report.files],
         [stored.media_type for stored in report.files],
@@ -357,7 +369,7 @@ def prepare(
         [stored.original_sha256 for stored in report.files],
         [stored.width for stored in report.files],
         [stored.height for stored in report.files],
-        split_from[0] if split_from else None,  # 60
+        split_from[0] if split_from else None,  # 62
     )
     return OPEN_CASE_WITH_MORE, (*arguments, *more), Opened(case_id, told, restricted)
 
@@ -429,11 +441,11 @@ _CASE = """, who AS (
         id, code, version, status, track, track_confirmed, restricted, urgency, kind, mode, channel, received_at,
         created_at, citizen_id, contact, identity_revealed, key_of, key_version, text, field, area, area_candidates,
         lat, lng, address, rule_set_id, decision, promised_at, give_backs, needs_supervisor, chased, public,
-        next_due_at, next_stage, next_holder
+        next_due_at, next_stage, next_holder, language
     )
     SELECT $8, $17, 1, 'received', $18, false, $19, $20, $21, $22, $2, at,
         at, coalesce((SELECT citizen_id FROM who), $13), $23, false, $49, 1, $24, $25, $26, $27, $28, $29,
-        $30, $31, $32, $33, 0, false, 0, $34, $44, 'forward', $39
+        $30, $31, $32, $33, 0, false, 0, $34, $44, 'forward', $39, $52
     FROM raw
 ), said AS (
     INSERT INTO entries (id, case_id, kind, author_kind, author_id, text, to_citizen, created_at)
@@ -443,9 +455,9 @@ _CASE = """, who AS (
     SELECT $38, $8, 'forward', $39, $40, $41, $42, $43, at, $44, $45 FROM raw
 ), receipt AS (
     INSERT INTO outgoing (
-        id, subject_id, entry_id, purpose, channel, scheme, handle, text, reference, state, created_at, run_at
+        id, subject_id, entry_id, purpose, channel, scheme, handle, text, reference, title, state, created_at, run_at
     )
-    SELECT $46, $8, $35, 'receipt', $2, $50, $51, $47, $17, 'queued', at, at FROM raw
+    SELECT $46, $8, $35, 'receipt', $2, $50, $51, $47, $17, $53, 'queued', at, at FROM raw
     WHERE $47::varchar IS NOT NULL AND $50::varchar IS NOT NULL
 ), noted AS (
     INSERT INTO journal (kind, case_id, actor_kind, actor_id, occurred_at, restricted, data)
@@ -458,12 +470,12 @@ _MORE = """, files AS (
     )
     SELECT f.*, raw.at FROM raw, (
         SELECT a.id, $8::uuid, $35::uuid, a.name, a.media_type, a.size, a.sha256, a.original, a.width, a.height
-        FROM unnest($52::uuid[], $53::text[], $54::text[], $55::int[], $56::text[], $57::text[], $58::int[], $59::int[])
+        FROM unnest($54::uuid[], $55::text[], $56::text[], $57::int[], $58::text[], $59::text[], $60::int[], $61::int[])
             AS a (id, name, media_type, size, sha256, original, width, height)
     ) f
 ), tie AS (
     INSERT INTO case_links (case_id, other_id, kind, at)
-    SELECT $60::uuid, $8, 'split', at FROM raw WHERE $60::uuid IS NOT NULL
+    SELECT $62::uuid, $8, 'split', at FROM raw WHERE $62::uuid IS NOT NULL
 )
 """
 _NEW = "SELECT 1 AS new FROM raw"

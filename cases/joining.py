@@ -17,6 +17,7 @@ WORDLESS = timedelta(hours=24)  # a photo or a place sent afterwards
 SHORT = timedelta(hours=72)  # thanks, "vẫn chưa xong", "bao giờ xong"
 SHORT_WORDS = 12
 FRESH = timedelta(days=15)  # after the reply; as long as a case can be reopened
+AGAIN = timedelta(hours=24)  # the very same words: sent twice, or by a machine that answers everything with them
 SAME = timedelta(days=30)  # an open case this old may still be what a new message is about
 
 
@@ -30,6 +31,7 @@ class Known:
     heard_at: datetime  # when the citizen last said something in it
     touched_at: datetime  # when either side last did
     channel: str
+    text: str = ""  # of its report
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Place:
 
 
 def place_of(said: Said, known: Sequence[Known]) -> Place:
-    """Where a message goes that names no case itself. A mail goes by its thread only: a subject says little."""
+    """Where a message goes that names no case itself. Of mails only the same words again do: a subject says little."""
     live = sorted(
         (case for case in known if case.status is not Status.SPAM), key=lambda case: case.heard_at, reverse=True
     )
@@ -59,6 +61,9 @@ def place_of(said: Said, known: Sequence[Known]) -> Place:
     same = next((case.id for case in open_cases if said.at - case.received_at <= SAME), None)
     here = [case for case in live if case.channel == said.channel]
     waiting = [case for case in open_cases if case.status is Status.WAITING_CITIZEN]
+    for case in here:
+        if case.status in OPEN and said.at - case.heard_at <= AGAIN and _says_again(said, case):
+            return Place(case.id, why="again")
     if said.channel != "email":
         if waiting:
             return Place(waiting[0].id, why="asked")
@@ -66,6 +71,11 @@ def place_of(said: Said, known: Sequence[Known]) -> Place:
             if _plainly_continues(said, case):
                 return Place(case.id, why="continues")
     return Place(maybe=same)
+
+
+def _says_again(said: Said, case: Known) -> bool:
+    """The words of the report once more; a mail's subject stands before them."""
+    return bool(said.text) and (case.text == said.text or case.text.endswith(f"\n\n{said.text}"))
 
 
 def _plainly_continues(said: Said, case: Known) -> bool:

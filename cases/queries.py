@@ -14,7 +14,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.codes import read_code
 from cases.models import IS_OPEN, IS_OVER, Assignment, Case, Entry, Extension, Limit
-from channels import outbox
 from channels.models import Outgoing
 from core.attachments import Attachment
 from core.errors import Conflict, Invalid, NotFound
@@ -212,17 +211,6 @@ FOR_CITIZENS = frozenset(
         "publish",
     )
 ) | {"message.elsewhere"}
-
-
-async def not_delivered(
-    session: AsyncSession, actor: Actor, *, after: UUID | None, limit: int
-) -> list[tuple[Outgoing, str]]:
-    """Messages that wait for a person, oldest first, with the codes of their cases; only of cases this person sees."""
-    seen = col(Outgoing.subject_id).in_(select(Case.id).where(visible_to(actor)))
-    waiting = await outbox.not_delivered(session, after=after, limit=limit, where=(seen,))
-    named = select(Case.id, Case.code).where(col(Case.id).in_({each.subject_id for each in waiting}))
-    codes = dict((await session.exec(named)).all())
-    return [(each, codes[each.subject_id]) for each in waiting]
 
 
 async def message_by_id(session: AsyncSession, actor: Actor, message_id: UUID) -> tuple[Outgoing, Case]:

@@ -5,14 +5,15 @@ in the transaction that changed the case: a worker killed at any line leaves it 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from cases import albums
 from cases.arriving import Arrivals, arrive
 from channels import inbox
 from channels.message import InboundMessage
@@ -29,17 +30,22 @@ TRIES = 6  # some five minutes; then the next event of the same sender has its t
 
 Read = Callable[[Received], Awaitable[list[InboundMessage]]]
 Office = Callable[[Session], Awaitable[Arrivals]]
+Handler = Callable[[Session, Received, InboundMessage, datetime], Awaitable[str]]
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """What a round needs; `read` gives the event of a row, `office` the rules and channels of the moment."""
+    """What a round needs; `read` gives the event of a row, `office` the rules and channels of the moment.
+
+    `handlers`: channels whose events are not said by anybody and become something else than lines of a case.
+    """
 
     database: Database
     read: Read
     office: Office
     clock: Callable[[], datetime]
+    handlers: Mapping[str, Handler] = field(default_factory=dict)
 
     async def round(self) -> int:
         """Work on the events whose turn it is; how many there were."""
@@ -77,7 +83,13 @@ class Reception:
         if message.kind == inbox.UNREAD:
             return message.ignore_reason or "not understood"
         if message.ignore_reason is None:
-            came = await arrive(session, await self.office(session), row, message, at)
+            message, rest = await albums.whole(session, row, message, self.read, at)
+            handler = self.handlers.get(row.channel)
+            if handler is not None:
+                came = await handler(session, row, message, at)
+            else:
+                came = await arrive(session, await self.office(session), row, message, at)
+            await albums.settle(session, row, rest)
             log.info("event taken in", channel=row.channel, kind=message.kind, came=came)
         return None
 

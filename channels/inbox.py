@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import String, cast, literal, update
@@ -23,10 +23,16 @@ KEY_LIFETIME = timedelta(days=30)  # how long an Idempotency-Key answers with wh
 KEYED_ACCOUNTS = ("portal", "centre")  # of our own: there the external id is a key chosen by the client
 
 
-async def accept(session: AsyncSession, messages: Sequence[InboundMessage], at: datetime) -> int:
+ALBUM_WAIT = timedelta(seconds=1.5)  # for the rest of a message that its vendor sends as several events
+
+
+async def accept(
+    session: AsyncSession, messages: Sequence[InboundMessage], at: datetime, answer: dict[str, Any] | None = None
+) -> int:
     """Keep a vendor's events, due at once unless there is nothing to do for them. How many the vendor had not sent yet.
 
-    What nobody could read is kept dead: it stands in the list of those and is read again by `reread`.
+    What nobody could read is kept dead: it stands in the list of those and is read again by `reread`. `answer` is kept
+    beside the event where the vendor was told something that a repetition must hear again.
     """
     if not messages:
         return 0
@@ -41,9 +47,11 @@ async def accept(session: AsyncSession, messages: Sequence[InboundMessage], at: 
             "sender": turn_of(message),
             "ref": message.thread.get("reply_to") or message.thread.get("comment_id"),
             "raw": message.raw,
-            "run_at": None if message.ignore_reason else at,
+            "album": album_of(message),
+            "run_at": None if message.ignore_reason else at + ALBUM_WAIT if album_of(message) else at,
             "dead_at": at if message.kind == UNREAD else None,
             "last_error": message.ignore_reason,
+            **({} if answer is None else {"answer": answer}),
         }
         for message in messages
     ]
@@ -57,6 +65,25 @@ async def accept(session: AsyncSession, messages: Sequence[InboundMessage], at: 
     if fresh:
         await wake.knock(session)
     return fresh
+
+
+async def answer_to(session: AsyncSession, message: InboundMessage) -> dict[str, Any] | None:
+    """What was kept beside this very event when it came before."""
+    found = await session.exec(
+        select(Received.answer).where(
+            col(Received.channel) == message.channel,
+            col(Received.account) == message.account,
+            col(Received.external_id) == message.external_id,
+        )
+    )
+    answer = found.first()
+    return dict(answer) if answer is not None else None
+
+
+def album_of(message: InboundMessage) -> str | None:
+    """What the events of one message have in common, where its vendor sends each of its files alone."""
+    group = message.thread.get("media_group_id") if message.kind == "message" else None
+    return f"{message.thread.get('chat_id') or ''}:{group}" if group else None
 
 
 def turn_of(message: InboundMessage) -> str:

@@ -16,6 +16,15 @@ SECRET = frozenset(
         "imap_password",
         "twilio_auth_token",
         "twilio_api_secret",
+        "facebook_page_token",
+        "facebook_app_secret",
+        "facebook_verify_token",
+        "telegram_token",
+        "telegram_secret_token",
+        "zalo_app_secret",
+        "zalo_oa_secret_key",
+        "zalo_refresh_token",
+        "open311_keys",
     }
 )
 

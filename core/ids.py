@@ -25,3 +25,8 @@ def uuid7(at: datetime) -> UUID:
 def moment_of(id: UUID) -> datetime:
     """The moment a UUIDv7 was made for, in UTC, to the millisecond."""
     return datetime.fromtimestamp((id.int >> 80) / 1000, UTC)
+
+
+def first_of(at: datetime) -> UUID:
+    """The least UUIDv7 of a moment: what was made from then on has greater ones."""
+    return UUID(int=((int(at.timestamp() * 1000) & 0xFFFF_FFFF_FFFF) << 80) | _VERSION | _VARIANT)

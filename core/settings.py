@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-DEFAULT_RATES = {"report": (30, 60), "key": (10, 300), "login": (10, 300)}
+DEFAULT_RATES = {"report": (30, 60), "key": (10, 300), "login": (10, 300), "code": (5, 3600), "open311": (300, 60)}
 SMTP_PORTS = {"starttls": 587, "implicit": 465, "none": 25}  # submission (RFC 6409, RFC 8314), relay
 IMAP_PORTS = {"implicit": 993, "starttls": 143, "none": 143}  # RFC 8314, RFC 9051
 
@@ -30,7 +30,8 @@ class Settings(BaseSettings):
         default="", description="Proxy addresses whose X-Forwarded-For is believed, comma separated"
     )
     rate_limits: str = Field(
-        default="report=30/60,key=10/300,login=10/300", description="'off' or name=count/seconds, …"
+        default="report=30/60,key=10/300,login=10/300,code=5/3600,open311=300/60",
+        description="'off' or name=count/seconds, …",
     )
     code_prefix: str = Field(default="BP", pattern=r"^[A-Z]{1,4}$", description="Letters in front of case codes")
     database_url: str | None = Field(
@@ -56,6 +57,9 @@ class Settings(BaseSettings):
         default=None, min_length=8, description="Password of the demo accounts; absent: random"
     )
     demo_cases: bool = Field(default=True, description="Whether the demo has cases of the last two weeks")
+    open311_keys: str | None = Field(
+        default=None, description="Keys of Open311 clients, as name:key,name:key; without a key they are throttled"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is logged")
     smtp_host: str | None = Field(default=None, description="Mail server that takes our e-mail; absent: no e-mail")
     smtp_port: int | None = Field(
@@ -91,6 +95,10 @@ class Settings(BaseSettings):
     twilio_api_url: str = Field(
         default="https://api.twilio.com", description="Where Twilio's interface is: scheme, host, perhaps a prefix"
     )
+    recordings_days: int = Field(
+        default=365, ge=1, le=3650, description="How long recordings of calls are kept, in days"
+    )
+    menu_file: Path | None = Field(default=None, description="Voice menu (YAML); absent: the shipped one")
     facebook_page_id: str | None = Field(default=None, description="Facebook page (its number); absent: no Facebook")
     facebook_page_token: str | None = Field(default=None, description="Page token that does not run out")
     facebook_app_secret: str | None = Field(default=None, description="Secret of our app, which signs webhooks")
@@ -133,6 +141,11 @@ class Settings(BaseSettings):
             raise ValueError(f"there is no time zone {value}") from None
         return value
 
+    @field_validator("menu_file", mode="before")
+    @classmethod
+    def _empty_menu_is_absent(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and not value.strip() else value
+
     @field_validator("files_url")
     @classmethod
     def _local_files(cls, value: str | None) -> str | None:
@@ -151,6 +164,12 @@ class Settings(BaseSettings):
     @classmethod
     def _rates_read(cls, value: str) -> str:
         parse_rates(value)
+        return value
+
+    @field_validator("open311_keys")
+    @classmethod
+    def _keys_read(cls, value: str | None) -> str | None:
+        parse_keys(value or "")
         return value
 
     @field_validator(
@@ -380,9 +399,19 @@ class Settings(BaseSettings):
         return parse_rates(self.rate_limits)
 
     @property
+    def open311_clients(self) -> dict[str, str]:
+        """Name → key of the Open311 clients we know."""
+        return parse_keys(self.open311_keys or "")
+
+    @property
     def files_dir(self) -> Path:
         """Folder attachments are kept in."""
         return Path(self.files_url.removeprefix("file://")) if self.files_url else self.data_dir / "files"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Folder that keeps what the database could not take."""
+        return self.data_dir / "spool"
 
     @property
     def key(self) -> bytes:
@@ -416,9 +445,24 @@ def parse_rates(text: str) -> dict[str, tuple[int, int]]:
         name, _, value = part.partition("=")
         count, _, seconds = value.partition("/")
         if name not in DEFAULT_RATES or not count.isdigit() or not seconds.isdigit() or not int(seconds):
-            raise ValueError(f"RATE_LIMITS: {part!r} is not one of report, key, login = count/seconds")
+            raise ValueError(f"RATE_LIMITS: {part!r} is not one of {', '.join(DEFAULT_RATES)} = count/seconds")
         rates[name] = (int(count), int(seconds))
     return rates
+
+
+def parse_keys(text: str) -> dict[str, str]:
+    """`city-app:…,website:…` → {"city-app": …}. ValueError names the client whose key cannot be, never the key."""
+    keys: dict[str, str] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, _, key = part.partition(":")
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,40}", name):
+            raise ValueError("each part is name:key, the name of letters, digits, '.', '_' and '-'")
+        if not re.fullmatch(r"[\x21-\x7e]{16,200}", key):
+            raise ValueError(f"the key of {name} must have 16 to 200 printable ASCII characters")
+        if name in keys or key in keys.values():
+            raise ValueError(f"{name} or its key is there twice")
+        keys[name] = key
+    return keys
 
 
 @cache

@@ -33,9 +33,17 @@ MANAGE = "admin.manage"  # staff, departments, fields, areas, calendars, rule se
 # permission → roles that hold it. API keys hold scopes of the same names.
 PERMISSIONS: dict[str, frozenset[Role]] = {
     MANAGE: frozenset({Role.ADMIN}),
+    "calls.read": frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR, Role.INSPECTOR}),
+    "calls.work": frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR, Role.INSPECTOR}),
     "case.open": frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR}),
     "feed.read": frozenset({Role.LEADER, Role.SUPERVISOR, Role.ADMIN}),
+    "recordings.hold": frozenset({Role.SUPERVISOR, Role.INSPECTOR}),
+    "recordings.play": frozenset(
+        {Role.AGENT, Role.DISPATCHER, Role.OFFICER, Role.HEAD, Role.SUPERVISOR, Role.INSPECTOR}
+    ),
+    "inbox.read": frozenset({Role.SUPERVISOR, Role.ADMIN}),
     "outbox.read": frozenset({Role.SUPERVISOR, Role.DISPATCHER, Role.INSPECTOR, Role.ADMIN}),
+    "people.manage": frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR, Role.INSPECTOR}),
 }
 
 

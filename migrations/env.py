@@ -8,12 +8,15 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
-import cases.models  # noqa: F401 - so that the tables are known
+import cases.code_models
+import cases.models
+import cases.people_models  # noqa: F401 - so that the tables are known
 import channels.models  # noqa: F401
 import core.attachments
 import core.due
 import core.journal
 import core.staff
+import hotline.models  # noqa: F401
 import ioc.models  # noqa: F401
 import routing.models  # noqa: F401
 

@@ -119,3 +119,21 @@ class RuleRow(SQLModel, table=True):
     rank: int
     position: int  # order of writing: rules of equal rank are asked in it
     body: dict[str, Any] = Field(sa_type=JSONB)
+
+
+class Wording(SQLModel, table=True):
+    """How the centre words a sentence to citizens from `at` on; the newest of a sentence, form and language holds.
+
+    Rows are only ever added: the older ones are the history.
+    """
+
+    __tablename__ = "wordings"
+    __table_args__ = (Index("ix_wordings_name_form_language", "name", "form", "language", "id"),)
+
+    id: UUID = Field(primary_key=True)
+    name: str
+    form: str  # long | short
+    language: str  # vi | en
+    text: str | None = None  # NULL: as shipped again
+    at: datetime = Field(sa_type=Moment)
+    by: UUID | None = Field(default=None, foreign_key="staff.id")

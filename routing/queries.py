@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from datetime import time as wall_time
 from math import inf
@@ -49,6 +49,7 @@ class Routing:
     places: Gazetteer
     calendars: Mapping[str, Calendar]
     departments: Mapping[str, models.Department]
+    wordings: Mapping[tuple[str, str, str], str] = field(default_factory=dict)  # (sentence, form, language) → own words
 
     def at(self, moment: datetime) -> DatedRulebook:
         """The rule set in force at a moment; before the first one, the first."""
@@ -122,7 +123,7 @@ class RoutingCache:
         return value
 
 
-_TABLES = ("departments", "fields", "areas", "calendars", "calendar_days", "rule_sets")
+_TABLES = ("departments", "fields", "areas", "calendars", "calendar_days", "rule_sets", "wordings")
 _STAMP = text(
     " UNION ALL ".join(f"SELECT count(*), sum(hashtextextended(t::text, 0)) FROM {table} t" for table in _TABLES)  # noqa: S608
 )
@@ -155,7 +156,15 @@ async def load(session: AsyncSession) -> Routing:
         if PROVINCE in calendars:
             book = replace(book, calendar=calendars[PROVINCE])
         books.append(DatedRulebook(row.id, row.valid_from, row.valid_to, book))
-    return Routing(tuple(books), directory, fields, field_rows, gazetteer, calendars, departments)
+    own = await read_wordings(session)
+    return Routing(tuple(books), directory, fields, field_rows, gazetteer, calendars, departments, own)
+
+
+async def read_wordings(session: AsyncSession) -> dict[tuple[str, str, str], str]:
+    """Sentences to citizens as the centre words them, where it does not leave them as shipped."""
+    rows = (await session.exec(select(models.Wording).order_by(col(models.Wording.id)))).all()
+    newest = {(row.name, row.form, row.language): row.text for row in rows}
+    return {which: text for which, text in newest.items() if text is not None}
 
 
 async def read_draft(session: AsyncSession, row: models.RuleSet) -> RuleSetDraft:

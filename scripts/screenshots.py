@@ -105,6 +105,14 @@ async def followed(page: Page) -> None:
     await page.locator(".timeline").wait_for()
 
 
+async def code_asked(page: Page) -> None:
+    """A one-time code asked for by who lost the key."""
+    await page.locator("#f-code").fill("BP-26-0482134")
+    await page.locator("#f-to").fill("0912 345 678")
+    await page.locator("main button.primary").click()
+    await page.locator("#f-otp").wait_for()
+
+
 async def sign_in_wrong(page: Page) -> None:
     """A password mistyped."""
     await page.locator("#f-username").fill("agent@demo")
@@ -189,6 +197,8 @@ SHOTS = (
     Shot("report-dark", "", "/", first_step, theme="dark", widths=(390,)),
     Shot("report-english", "", "/", lang="en", widths=(390,)),
     Shot("find", "", "/track"),
+    Shot("lost", "", "/track/lost"),
+    Shot("lost-code", "", "/track/lost", code_asked),
     Shot("published", "", "/cases"),
     Shot("sign-in", "", "/sign-in", sign_in_wrong),
     Shot("queue-agent", "agent", "/console"),

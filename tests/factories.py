@@ -180,8 +180,16 @@ async def deliver(app: FastAPI) -> None:
     """Send everything that is queued; answers that left make their cases replied."""
     here = state(app)
     duties = _worker(app)
-    while await outbox.deliver_due(here.database, here.adapters, here.clock(), on_sent=duties.reply_sent):
-        pass
+    more = 1
+    while more:
+        more = await outbox.deliver_due(
+            here.database, here.adapters, here.clock(), on_sent=duties.reply_sent, on_failed=duties.message_failed
+        )
+
+
+async def receive(app: FastAPI) -> None:
+    """Take in what vendors have sent."""
+    await _worker(app).take_in()
 
 
 async def settle(app: FastAPI) -> None:

@@ -35,6 +35,10 @@ DUTIES = {
     "limits.run",
     "cases.close",
     "sweep",
+    "recordings.sweep",
+    "codes.forget",
+    "calls.lost",
+    "people.give_up",
     "ioc.reconcile",
 }
 

@@ -242,6 +242,19 @@ class CitizenCase(BaseModel):
     actions: list[Action]
 
 
+class CodeAsked(BaseModel):
+    """For how many seconds a code holds, if one was sent."""
+
+    expires_in: int
+
+
+class KeyGiven(BaseModel):
+    """The way into a report."""
+
+    code: str
+    tracking_key: str
+
+
 class Point(BaseModel):
     """The centre of a unit."""
 
@@ -280,6 +293,20 @@ class FeatureCollection(BaseModel):
     next_cursor: str | None
 
 
+class Tried(BaseModel):
+    """A way the message failed on before."""
+
+    channel: str
+    failure: str | None
+
+
+class Refused(BaseModel):
+    """A message that cannot be sent again, and why."""
+
+    id: str
+    detail: str
+
+
 class Undelivered(BaseModel):
     """A message that waits for a person; neither its text nor where it goes."""
 
@@ -289,9 +316,21 @@ class Undelivered(BaseModel):
     purpose: str
     department: Named | None  # the unit it was for; null: the citizen
     state: str
+    failure: str | None  # why, in one word; `reason` is what the channel said
     reason: str | None
     attempts: int
+    tried: list[Tried]
+    call: bool  # every way has failed: somebody has to call the citizen
     created_at: datetime
+
+
+class Jam(BaseModel):
+    """A channel that takes nothing for now: its messages are tried again by themselves."""
+
+    channel: str
+    failure: str | None
+    waiting: int
+    since: datetime
 
 
 class OutboxPage(BaseModel):
@@ -299,6 +338,21 @@ class OutboxPage(BaseModel):
 
     items: list[Undelivered]
     next_cursor: str | None
+    waiting: list[Jam]
+
+
+class Resent(BaseModel):
+    """What came of sending many again."""
+
+    sent: list[str]
+    refused: list[Refused]
+
+
+class Told(BaseModel):
+    """A message that a person said on the telephone."""
+
+    case: str
+    state: str
 
 
 class Me(BaseModel):

@@ -11,22 +11,31 @@ from core.db import FAILURES, Database
 from core.errors import DomainError
 from core.files import LocalStore
 from core.settings import Settings
+from core.spool import Spool
+from hotline.answering import Switchboard
+from hotline.menu import menu_of
 from web import (
     attachments,
+    calls,
     cases,
+    citizens,
     documentation,
     entrance,
     following,
+    inbox,
     ioc,
     lists,
     live,
+    one_time,
     ops,
     outbox,
     password,
     problems,
     public,
+    recordings,
     reports,
     signin,
+    voice,
     webhooks,
 )
 from web.admin import routes as admin
@@ -34,11 +43,13 @@ from web.administration import routes as administration
 from web.assets import static
 from web.board import routes as board
 from web.bodies import BodyLimit
-from web.console import acting, case, new, queue, undelivered, why
+from web.console import acting, case, new, person_acting, queue, undelivered, why
+from web.console import calls as call_pages
 from web.hub import Hub
+from web.open311 import routes as open311
 from web.portal import routes as portal
 from web.state import State
-from web.throttle import ReportThrottle
+from web.throttle import CODES, ReportThrottle
 
 ABOUT = """
 Reports to the public-service hotline 1022 and their handling. Errors are problem documents (RFC 9457), in Vietnamese
@@ -58,6 +69,9 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         key=key,
         rates=rates,
         throttle=ReportThrottle(rates.get("report"), key),
+        clients=ReportThrottle(rates.get("open311"), key),
+        codes=ReportThrottle(rates.get("code"), key, CODES),
+        calls=Switchboard(database, menu_of(settings.menu_file), Spool(settings.spool_dir), settings.code_prefix),
         live=Hub(database, settings.database_direct_url or database.dsn),
         demo=demo,
     )
@@ -89,22 +103,42 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
     for part in (
         reports,
         following,
+        one_time,
         public,
         signin,
         lists,
         cases,
         attachments,
+        calls,
+        recordings,
         outbox,
+        inbox,
         ioc,
         ops,
         documentation,
         live,
+        voice,  # before the other webhooks of its vendor
         webhooks,
     ):
         app.include_router(part.router)
     app.include_router(password.router)
     app.include_router(administration.router)
-    for pages in (entrance, portal, board, queue, undelivered, new, why, case, acting, admin):
+    app.include_router(citizens.router)
+    app.include_router(open311.router)
+    for pages in (
+        entrance,
+        portal,
+        board,
+        queue,
+        undelivered,
+        call_pages,
+        new,
+        why,
+        case,
+        acting,
+        person_acting,
+        admin,
+    ):
         app.include_router(pages.router)
     app.mount("/static", static)
     problems.install(app)

@@ -19,10 +19,12 @@ from cases.models import Case
 from cases.queries import case_by_code, case_file, timeline
 from cases.replies import REFUSALS
 from cases.states import STAFF_ACTIONS, Action
+from cases.wording import Words
 from core.db import bare
 from core.errors import Invalid
 from core.files import Upload, take
 from core.staff import Actor
+from hotline import tasks
 from ioc.behind import cases_behind
 from web.answers import CasePage, OpenedCase, Reason, StaffCase, Timeline
 from web.bodies import is_multipart, read_body, read_form, read_members
@@ -142,6 +144,8 @@ async def open_report(
     case = (await session.exec(select(Case).where(Case.id == opened.case_id))).one()
     if given.forward is not None and not opened.replayed and not case.restricted:
         await perform(session, office, who, case.id, Action.FORWARD, given.forward.model_dump(), at)
+    if case.channel == "voice" and not opened.replayed and (phone := case.contact.get("phone")):
+        await tasks.reached(session, who, phone, case, at)
     return opened, case
 
 
@@ -167,9 +171,10 @@ async def explain(session: Db, who: Who, routing: Rules, code: str) -> dict[str,
 
 
 @router.get("/refusal-reasons", response_model=list[Reason])
-async def refusal_reasons(who: Who) -> list[dict[str, str]]:
+async def refusal_reasons(who: Who, routing: Rules) -> list[dict[str, str]]:
     """Reasons a report may be refused for, with the text the citizen gets."""
-    return [{"code": code, "name": name, "text": text} for code, (name, text) in REFUSALS.items()]
+    words = Words(routing.wordings)
+    return [{"code": code, "name": name, "text": words.refusal(code)} for code, name in REFUSALS.items()]
 
 
 async def _shown(response: Response, session: Db, case: Case, who: Actor, office: Office) -> dict[str, Any]:

@@ -89,6 +89,15 @@ async def _who(
 Who = Annotated[Actor, Depends(_who)]
 
 
+async def rules_in_force(here: State) -> Routing:
+    """The rules, without a transaction where they are fresh: for routes that need the database for nothing else."""
+    fresh = here.routing.fresh
+    if fresh is not None:
+        return fresh
+    async with here.database.transaction() as session:
+        return await here.routing.get(session)
+
+
 async def _rules(here: Here, session: Db) -> Routing:
     return await here.routing.get(session)
 
@@ -110,7 +119,8 @@ def keep_signed_in(response: Response, token: str, here: State) -> None:
 
 def desk_of(here: State, routing: Routing) -> IntakeDesk:
     """What opening a case needs."""
-    return IntakeDesk(routing, here.numbers, here.settings.code_prefix, here.key)
+    settings = here.settings
+    return IntakeDesk(routing, here.numbers, settings.code_prefix, here.key, site=here.site, language=settings.language)
 
 
 def office_of(here: State, routing: Routing) -> Office:

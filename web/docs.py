@@ -45,12 +45,12 @@ def answers(shape: Any, status: int = 200, description: str = "Done") -> dict[in
 
 def json_body(shape: type[BaseModel]) -> dict[str, Any]:
     """The JSON form of a body."""
-    return {"application/json": {"schema": _inlined(shape)}}
+    return {"application/json": {"schema": inlined(shape.model_json_schema())}}
 
 
 def multipart_body(shape: type[BaseModel], files: str) -> dict[str, Any]:
     """The multipart form of a body: simple members as fields, nested ones as JSON text, files repeated."""
-    schema = _inlined(shape)
+    schema = inlined(shape.model_json_schema())
     properties = {
         name: {"type": "string", "contentMediaType": "application/json"}
         if "$ref" in str(member)
@@ -68,9 +68,8 @@ def multipart_body(shape: type[BaseModel], files: str) -> dict[str, Any]:
     }
 
 
-def _inlined(shape: type[BaseModel]) -> dict[str, Any]:
-    """The shape's JSON schema without references, so that it stands by itself in the document."""
-    schema = shape.model_json_schema()
+def inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema without references, so that it stands by itself in the document."""
     definitions = schema.pop("$defs", {})
 
     def resolve(node: Any) -> Any:

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases import people
 from cases.bodies import Message, Rate, ReopenByCitizen
 from cases.codes import key_fits, read_code
 from cases.desk import Office, not_found, perform
@@ -19,6 +20,7 @@ from cases.models import Case
 from cases.queries import CaseFile, case_file, follow_merges, reply_to, timeline
 from cases.states import Action
 from core import auth
+from core.errors import Invalid
 from core.files import Stored, Upload, take
 from core.staff import CITIZEN
 from routing.queries import Routing
@@ -35,9 +37,24 @@ AS_IT_IS: dict[str, Any] = {
     "responses": answers(CitizenCase, description="The report as it is now"),
 }
 
+
+class PreferredIn(BaseModel):
+    """On which channel answers shall come, or null."""
+
+    model_config = ConfigDict(extra="forbid")
+    channel: Annotated[str, Field(max_length=20)] | None
+
+
 B = TypeVar("B", bound=BaseModel)
 Key = Annotated[str | None, Query(max_length=40, description="Tracking key, where no header can be sent")]
 KeyHeader = Annotated[str | None, Header(alias="Tracking-Key", max_length=40)]
+
+
+def wrong_tries(request: Request, here: State, code: str) -> dict[str, auth.Rate]:
+    """Where a wrong way into this report is counted: at the address it comes from and at the report."""
+    rate, standard = here.rates.get("key"), read_code(code)
+    names = [f"key:{client_address(request)}", *([f"key:{standard}"] if standard else [])]
+    return dict.fromkeys(names, rate) if rate else {}
 
 
 async def own_case(
@@ -48,9 +65,7 @@ async def own_case(
     A right key costs no write. A wrong one is counted before it is answered, and answered only within the rate, so that
     many guesses at once learn no more than the same one by one.
     """
-    rate, standard = here.rates.get("key"), read_code(code)
-    names = [f"key:{client_address(request)}", *([f"key:{standard}"] if standard else [])]
-    buckets = dict.fromkeys(names, rate) if rate else {}
+    standard, buckets = read_code(code), wrong_tries(request, here, code)
     await auth.refuse_if_throttled(session, buckets, at)
     case = (await session.exec(select(Case).where(Case.code == standard))).first() if standard else None
     probe = case.key_of if case else uuid.UUID(int=0)
@@ -87,6 +102,21 @@ class Follower:
     async def file(self) -> tuple[CaseFile, dict[str, Any]]:
         """The case with everything about it, and as its reporter sees it."""
         return await citizen_file(self.session, self.case, self.office.routing)
+
+    def ways(self) -> list[str]:
+        """Channels they may choose to be answered on."""
+        return people.answerable_by(self.case, self.office.channels)
+
+    async def preferred(self) -> str | None:
+        """The one of them that they chose."""
+        chosen = await people.preferred(self.session, [self.case.citizen_id]) if self.case.citizen_id else None
+        return chosen if chosen in self.ways() else None
+
+    async def prefer(self, channel: str | None) -> None:
+        """Answers shall go there; None: they read the page. Invalid for what is not among the ways."""
+        if channel is not None and channel not in self.ways():
+            raise Invalid.at("channel", "Không gửi được qua kênh này.", "Answers cannot go by this channel.")
+        await people.prefer(self.session, self.case, channel, self.at)
 
     async def do(self, action: Action, body: dict[str, Any], files: Sequence[Stored] = ()) -> None:
         """Do it. What is added to a merged case goes to the one that lives on."""
@@ -180,6 +210,15 @@ async def rate(own: Own) -> dict[str, Any]:
 async def chase(own: Own) -> dict[str, Any]:
     """Ask again how far it is: whoever has it is reminded, and it is counted."""
     return await own.act(Action.CHASE, {})
+
+
+@router.post("/{code}/preferred", openapi_extra=_takes(PreferredIn), **AS_IT_IS)
+async def prefer(own: Own) -> dict[str, Any]:
+    """Choose how to be told the answer: `sms` or `email` where the report states a number or mailbox, null for none."""
+    given, _ = await own.read(PreferredIn)
+    async with following(own.request, own.here, own.at, own.code, own.key) as follower:
+        await follower.prefer(given.channel)
+        return await follower.view()
 
 
 @router.post("/{code}/reopen", openapi_extra=_takes(ReopenByCitizen), **AS_IT_IS)

@@ -169,14 +169,44 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "message.delivered": ("Tin nhắn đã đến", "Message delivered"),
         "message.read": ("Người dân đã xem", "Message read"),
         "message.failed": ("Tin nhắn không đến", "Message not delivered"),
+        "message.passed": ("Tin nhắn chuyển kênh khác", "Message sent another way"),
+        "message.told": ("Đã gọi điện báo người dân", "Citizen told on the telephone"),
         "message.delayed": ("Tin nhắn đến chậm", "Message delayed"),
         "message.noted": ("Thư ngoài luồng", "Message noted"),
+        "message.completed": ("Bổ sung lời cho tệp đã gửi", "Message completed"),
         "message.deleted": ("Người dân xóa tin nhắn", "Message deleted by the citizen"),
         "message.elsewhere": ("Trả lời từ hộp thư của kênh", "Answered in the vendor's inbox"),
         "message.file": ("Nhận tệp người dân gửi", "File received"),
         "message.file_lost": ("Không lấy được tệp", "File not received"),
+        "message.contact": ("Người dân chia sẻ số điện thoại", "Phone number shared by the citizen"),
+        "person.merged": ("Gộp người gửi với người khác", "Reporter merged with another person"),
+        "person.unmerged": ("Hoàn tác gộp người gửi", "Merge of the reporter undone"),
+        "person.apart": ("Người gửi là người khác", "Reporter is somebody else"),
+        "person.preferred": ("Chọn kênh nhận trả lời", "Channel for answers chosen"),
+        "person.consented": ("Người dân đồng ý nhận tin", "Consent given"),
+        "person.withdrew": ("Người dân rút đồng ý", "Consent withdrawn"),
+        "person.data_withdrawn": ("Người dân rút dữ liệu cá nhân", "Personal data withdrawn"),
+        "person.forgotten": ("Xóa thông tin người gửi", "Reporter's data given up"),
+        "recording.kept": ("Đã chép bản ghi cuộc gọi", "Recording copied"),
+        "recording.removed": ("Đã xóa bản ghi ở nhà mạng", "Recording deleted at the carrier"),
+        "recording.lost": ("Nhà mạng không còn bản ghi", "Recording lost at the carrier"),
+        "recording.expired": ("Bản ghi hết thời gian lưu", "Recording past its time"),
+        "recording.play": ("Nghe bản ghi", "Recording listened to"),
+        "recording.hold": ("Giữ bản ghi làm chứng cứ", "Recording held"),
+        "recording.release": ("Thôi giữ bản ghi", "Recording no longer held"),
         "limit.reminded": ("Nhắc hạn", "Reminder"),
         "limit.breached": ("Quá hạn", "Overdue"),
+    },
+    "consent": {
+        "answers": ("Nhận trả lời", "Answers"),
+        "care_calls": ("Gọi thăm hỏi", "Care calls"),
+        "surveys": ("Khảo sát", "Surveys"),
+    },
+    "same_person": {  # why two citizens were merged
+        "stated_phone": ("Cùng số điện thoại", "The same phone number"),
+        "stated_email": ("Cùng hộp thư", "The same mailbox"),
+        "contact_proven": ("Kênh xác nhận số điện thoại", "Phone number proved by the channel"),
+        "told": ("Cán bộ biết", "Known to staff"),
     },
     "refusal": {
         "unclear": ("Nội dung chưa rõ", "Not clear"),
@@ -217,6 +247,58 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "failed": ("không gửi được", "not delivered"),
         "unknown": ("chưa rõ đã gửi", "delivery not known"),
         "dropped": ("không gửi", "not sent"),
+        "passed": ("không gửi được", "not delivered"),
+    },
+    # Why a message did not leave or arrive, for people who have to do something about it.
+    "failure": {
+        "retryable": ("kênh gặp sự cố", "the channel is out of order"),
+        "final": ("kênh từ chối tin này", "the channel refuses the message"),
+        "window_closed": ("quá hạn được phép trả lời trên kênh", "too late to answer on this channel"),
+        "reauthorise": ("kênh đòi cấp lại quyền, cần quản trị xử lý", "the channel asks for access again"),
+        "rate_limited": ("kênh giới hạn số tin", "the channel's rate is used up"),
+        "gone": ("không còn ai ở địa chỉ này, hoặc đã chặn tổng đài", "nobody at this address, or we are blocked"),
+        "reported": ("đã gửi nhưng kênh báo không đến", "sent, but reported as not arrived"),
+        "absent": ("kênh chưa được cấu hình", "the channel is not set up"),
+        "unknown": ("mất liên lạc giữa chừng, không rõ đã đến chưa", "the line broke: it may have arrived"),
+    },
+    # How far a file is that travels with a message.
+    "carried": {
+        "waiting": ("chờ gửi", "waits"),
+        "sending": ("đang gửi", "being sent"),
+        "sent": ("đã gửi", "sent"),
+        "delivered": ("đã nhận", "delivered"),
+        "read": ("đã xem", "seen"),
+        "failed": ("không gửi được", "not delivered"),
+        "link": ("gửi bằng đường dẫn tới trang tra cứu", "as a link to the tracking page"),
+    },
+    "message_purpose": {
+        "receipt": ("Báo đã nhận", "Receipt"),
+        "answer": ("Câu trả lời", "Answer"),
+        "question": ("Hỏi thêm", "Question"),
+        "progress": ("Tiến độ", "Progress"),
+        "refused": ("Không tiếp nhận", "Refusal"),
+        "redirected": ("Chuyển cơ quan khác", "Handed over"),
+        "forwarded": ("Báo đã chuyển đơn vị", "Forwarded"),
+        "extended": ("Báo gia hạn", "More time"),
+        "extension_denied": ("Báo không gia hạn", "No more time"),
+        "reopened": ("Báo mở lại", "Reopened"),
+        "merged": ("Báo gộp", "Joined"),
+        "split": ("Báo tách", "Split"),
+        "unit.forwarded": ("Thư giao việc", "Letter: forwarded"),
+        "unit.reminded": ("Thư nhắc hạn", "Letter: reminder"),
+        "unit.breached": ("Thư báo quá hạn", "Letter: overdue"),
+        "unit.chased": ("Thư đôn đốc", "Letter: chased"),
+    },
+    "call_outcome": {
+        "missed": ("Gọi nhỡ", "Missed"),
+        "served": ("Đã tự tra cứu", "Looked it up"),
+        "callback": ("Xin gọi lại", "Asked for a call"),
+        "voicemail": ("Tin nhắn thoại", "Voicemail"),
+    },
+    "listening": {
+        "handling": ("để xử lý phản ánh", "to handle the case"),
+        "quality": ("để kiểm tra chất lượng", "to check quality"),
+        "inspection": ("để thanh tra", "to inspect"),
     },
     "fact": {
         "field": ("lĩnh vực", "field"),
@@ -301,18 +383,44 @@ STATUS_ICON = {
     "merged": "git-merge",
     "spam": "trash",
 }
-CHANNEL_ICON = {
-    "web": "world",
-    "app": "device-mobile",
-    "zalo": "message-circle",
-    "facebook": "brand-facebook",
-    "telegram": "brand-telegram",
-    "email": "mail",
-    "sms": "message-2",
-    "voice": "phone",
-    "counter": "building",
-    "open311": "api",
+
+
+class _Icons(dict[str, str]):
+    """By channel; one that has no picture of its own here yet has that of any message."""
+
+    def __missing__(self, channel: str) -> str:
+        return "send"
+
+
+CHANNEL_ICON = _Icons(
+    {
+        "web": "world",
+        "app": "device-mobile",
+        "zalo": "message-circle",
+        "facebook": "brand-facebook",
+        "telegram": "brand-telegram",
+        "email": "mail",
+        "sms": "message-2",
+        "voice": "phone",
+        "counter": "building",
+        "open311": "api",
+    }
+)
+# Ways a message goes: the channels, and further ones that nothing comes in by.
+NAMES["way"] = NAMES["channel"] | {
+    "zalo_template": ("Zalo, tin theo mẫu", "Zalo template"),
+    "zalo_phone": ("Zalo theo số điện thoại", "Zalo by phone number"),
+    "facebook_comment": ("Bình luận Facebook", "Facebook comment"),
+    "voice": ("Gọi điện", "Phone call"),
 }
+WAY_ICON = _Icons(
+    CHANNEL_ICON
+    | {
+        "zalo_template": "message-circle",
+        "zalo_phone": "message-circle",
+        "facebook_comment": "brand-facebook",
+    }
+)
 URGENCY_TONE = {"emergency": "late", "urgent": "warn", "normal": "quiet", "complex": "quiet"}
 
 

@@ -82,7 +82,10 @@ async def metrics(here: Here) -> Response:
                 "SELECT 'outgoing' AS kind, count(*) FILTER (WHERE run_at <= now()) AS due, "
                 "count(*) FILTER (WHERE state IN ('failed', 'unknown')) AS dead FROM outgoing "
                 "WHERE run_at IS NOT NULL OR state IN ('failed', 'unknown') "
-                "UNION ALL SELECT 'limits', count(*), 0 FROM limits WHERE next_at <= now()"
+                "UNION ALL SELECT 'limits', count(*), 0 FROM limits WHERE next_at <= now() "
+                "UNION ALL SELECT 'recordings', count(*) FILTER (WHERE run_at <= now()), "
+                "count(*) FILTER (WHERE dead_at IS NOT NULL) FROM recordings "
+                "WHERE run_at IS NOT NULL OR dead_at IS NOT NULL"
             )
         )
         for kind, due, dead in rows:

@@ -25,7 +25,7 @@ from core.staff import Actor, Role
 from web import times
 from web.assets import icon, static
 from web.deps import COOKIE, SAFE, state_of
-from web.names import CHANNEL_ICON, STATUS_ICON, STATUS_TONE, URGENCY_TONE, Lang, name_of
+from web.names import CHANNEL_ICON, STATUS_ICON, STATUS_TONE, URGENCY_TONE, WAY_ICON, Lang, name_of
 
 HERE = Path(__file__).parent
 LANG_COOKIE, THEME_COOKIE = "lang", "theme"
@@ -35,8 +35,9 @@ NOT_PAGES = (
 )  # fmt: skip
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; "
+    "font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -116,6 +117,7 @@ def _environment(lang: Lang) -> Environment:
         "status_tone": STATUS_TONE,
         "status_icon": STATUS_ICON,
         "channel_icon": CHANNEL_ICON,
+        "way_icon": WAY_ICON,
         "urgency_tone": URGENCY_TONE,
     }
     made.filters |= {

@@ -16,8 +16,9 @@ from core.errors import Invalid
 from core.files import Stored, take
 from routing.queries import Routing
 from web.bodies import read_body
-from web.deps import client_address, desk_of, state_of
+from web.deps import client_address, desk_of, rules_in_force, state_of
 from web.docs import PROBLEMS, json_body, multipart_body
+from web.problems import language
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=PROBLEMS)
 
@@ -90,12 +91,9 @@ async def report(
     here = state_of(request)  # read here, for three dependencies would cost as much as the checks of the body
     at = here.clock()
     here.throttle.check(client_address(request), altcha)
-    routing = here.routing.fresh
-    if routing is None:
-        async with here.database.transaction() as session:
-            routing = await here.routing.get(session)
+    routing = await rules_in_force(here)
     given, uploads = await read_body(request, ReportIn)
-    checked = to_report(given, routing)
+    checked = replace(to_report(given, routing), language=language(request))
     if uploads:
         stored = await take(uploads, here.files, at=at, use_location=given.use_photo_location)
         checked = with_files(checked, stored)

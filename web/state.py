@@ -11,6 +11,7 @@ from core.auth import HASHING_AT_ONCE
 from core.db import Database
 from core.files import FileStore
 from core.settings import Settings
+from hotline.answering import Switchboard
 from routing.queries import RoutingCache
 from web.hub import Hub
 from web.throttle import ReportThrottle
@@ -32,12 +33,20 @@ class State:
     key: bytes
     rates: dict[str, tuple[int, int]]
     throttle: ReportThrottle
+    clients: ReportThrottle  # Open311 clients with a key
+    codes: ReportThrottle  # wishes for one-time codes
     live: Hub
+    calls: Switchboard
     demo: bool = False
     clock: Callable[[], datetime] = wall_clock
     routing: RoutingCache = field(default_factory=RoutingCache)
     numbers: CaseNumbers = field(default_factory=CaseNumbers)
     signing_in: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHING_AT_ONCE))
+
+    @property
+    def site(self) -> str:
+        """The address of our pages, for links."""
+        return self.settings.public_url.rstrip("/")
 
     @property
     def channels(self) -> frozenset[str]:

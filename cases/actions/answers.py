@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlmodel import col, select
 
+from cases import replies
 from cases.bodies import AnswerDirectly, Body, Reason, SubmitAnswer
 from cases.desk import Desk, action
 from cases.models import Entry
@@ -23,7 +24,7 @@ async def answer_directly(desk: Desk, given: AnswerDirectly) -> None:
     desk.case.answer_id = entry.id
     desk.case.approved_at = desk.at
     desk.first_response()
-    await desk.tell("answer", given.reply, entry=entry)
+    await desk.tell("answer", replies.answer(given.reply), entry=entry)
 
 
 @action(Action.SUBMIT_ANSWER, SubmitAnswer)
@@ -65,7 +66,7 @@ async def approve_answer(desk: Desk, given: Body) -> None:
         raise Conflict("Câu trả lời đã được duyệt.", "The answer is already approved.")
     entry = (await desk.session.exec(select(Entry).where(Entry.id == case.answer_id))).one()
     case.approved_at = desk.at
-    await desk.tell("answer", entry.text, entry=entry)
+    await desk.tell("answer", replies.answer(entry.text), entry=entry)
 
 
 @action(Action.REPLY, Body)

@@ -87,7 +87,7 @@ async def ask_citizen(desk: Desk, given: AskCitizen) -> None:
     desk.case.waiting_from = desk.case.status
     desk.clocks.stop(desk.book.stop_while_waiting)
     desk.first_response()
-    await desk.tell("question", given.question, kind="question")
+    await desk.tell("question", replies.question(given.question), kind="question")
 
 
 @action(Action.CHASE, Body)

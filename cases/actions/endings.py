@@ -4,6 +4,7 @@ from cases import replies
 from cases.actions.triage import change_track, end_parts
 from cases.bodies import Body, Redirect, Refuse
 from cases.desk import Desk, action
+from cases.sentences import LANGUAGES
 from cases.states import Action
 from core.errors import Invalid
 
@@ -21,7 +22,9 @@ async def refuse(desk: Desk, given: Refuse) -> None:
     _end(desk)
     desk.data["reason_code"] = given.reason_code
     desk.first_response()
-    await desk.tell("refused", given.reply or replies.REFUSALS[given.reason_code][1], kind="answer")
+    proposed = {desk.words.refusal(given.reason_code, language) for language in LANGUAGES}
+    reply = None if given.reply in proposed else given.reply  # the form proposes the sentence of the reason
+    await desk.tell("refused", replies.refused(given.reason_code, reply), kind="answer")
 
 
 @action(Action.REDIRECT, Redirect)

@@ -105,6 +105,7 @@ async def split(desk: Desk, given: Split) -> None:
         email=case.contact.get("email"),
         public=case.public,
         sender=(sender := writer_of(case)),
+        language=case.language,
         receipt=sender is None,  # there the reporter is told below, in the talk about the first case
     )
     opened = await open_case(

@@ -235,6 +235,18 @@ async def _track_wrong(page: Page) -> None:
     await page.locator(".alert.bad").wait_for()
 
 
+def _lost(to: str, wait: str) -> Steps:
+    """Somebody without the key asks for a code."""
+
+    async def steps(page: Page) -> None:
+        await page.locator("#f-code").fill("BP-26-0000000")
+        await page.locator("#f-to").fill(to)
+        await page.locator("main button.primary").click()
+        await page.locator(wait).wait_for()
+
+    return steps
+
+
 async def _all_open(page: Page) -> None:
     """Every fold of the page unfolded."""
     await page.evaluate(
@@ -255,6 +267,9 @@ def portal_states(world: World) -> list[State]:
         State("receipt", "/", _sent, narrow=True),
         State("find", "/track"),
         State("find, wrong", "/track", _track_wrong),
+        State("lost key", "/track/lost", narrow=True),
+        State("lost key, wrong", "/track/lost", _lost("12", "[aria-invalid=true]")),
+        State("lost key, code asked for", "/track/lost", _lost("0912345678", "#f-otp"), narrow=True),
         *(
             State(f"followed, {status}", world.link(status), _all_open, narrow=status in ("replied", "waiting_citizen"))
             for status in ROADS

@@ -273,6 +273,26 @@ async def test_deliveries_and_readings_only_move_forward(line: Line) -> None:
         assert await line.out(case) == [("receipt", expected)]
 
 
+async def test_what_overtakes_our_own_note_of_a_send_is_taken_in_after_it(line: Line, clock: Clock) -> None:
+    await line.says("Mất nước", LAN)
+    send = line.vendor.send
+
+    async def quick(message: OutboundMessage) -> str:
+        id = await send(message)
+        await line.post(None, kind="delivery", refs=[id])
+        await line.post(("zalo", "oa"), kind="echo", external_id=id, text=message.text, thread={"to": LAN[1]})
+        await line.work()
+        return id
+
+    line.vendor.send = quick  # type: ignore[method-assign]
+    await line.deliver()
+    clock.move(minutes=1)
+    await line.work()
+    (case,) = await line.cases(LAN)
+    assert await line.out(case) == [("receipt", "delivered")]
+    assert [kind for kind, _ in await line.lines(case)] == ["report"]  # nobody wrote it elsewhere
+
+
 async def test_a_bounce_marks_the_message_undelivered(line: Line) -> None:
     await line.says("Mất nước", LAN)
     await line.deliver()

@@ -426,6 +426,7 @@ async def test_another_site_cannot_act_for_the_reporter(citizen: AsyncClient) ->
 WITH_KEY = {
     "GET /track/{code}",
     "GET /track/{code}/files/{attachment_id}",
+    "POST /track/{code}/preferred",
     *(f"POST /track/{{code}}/{path}" for path in FORMS.values()),
 }
 OPEN = {
@@ -435,6 +436,9 @@ OPEN = {
     "GET /track",
     "POST /track",
     "POST /track/forget",
+    "GET /track/lost",
+    "POST /track/lost",
+    "POST /track/lost/open",
     "GET /cases",
     "GET /cases/{code}",
 }

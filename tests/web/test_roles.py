@@ -9,10 +9,21 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from httpx import ASGITransport, AsyncClient, Response
 from sqlalchemy import text
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases.models import Case
+from channels import inbox
+from channels.reading import unread
 from core import staffing
+from core.ids import uuid7
+from core.sealed_files import Sealed
+from hotline.models import CallSession, CallTask, Recording
+from hotline.recordings import purpose_of
+from tests.calling import a_sound
 from tests.factories import As, Drive, a_photo, a_report, make_tokens, state
 from web.rendering import NOT_PAGES
+from web.state import State
 
 # A case led by so-xd, supported by so-congthuong: these see it, all others do not.
 SEES = "agent dispatcher supervisor inspector leader admin officer head helper helperhead"
@@ -20,8 +31,10 @@ STRANGERS = "officer2 head2 key keyless"
 STAFF = f"{SEES} officer2 head2"
 EVERYONE = f"anonymous {STAFF} key keyless"
 CENTRE = "agent dispatcher supervisor"
+HANDLERS = f"{CENTRE} inspector officer head helper helperhead"
 FEED = "leader supervisor admin key"
 OUTBOX = "dispatcher supervisor inspector admin"
+PEOPLE = ("GET ", "GET /suggestions", "POST /merge", "POST /apart", "POST /undo", "POST /preferred", "POST /consents")
 OPEN = 0  # let in: any answer but 401, 403 and 404
 
 # Route → who is let in, and what everybody else is told; the anonymous get 401 unless named.
@@ -43,13 +56,35 @@ ROUTES: dict[str, tuple[str, int]] = {
     "POST /api/v1/auth/token": (EVERYONE, 0),
     "POST /api/v1/auth/session": (EVERYONE, 0),
     "POST /api/v1/reports": (EVERYONE, 0),
+    "POST /api/v1/reports/{code}/otp": (EVERYONE, 0),  # told the same, whether or not a code is sent
+    "GET /open311/v2/discovery.{format}": (EVERYONE, 0),
+    "GET /open311/v2/services.{format}": (EVERYONE, 0),
+    "GET /open311/v2/services/{service_code}.{format}": (EVERYONE, 0),
+    "GET /open311/v2/requests.{format}": (EVERYONE, 0),
+    "POST /open311/v2/requests.{format}": (EVERYONE, 0),
+    "GET /open311/v2/requests/{service_request_id}.{format}": ("", 404),  # not published, for nobody
+    "GET /open311/v2/tokens/{token}.{format}": ("", 404),
     "DELETE /api/v1/auth/session": (f"{STAFF} key keyless", 401),
     "GET /api/v1/me": (f"{STAFF} key keyless", 401),
     "GET /api/v1/refusal-reasons": (f"{STAFF} key keyless", 401),
     "GET /api/v1/cases": (f"{STAFF} key keyless", 401),
     "POST /api/v1/cases": (CENTRE, 403),
     "GET /api/v1/outbox": (OUTBOX, 403),
+    "GET /api/v1/inbox": ("supervisor admin", 403),
+    "GET /api/v1/inbox/{event}/raw": ("admin", 403),
+    "POST /api/v1/inbox/{event}/reread": ("admin", 403),
+    "POST /api/v1/inbox/reread": ("admin", 403),
+    # The case is an ordinary one: inspectors know the people of restricted ones only. Nothing is known of its reporter.
+    **{f"{route.replace(' ', ' /api/v1/citizens/{code}')}": (CENTRE, 403) for route in PEOPLE},
+    "GET /api/v1/calls": (f"{CENTRE} inspector", 403),
+    "GET /api/v1/call-tasks": (f"{CENTRE} inspector", 403),
+    "GET /api/v1/call-tasks/{task}": (f"{CENTRE} inspector", 403),
+    "POST /api/v1/call-tasks/{task}/close": (f"{CENTRE} inspector", 403),
+    "GET /api/v1/recordings/{recording}": (HANDLERS, 403),
+    "POST /api/v1/recordings/{recording}/hold": ("supervisor inspector", 403),
+    "POST /api/v1/outbox/resend": (OUTBOX, 403),
     "POST /api/v1/outbox/{id}/resend": (OUTBOX, 403),
+    "POST /api/v1/outbox/{id}/told": (OUTBOX, 403),
     "GET /feed/v1/events": (FEED, 403),
     "GET /feed/v1/aggregates": (FEED, 403),
     # The citizen's paths ask for the key, which being signed in does not replace.
@@ -58,6 +93,8 @@ ROUTES: dict[str, tuple[str, int]] = {
     "POST /api/v1/reports/{code}/rating": ("", 404),
     "POST /api/v1/reports/{code}/reopen": ("", 404),
     "POST /api/v1/reports/{code}/chase": ("", 404),
+    "POST /api/v1/reports/{code}/otp/verify": ("", 404),
+    "POST /api/v1/reports/{code}/preferred": ("", 404),
     "GET /api/v1/cases/{code}": (SEES, 404),
     "GET /api/v1/cases/{code}/timeline": (SEES, 404),
     "GET /api/v1/cases/{code}/explain": (SEES, 404),
@@ -66,6 +103,13 @@ ROUTES: dict[str, tuple[str, int]] = {
     "GET /webhooks/{channel}": ("", 404),
     "POST /webhooks/{channel}": ("", 404),
     "POST /webhooks/twilio/{what}": ("", 404),
+    "POST /webhooks/twilio/voice": ("", 404),
+    "POST /webhooks/twilio/voice/step": ("", 404),
+    "POST /webhooks/twilio/events": ("", 404),
+}
+# Who may do such things, but not with this one, of which they are told nothing.
+UNSEEN = {
+    "GET /api/v1/recordings/{recording}": "officer2 head2",
 }
 ADMINISTRATION = (
     "GET staff",
@@ -107,10 +151,17 @@ ADMINISTRATION = (
     "GET rule-sets/{rule_set}/yaml",
     "GET rule-sets/{rule_set}/check",
     "POST rule-sets/{rule_set}/activate",
+    "GET wording",
+    "GET wording/{sentence}/{form}/{language}",
+    "PUT wording/{sentence}/{form}/{language}",
+    "POST wording/{sentence}/{form}/{language}/try",
+    "POST wording/{sentence}/{form}/{language}/reset",  # as shipped: 409
+    "GET wording/{sentence}/{form}/{language}/history",
+    "GET channels",
+    "POST channels/zalo/token",
 )
 ROUTES |= {route.replace(" ", " /api/v1/admin/"): ("admin", 403) for route in ADMINISTRATION}
 ROUTES["POST /api/v1/me/password"] = (f"{STAFF} key keyless", 401)
-HANDLERS = f"{CENTRE} inspector officer head helper helperhead"
 ACTIONS: dict[str, str] = {
     "note": HANDLERS,
     "assign_officer": HANDLERS,
@@ -152,6 +203,16 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/reports/{code}/rating": {"rating": 5},
     "POST /api/v1/reports/{code}/reopen": {"reason": "x"},
     "POST /api/v1/reports/{code}/chase": {},
+    "POST /api/v1/call-tasks/{task}/close": {"outcome": "reached"},
+    "POST /api/v1/recordings/{recording}/hold": {"held": True},
+    "POST /api/v1/reports/{code}/otp": {"phone": "0912345678"},
+    "POST /api/v1/reports/{code}/otp/verify": {"phone": "0912345678", "otp": "123456"},
+    "POST /api/v1/reports/{code}/preferred": {"channel": None},
+    "POST /api/v1/citizens/{code}/merge": {"with": "BP-26-0000018"},
+    "POST /api/v1/citizens/{code}/apart": {"with": "BP-26-0000018"},
+    "POST /api/v1/citizens/{code}/undo": {"merge": "00000000-0000-0000-0000-000000000000"},
+    "POST /api/v1/citizens/{code}/preferred": {"channel": "sms"},
+    "POST /api/v1/citizens/{code}/consents": {"channel": "sms", "purpose": "surveys", "given": False},
 }
 
 
@@ -183,7 +244,14 @@ async def house(app: FastAPI, client: AsyncClient, as_: As, drive: Drive) -> Hou
             text("SELECT o.id FROM outgoing o JOIN cases c ON c.id = o.subject_id WHERE c.code = :code LIMIT 1"),
             {"code": code},
         )
+        event = unread("zalo", "oa", b"house", "not JSON")
+        await inbox.accept(session, [event], here.clock())
+        unread_id = await session.scalar(text("SELECT id FROM received WHERE dead_at IS NOT NULL LIMIT 1"))
         others = {
+            "event": str(unread_id),
+            "sentence": "receipt",
+            "form": "long",
+            "language": "vi",
             "person": str(await session.scalar(text("SELECT id FROM staff WHERE email = 'gone@demo'"))),
             "rule_set": str(await session.scalar(text("SELECT id FROM rule_sets WHERE state = 'active' LIMIT 1"))),
             "department": "so-yte",
@@ -191,8 +259,46 @@ async def house(app: FastAPI, client: AsyncClient, as_: As, drive: Drive) -> Hou
             "area": "bp-d-dong-xoai",
             "calendar": "province",
             "day": "2026-03-04",
+            "format": "json",
+            "service_code": "infra.road",
+            "service_request_id": code,
+            "token": "1",
+            **await _a_call(session, here, code),
         }
     return House(code, attached.json()["attachments"][0]["id"], str(sent), keys, others)
+
+
+async def _a_call(session: AsyncSession, here: State, code: str) -> dict[str, str]:
+    """Somebody called about the case, left word, and waits for a call."""
+    at, case = here.clock(), (await session.exec(select(Case).where(Case.code == code))).one()
+    call = CallSession(
+        id=uuid7(at),
+        provider="twilio",
+        provider_call_id="CA1",
+        caller="+84912345678",
+        number="1022",
+        state="completed",
+        opened_at=at,
+        case_id=case.id,
+    )
+    session.add(call)
+    await session.flush()
+    task = CallTask(id=uuid7(at), kind="callback", phone=call.caller, session_id=call.id, opened_at=at, case_id=case.id)
+    sound = Recording(
+        id=uuid7(at),
+        session_id=call.id,
+        provider="twilio",
+        provider_recording_id="RE1",
+        state="removed",
+        announced_at=at,
+        case_id=case.id,
+        media_type="audio/wav",
+    )
+    sealed = Sealed.of(here.key, purpose_of(sound.id), a_sound())
+    await here.files.put(sealed.key, sealed.data)
+    sound.file = sealed.key
+    session.add_all((task, sound))
+    return {"task": str(task.id), "recording": str(sound.id)}
 
 
 @pytest.fixture
@@ -231,10 +337,12 @@ def expected(route: str, who: str) -> int:
     if (
         who == "anonymous"
         and refusal in (403, 404)
-        and not route.split(" ")[1].startswith(("/api/v1/reports", "/webhooks/"))
+        and not route.split(" ")[1].startswith(("/api/v1/reports", "/webhooks/", "/open311/"))
     ):
         return 401
-    if "/cases/{code}" in route and who in STRANGERS.split():
+    if who in UNSEEN.get(route, "").split():
+        return 404
+    if ("/cases/{code}" in route or "/citizens/{code}" in route) and who in STRANGERS.split():
         return 404
     return refusal
 

@@ -85,8 +85,11 @@ async def test_what_did_not_leave_is_listed_with_the_reason_and_without_text_or_
         "purpose": "question",
         "department": None,
         "state": "failed",
+        "failure": "final",
         "reason": REASON,
         "attempts": 1,
+        "tried": [],
+        "call": True,
         "created_at": "2026-03-03T08:16:00+07:00",
     }
 

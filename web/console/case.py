@@ -12,19 +12,25 @@ from starlette.responses import Response
 
 from cases import citizens
 from cases.codes import read_code
-from cases.desk import Office, address_of, offered, parts_of
+from cases.desk import Office, offered, parts_of
 from cases.dossier import Dossier, dossier
 from cases.models import Case, Extension, Limit
 from cases.queries import case_by_code, sees_identity
+from cases.reach import address_for
 from cases.states import STAFF_ACTIONS, Action
 from core.errors import Conflict, NotFound
 from core.journal import last_position
 from core.staff import Actor
+from hotline.call_lists import call_back_of
+from hotline.listening import recordings_of
+from hotline.models import CallTask
 from routing import suggesting
 from routing.queries import Routing
 from web.console import picking
 from web.console.forms import FORMS, TALK, action_named
+from web.console.person import Handle, PersonView, person_view, stated
 from web.console.showing import Filled, FormView, amount_words, form_view
+from web.console.sounds import sounds_by_line
 from web.console.story import Line, Picture, conversation, picture, timeline
 from web.deps import AtOffice, Db, Now
 from web.names import NAMES, Lang, name_of
@@ -123,6 +129,8 @@ class CasePage:
     take: bool
     me: str
     citizen: Mapping[str, str | None]
+    stated: tuple[Handle, ...]
+    person: PersonView | None
     masked: bool
     may_reveal: bool
     hears_by: str
@@ -132,6 +140,7 @@ class CasePage:
     files: tuple[Picture, ...]
     failed: int
     asked: Extension | None
+    call_back: CallTask | None  # the call that is owed to the reporter
     answer: Answer | None
     rule_set: str
     rules: tuple[str, ...]
@@ -216,7 +225,7 @@ async def case_view(
     asked = next((each for each in told.file.extensions if each.state == "requested"), None)
     buttons = _buttons(may, _first(case, asked), lang)
     bar = [each for each in buttons if not each.end and not each.narrow]
-    channel, to = address_of(case, office.channels)
+    channel, to = await address_for(session, case, office.channels)
     talk = [
         await form_view(session, action, told, who, routing, view, filled if action == opened else None)
         for action in TALK
@@ -233,7 +242,7 @@ async def case_view(
         case=case,
         position=position,
         heading=picking.first_line(case.text),
-        lines=conversation(told, view, routing),
+        lines=conversation(told, view, routing, sounds_by_line(await recordings_of(session, case), who, view)),
         timeline=timeline(told, view, routing),
         bar=tuple(bar),
         more=tuple(_menu(buttons)),
@@ -253,6 +262,8 @@ async def case_view(
         take=Action.ASSIGN_OFFICER in may and case.officer_id != who.id and _works_on(who, case),
         me=who.email,
         citizen=citizens.plain(case.contact) if sees else citizens.masked(case.contact),
+        stated=stated(case, sees),
+        person=await person_view(session, who, case, view),
         masked=not sees and bool(case.contact),
         may_reveal=Action.REVEAL_IDENTITY in may and not case.identity_revealed,
         hears_by=name_of("channel", channel, lang) if to.scheme != "tracking" else view.say("trang tra cứu"),
@@ -262,6 +273,7 @@ async def case_view(
         files=tuple(picture(each) for each in told.file.attachments),
         failed=sum(each.state in ("failed", "unknown") for each in told.deliveries),
         asked=asked,
+        call_back=await call_back_of(session, case),
         answer=_answer(told),
         rule_set=(book := routing.rulebook(case.rule_set_id)).code + f" v{book.version}",
         rules=tuple(case.decision.get("rules", ())),

@@ -20,6 +20,7 @@ from routing.decide import Facts, decide
 from routing.queries import Routing
 from routing.recognising import recognise
 from web.cases import StaffReportIn, open_report
+from web.console.calls import number_to_take_in
 from web.console.case import Tap
 from web.console.picking import Option, areas, chosen, departments, fields, named
 from web.deps import AtOffice, Db, Here, Now, Rules
@@ -78,10 +79,12 @@ class TakenPage:
 
 
 @router.get("/console/new")
-async def new_page(request: Request, session: Db, who: Looking, routing: Rules, at: Now) -> Response:
-    """An empty form."""
+async def new_page(
+    request: Request, session: Db, who: Looking, routing: Rules, at: Now, task: uuid.UUID | None = None
+) -> Response:
+    """An empty form; with the number of a caller who is being called back. A number belongs in no address."""
     who.require("case.open")
-    given = {"channel": "voice", "phone": request.query_params.get("phone", "")[:40]}
+    given = {"channel": "voice", "phone": await number_to_take_in(session, who, task, at)}
     page = await _page(session, who, routing, viewer_of(request, who), given, str(uuid.uuid4()))
     return render(request, "console/new.html", page, who=who)
 

@@ -7,6 +7,7 @@ from datetime import date
 from cases.dossier import Colleague
 from cases.models import Case
 from cases.replies import REFUSALS
+from cases.wording import Words
 from core.text import fold
 from routing.queries import Routing
 from web.names import NAMES, Lang
@@ -77,9 +78,10 @@ def people(colleagues: Iterable[Colleague]) -> list[Option]:
     return [Option(each.email, each.name, each.email) for each in colleagues]
 
 
-def named(group: str, lang: Lang) -> list[Option]:
-    """Every code of a group with its name."""
-    filled = {code: told for code, (_, told) in REFUSALS.items()} if group == "refusal" else {}
+def named(group: str, lang: Lang, words: Words | None = None, reads: str = "vi") -> list[Option]:
+    """Every code of a group with its name; a reason of refusal fills in what a citizen is told who `reads` so."""
+    told = words or Words()
+    filled = {code: told.refusal(code, reads) for code in REFUSALS} if group == "refusal" else {}
     return [Option(code, pair[lang == "en"], text=filled.get(code, "")) for code, pair in NAMES[group].items()]
 
 

@@ -10,6 +10,7 @@ from cases.dossier import Dossier, colleagues
 from cases.models import Case
 from cases.replies import TRACK_DESTINATION
 from cases.states import Action
+from cases.wording import Words
 from core.staff import Actor
 from routing.queries import Routing
 from web.console import picking
@@ -155,7 +156,7 @@ async def _options(
     if spec.kind == "officer":
         return picking.people(await colleagues(session, who, case))
     if spec.kind == "choice":
-        return picking.named(spec.choices, view.lang)
+        return picking.named(spec.choices, view.lang, Words(routing.wordings), case.language)
     if spec.kind == "code":
         return picking.other_codes(told.history)
     return []

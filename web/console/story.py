@@ -1,17 +1,18 @@
 """The conversation of a case as its page shows it: what was said, and between it, slim, what was done."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from cases.dossier import Dossier, Event
 from cases.models import Case, Entry
-from channels.models import Outgoing
 from core.attachments import Attachment
 from core.files import INLINE_TYPES
 from routing.queries import Routing
+from web.console.roads import Way, roads
+from web.console.sounds import Sound
 from web.names import name_of
 from web.rendering import Viewer
 from web.shapes import named_department
@@ -46,9 +47,10 @@ class Line:
     text: str = ""
     title: str = ""
     files: tuple[Picture, ...] = ()
-    state: str = ""  # of its delivery, as a code
+    sounds: tuple[Sound, ...] = ()
     channel: str = ""
     bad: bool = False
+    road: tuple[Way, ...] = ()  # how it went to the citizen, the last way last
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +90,17 @@ class Storyteller:
         return moment(datetime.fromisoformat(when), self.view.zone) if when else ""
 
 
-def conversation(told: Dossier, view: Viewer, routing: Routing) -> list[Line]:
+def conversation(
+    told: Dossier, view: Viewer, routing: Routing, sounds: Mapping[UUID | None, tuple[Sound, ...]]
+) -> list[Line]:
     """Everything said, oldest first, with the slim lines of what was done between."""
     case = told.file.case
     teller = Storyteller(view, routing, case, told.names)
     files = _files(told.file.attachments)
-    sent = {each.entry_id: each for each in told.deliveries if each.purpose != "receipt"}
+    sent = roads(told)
     contributed = {e.at: teller.unit(e.data.get("department")) for e in told.events if e.kind == "case.contribute"}
     lines = [_said(entry, teller, files, sent, contributed, case) for entry in told.file.entries]
+    lines = [replace(line, sounds=sounds.get(e.id, ())) for line, e in zip(lines, told.file.entries, strict=True)]
     lines += [teller.event(event) for event in told.events if event.kind in _SLIM]
     # What was done stands above what was said with it.
     return sorted(lines, key=lambda line: (line.at, line.look != "event"))
@@ -130,12 +135,12 @@ def _said(
     entry: Entry,
     teller: Storyteller,
     files: Mapping[UUID | None, tuple[Picture, ...]],
-    sent: Mapping[UUID, Outgoing],
+    sent: Mapping[UUID, tuple[Way, ...]],
     contributed: Mapping[datetime, str],
     case: Case,
 ) -> Line:
     say = teller.view.say
-    delivery = sent.get(entry.id)
+    road = sent.get(entry.id, ())
     who = teller.person(entry.author_kind, entry.author_id)
     title = say(_TITLES[entry.kind]) if entry.kind in _TITLES else ""
     look = "inner"
@@ -148,7 +153,7 @@ def _said(
             title = say("Người dân của phản ánh đã gộp vào đây")
     elif entry.kind in ("question", "progress", "answer", "notice", "elsewhere"):
         look = "centre"
-        if entry.kind == "answer" and delivery is None and not entry.to_citizen:
+        if entry.kind == "answer" and not road and not entry.to_citizen:
             waits = entry.id == case.answer_id
             title = say("Câu trả lời chờ duyệt") if waits else say("Câu trả lời đã bị trả lại")
             look = "draft"
@@ -162,9 +167,9 @@ def _said(
         text="" if entry.kind == "files" else entry.text,
         title=title,
         files=files.get(entry.id, ()),
-        state=delivery.state if delivery else "",
-        channel=delivery.channel if delivery else case.channel if entry.kind == "report" else "",
-        bad=bool(delivery and delivery.state in ("failed", "unknown")),
+        channel=case.channel if entry.kind == "report" else "",
+        bad=bool(road and road[-1].bad),
+        road=road,
     )
 
 
@@ -271,6 +276,7 @@ _DETAILS: dict[str, Detail] = {
     "case.rate": _rated,
     "case.reopen": _reopened,
     "case.assign_officer": _officer,
+    "recording.play": _named("listening", "purpose"),
     "limit.breached": _clock,
     "limit.reminded": _clock,
 }
