@@ -13,12 +13,12 @@ from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases.lines import say
 from cases.models import Case, Entry
 from channels.message import InboundMessage
 from channels.models import Received
 from core.journal import record
 from routing.queries import Routing
-from routing.recognising import recognise
 
 Read = Callable[[Received], Awaitable[list[InboundMessage]]]
 
@@ -112,10 +112,7 @@ async def complete(
         return case
     line.text = text if line.text == wordless else f"{line.text}\n\n{text}"[:10_000]
     if line.kind == "report":
-        case.text = line.text
-        if case.area is None:
-            day = at.astimezone(routing.rulebook(case.rule_set_id).calendar.zone).date()
-            case.area = recognise(case.text, routing.places, day, case.lat, case.lng).definite
+        say(case, line.text, routing, at)
     session.add_all((line, case))
     await record(
         session,

@@ -23,7 +23,7 @@ from cases import (
 from cases.desk import Office, perform
 from cases.hearing import echoed, rated, taken_back, told
 from cases.intake import Report, prepare
-from cases.lines import NO_WORDS, words_of, write_line
+from cases.lines import NO_WORDS, say, words_of, write_line
 from cases.models import Case, CaseLink, Entry
 from cases.opting import OPTING, opted
 from cases.queries import follow_merges
@@ -176,6 +176,8 @@ async def _add(
         body |= {"lat": message.location[0], "lng": message.location[1]}
     await perform(session, here.office, CITIZEN, case.id, Action.ADD_MESSAGE, body, at)
     _keep_number(case, message)
+    if message.text and case.text in NO_WORDS.values():  # a photo or a place came first, and now what it is about
+        say(case, words_of(message), here.office.routing, at)
     line = (
         await session.exec(
             select(Entry.id).where(Entry.case_id == case.id, Entry.kind == "message").order_by(col(Entry.id).desc())

@@ -9,6 +9,8 @@ from cases.models import Case, Entry
 from channels.message import InboundMessage
 from core.ids import uuid7
 from core.journal import record
+from routing.queries import Routing
+from routing.recognising import recognise
 
 NO_WORDS: Final = {True: "(Tệp gửi kèm, không có lời)", False: "(Vị trí, không có lời)"}
 
@@ -55,3 +57,11 @@ def words_of(message: InboundMessage) -> str:
     if message.kind == "edited":
         said = f"(Sửa tin nhắn trước) {said}"
     return said[:10_000].strip() or NO_WORDS[bool(message.attachments)]
+
+
+def say(case: Case, words: str, routing: Routing, at: datetime) -> None:
+    """What a report says, where its words came after it; a place they name is the case's if none is known."""
+    case.text = words
+    if case.area is None:
+        day = at.astimezone(routing.rulebook(case.rule_set_id).calendar.zone).date()
+        case.area = recognise(words, routing.places, day, case.lat, case.lng).definite

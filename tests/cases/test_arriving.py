@@ -25,6 +25,7 @@ from tests.factories import As, Clock, done, state
 from web.deps import office_of
 from web.state import State
 
+PHOTO = {"name": "a.jpg", "media_type": "image/jpeg", "url": "https://zdn.vn/a.jpg"}
 LAN = ("zalo", "3456789012345678901")
 BINH = ("zalo", "99")
 
@@ -335,13 +336,34 @@ async def test_a_message_typed_in_the_vendors_own_inbox_stands_in_the_case(line:
 async def test_files_are_to_be_fetched_and_a_photo_alone_joins(line: Line, clock: Clock) -> None:
     await line.says("Biển báo gãy", LAN)
     clock.move(hours=2)
-    photo = {"name": "a.jpg", "media_type": "image/jpeg", "url": "https://zdn.vn/a.jpg"}
-    await line.says(None, LAN, attachments=[photo])
+    await line.says(None, LAN, attachments=[PHOTO])
     (case,) = await line.cases(LAN)
     async with line.here.database.transaction() as session:
         (fetch,) = (await session.exec(select(Fetch).where(Fetch.subject_id == case.id))).all()
-    assert fetch.file["url"] == photo["url"]
+    assert fetch.file["url"] == PHOTO["url"]
     assert (await line.lines(case))[-1] == ("message", "(Tệp gửi kèm, không có lời)")
+
+
+@pytest.mark.parametrize(
+    ("first", "placeholder"),
+    [
+        pytest.param({"location": (11.53, 106.89)}, "(Vị trí, không có lời)", id="a place"),
+        pytest.param({"attachments": [PHOTO]}, "(Tệp gửi kèm, không có lời)", id="a photo"),
+    ],
+)
+async def test_what_comes_without_words_is_called_by_the_first_that_follow(
+    line: Line, clock: Clock, first: dict[str, Any], placeholder: str
+) -> None:
+    await line.says(None, LAN, **first)
+    (case,) = await line.cases(LAN)
+    assert case.text == placeholder
+    clock.move(minutes=1)
+    await line.says("Ổ gà lớn ở phường Đồng Xoài", LAN)
+    clock.move(minutes=1)
+    await line.says("Đã có người ngã", LAN)
+    (case,) = await line.cases(LAN)
+    assert case.text == "Ổ gà lớn ở phường Đồng Xoài"
+    assert [words for _, words in await line.lines(case)][-2:] == [case.text, "Đã có người ngã"]
 
 
 async def test_a_long_answer_leaves_in_parts_and_goes_on_where_it_broke_off(line: Line) -> None:

@@ -22,6 +22,7 @@ from core.journal import Journal
 from core.settings import Settings
 from tests.factories import As, Clock, state
 
+NO_EVENT = "00000000-0000-0000-0000-000000000001"
 ROLES = ("agent", "dispatcher", "officer", "head", "supervisor", "inspector", "leader")
 PAGES = (
     "/admin/wording",
@@ -38,12 +39,12 @@ WRITES = (
     "/admin/wording/receipt/long/vi/reset",
     "/admin/channels/zalo/token",
     "/admin/events/reread",
-    f"/admin/events/{uuid4()}",
-    f"/admin/events/{uuid4()}/reread",
+    f"/admin/events/{NO_EVENT}",
+    f"/admin/events/{NO_EVENT}/reread",
 )
 WRITE_API = (
     "/api/v1/inbox/reread",
-    f"/api/v1/inbox/{uuid4()}/reread",
+    f"/api/v1/inbox/{NO_EVENT}/reread",
     "/api/v1/admin/channels/zalo/token",
 )
 SECRET = "tin riêng của người dân"
