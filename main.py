@@ -39,7 +39,10 @@ from core.errors import DomainError
 from core.filestore import LocalStore
 from core.postgres import Cluster, DatabaseUnavailable
 from core.settings import Settings
+from core.spool import Spool
 from core.supervise import Child, supervise
+from hotline import demo as demo_calls
+from hotline.answering import Switchboard
 from hotline.menu import BadMenu, menu_of
 from ioc import project as ioc_project
 from ioc import queries as ioc_queries
@@ -655,7 +658,11 @@ def tell_stories(settings: Settings, url: str, at: datetime) -> str:
             desk = IntakeDesk(routing, CaseNumbers(), settings.code_prefix, settings.key, site=site)
             office = Office(routing, frozenset(adapters_for(settings, database, demo=True)), desk)
             teller = demo_stories.Teller(database, office, LocalStore(settings.files_dir), duties, settings.zone, at)
-            return await teller.tell(demo_stories.stories())
+            outcome = await teller.tell(demo_stories.stories())
+            if outcome.cases:
+                menu, spool = menu_of(settings.menu_file), Spool(settings.spool_dir)
+                await demo_calls.tell(Switchboard(database, menu, spool, settings.code_prefix), at)
+            return outcome
         finally:
             await database.close()
 

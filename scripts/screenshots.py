@@ -31,6 +31,7 @@ from core.settings import Settings  # noqa: E402
 from ioc import reconcile as reconciling  # noqa: E402
 from routing.queries import load  # noqa: E402
 from web import app as web_app  # noqa: E402
+from worker import Worker  # noqa: E402
 
 FOLDER = TOP / "docs" / "img"
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -220,6 +221,7 @@ SHOTS = (
     Shot("case-inspector", "inspector", "/console", open_first),
     Shot("case-dark", "officer", "/console?status=in_progress", open_first, theme="dark", widths=(1280,)),
     Shot("new", "agent", "/console/new", taking_in),
+    Shot("calls", "agent", "/console/calls"),
     Shot("undelivered", "supervisor", "/console/outbox"),
     Shot("board", "leader", "/ioc"),
     Shot("board-dark", "leader", "/ioc", theme="dark", widths=(1920,)),
@@ -234,6 +236,10 @@ SHOTS = (
     Shot("admin-calendar", "admin", "/admin/calendars", inside("calendars")),
     Shot("admin-rules", "admin", "/admin/rules"),
     Shot("admin-rule-set", "admin", "/admin/rules", inside("rules")),
+    Shot("admin-wordings", "admin", "/admin/wording"),
+    Shot("admin-wording", "admin", "/admin/wording/receipt/long/vi"),
+    Shot("admin-channels", "admin", "/admin/channels"),
+    Shot("admin-events", "admin", "/admin/events"),
     Shot("account", "agent", "/account"),
     Shot("not-found", "", "/nowhere"),
     Shot("receipt", "", "/", sent),  # these send reports, which the pictures before them do not show
@@ -310,9 +316,10 @@ async def take(browser: Browser, base: str, shot: Shot, width: int) -> None:
     picture.save(FOLDER / f"{shot.name}-{width}.png", optimize=True)
 
 
-async def work(url: str) -> None:
-    """What the worker does beside: words are sorted in, and the board says when figures were last proved."""
-    database = Database(url, pool=2)
+async def work(settings: Settings, url: str) -> None:
+    """What the worker does beside: calls are taken in, words sorted in, and the board says when figures were proved."""
+    database = Database(url, pool=4)
+    await Worker(settings, database, {}, asyncio.Event(), lambda: NOW).take_in()
     async with database.transaction() as session:
         while await search.index(session, await load(session), NOW):
             pass
@@ -346,7 +353,7 @@ def run(wanted: Sequence[str]) -> int:
         with Cluster(settings.data_dir) as cluster:
             main.prepare(settings, cluster.url, NOW, demo=True)
             print(main.tell_stories(settings, cluster.url, NOW))
-            asyncio.run(work(cluster.url))
+            asyncio.run(work(settings, cluster.url))
             failed = asyncio.run(photograph(settings, cluster.url, wanted))
     pictures = list(FOLDER.glob("*.png"))
     print(f"{len(pictures)} pictures, {sum(each.stat().st_size for each in pictures) / 1e6:.1f} MB")
