@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 import json
 import signal
@@ -71,10 +72,14 @@ class Exchange:
         mine = "SELECT count(*) AS n FROM received WHERE channel = 'voice' AND run_at IS NOT NULL"
         until(lambda: self.rows(mine)[0]["n"] == 0, "all events taken in", 40)
 
+    def ledger(self) -> dict[str, Any]:
+        """What the carrier has written down."""
+        told: dict[str, Any] = self.fake.client.get(f"{self.fake.url}/_control/ledger").json()
+        return told
+
     def answers(self, call: dict[str, Any]) -> list[dict[str, Any]]:
         """The webhooks of a call as the carrier saw them answered."""
-        sent = self.fake.client.get(f"{self.fake.url}/_control/ledger").json()["webhooks"]
-        return [row for row in sent if row["params"].get("CallSid") == call["sid"]]
+        return [row for row in self.ledger()["webhooks"] if row["params"].get("CallSid") == call["sid"]]
 
     @contextmanager
     def database_stopped(self) -> Iterator[None]:
@@ -169,7 +174,7 @@ def test_a_hang_up_at_every_step_is_a_missed_call_once(line: Exchange) -> None:
     assert {name: line.tasks(call["caller"]) for name, call in calls.items()} == {
         name: [(kind, "open", 1)] for name, (_, kind) in STEPS.items()
     }
-    assert line.fake.client.get(f"{line.fake.url}/_control/ledger").json()["answers_differ"] == []
+    assert line.ledger()["answers_differ"] == []
 
 
 def test_a_caller_who_gets_through_is_no_longer_missed(line: Exchange) -> None:
@@ -182,6 +187,35 @@ def test_a_caller_who_gets_through_is_no_longer_missed(line: Exchange) -> None:
     line.over(third, "voicemail")
     line.settled()
     assert line.tasks(first["caller"]) == [("missed", "reached", 2), ("callback", "open", 1)]
+
+
+def test_words_left_are_a_case_with_a_recording_to_hear_and_a_call_back_in_time(line: Exchange) -> None:
+    line.fake.control("settings", repeat=3)
+    call = line.calls({"keys": "1"}, {"speak": 7})
+    line.over(call, "voicemail")
+    of_call = "SELECT r.* FROM recordings r JOIN call_sessions s ON s.id = r.session_id WHERE s.provider_call_id = $1"
+    until(lambda: (found := line.rows(of_call, call["sid"])) and found[0]["state"] == "removed", "our own copy", 40)
+    [recording] = line.rows(of_call, call["sid"])
+    token = line.system.token("agent@demo", PASSWORD).json()["access_token"]
+    with httpx.Client(base_url=line.system.url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as agent:
+        heard = agent.get(f"/api/v1/recordings/{recording['id']}")
+        part = agent.get(f"/api/v1/recordings/{recording['id']}", headers={"Range": "bytes=0-9"})
+        tasks = agent.get("/api/v1/call-tasks").json()["items"]
+    assert heard.status_code == 200
+    assert heard.headers["content-type"] == "audio/mpeg"
+    assert hashlib.sha256(heard.content).hexdigest() == recording["sha256"]
+    assert (part.status_code, part.content) == (206, heard.content[:10])
+    at_carrier = line.ledger()["recordings"][recording["provider_recording_id"]]
+    assert at_carrier["deleted"]
+    assert at_carrier["sha256"]["mp3"] == recording["sha256"]
+    [case] = line.rows("SELECT * FROM cases WHERE contact->>'phone' = $1", call["caller"])
+    assert (case["id"], case["channel"], case["status"]) == (recording["case_id"], "voice", "received")
+    [task] = [each for each in tasks if each["case"] == case["code"]]
+    assert task["kind"] == "callback"
+    assert task["due_at"] is not None
+    assert httpx.get(f"{line.system.url}/api/v1/recordings/{recording['id']}").status_code == 401
+    line.settled()
+    assert len(line.rows("SELECT 1 FROM recordings WHERE case_id = $1", case["id"])) == 1
 
 
 def test_an_agent_who_takes_their_case_has_reached_them(line: Exchange) -> None:
