@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import select as sql_select
+from sqlalchemy import union
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,7 +21,7 @@ from cases.senders import known_cases
 from cases.states import Action, Status
 from channels import inbox, threads
 from channels.message import Address, InboundMessage
-from channels.models import Outgoing, OutgoingPart
+from channels.models import Outgoing, OutgoingPart, Thread
 from core.journal import record
 from core.staff import CITIZEN
 
@@ -42,7 +44,7 @@ async def told(session: AsyncSession, office: Office, message: InboundMessage, a
     if ours is not None and refs and not changed:
         failed = await threads.settle_doubt(session, message.channel, ours, part, refs[0], status, message.error, at)
         changed = [failed] if failed is not None else []
-    elif not changed:
+    elif not changed and message.kind != "bounce":  # a mail's id is ours from the start
         await _not_too_early(session, message.channel, refs, message.sender.handle if message.sender else None)
     for outgoing in changed:
         case = await session.get(Case, outgoing.subject_id)
@@ -84,10 +86,17 @@ async def _until(session: AsyncSession, message: InboundMessage, watermark: str)
     if message.sender is None:
         return []
     moment = datetime.fromisoformat(watermark)
+    whom = (Identity.scheme == message.channel, Identity.handle == message.sender.handle)
+    who = (await session.exec(select(Identity.citizen_id).where(*whom))).first()
+    talked = (col(Thread.channel) == message.channel, col(Thread.handle) == message.sender.handle)
+    subjects = union(  # few, where otherwise all that was ever sent would be looked through
+        sql_select(col(Thread.subject_id)).where(*talked), sql_select(col(Case.id)).where(people.cases_of(who))
+    )
     sent = (
         select(OutgoingPart.vendor_id)
         .join(Outgoing, col(Outgoing.id) == col(OutgoingPart.outgoing_id))
         .where(
+            col(Outgoing.subject_id).in_(subjects),
             col(Outgoing.channel) == message.channel,
             col(Outgoing.handle) == message.sender.handle,
             col(Outgoing.sent_at) <= moment + NOTED_LATER,

@@ -30,7 +30,7 @@ from core.sealing import checksum
 LASTS: Final = timedelta(minutes=10)
 MOST_TRIES: Final = 5
 DIGITS: Final = 6
-PURPOSE: Final = "code"
+PURPOSE: Final = outbox.PRESSING
 BY: Final = {"phone": "sms", "email": "email"}  # the channel a code goes by, for each scheme of address
 NOWHERE: Final = ("web", Address(outbox.TRACKING, "-"))  # where the code for a pair that fits nothing goes
 

@@ -33,6 +33,9 @@ async def message_failed(session: AsyncSession, office: Office, failed: Outgoing
         return
     by_chain = failed.addressee is None and failed.scheme != outbox.TRACKING
     to = await _pass_on(session, office, case, failed, at) if by_chain else None
+    if to is None and by_chain and CHAINS.is_dropped(failed.purpose):
+        failed.state, failed.dead_at = "dropped", None
+        session.add(failed)
     await record(
         session,
         "message.failed" if to is None else "message.passed",
@@ -105,7 +108,7 @@ def _text(office: Office, case: Case, first: Outgoing, step: Step) -> str:
     if step.way.says == "whole":
         return first.text
     if step.way.says == "public":
-        return replies.see_inbox(office.site, case.language)
+        return replies.answered_elsewhere(office.site, case.language)
     words = Words(office.routing.wordings, office.site)
     said = replies.elsewhere(first.purpose)
     if first.purpose == RECEIPT:

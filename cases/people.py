@@ -52,11 +52,14 @@ async def members(session: AsyncSession, citizen_id: UUID) -> list[UUID]:
 
 async def lock(session: AsyncSession, citizen_id: UUID) -> list[UUID]:
     """The same, holding the person: two events of one person are never worked on at once, nor while they are merged."""
-    found = await members(session, citizen_id)
-    await session.execute(
-        sql_select(col(Citizen.id)).where(col(Citizen.id) == found[0]).with_for_update(key_share=True)
-    )
-    return await members(session, citizen_id)
+    held, found = None, await members(session, citizen_id)
+    while held != found[0]:  # they were merged while we waited: somebody else stands for them now
+        held = found[0]
+        await session.execute(
+            sql_select(col(Citizen.id)).where(col(Citizen.id) == held).with_for_update(key_share=True)
+        )
+        found = await members(session, citizen_id)
+    return found
 
 
 def knows_people(actor: Actor, case: Case) -> bool:

@@ -15,6 +15,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from cases import albums
 from cases.arriving import Arrivals, arrive
+from cases.hearing import TooEarly
 from channels import inbox
 from channels.message import InboundMessage
 from channels.models import Received
@@ -100,7 +101,9 @@ class Reception:
         log.warning("event not taken in", channel=row.channel, error=name, final=final)
         async with self.database.transaction() as session:
             mine = (col(Received.lease_until) == row.lease_until,)
-            if final:
+            if final and isinstance(error, TooEarly):  # what it speaks of is not ours after all
+                await due.finish(session, Received, row.id, where=mine)
+            elif final:
                 await due.bury(session, Received, row.id, self.clock(), name, where=mine)
             else:
                 await due.retry(session, Received, row.id, self.clock(), row.attempts, name, where=mine)

@@ -82,11 +82,11 @@ def elsewhere(purpose: str) -> Phrase:
     return Phrase(f"elsewhere.{purpose}" if purpose in ("answer", "question") else "elsewhere")
 
 
-def see_inbox(site: str, language: str = "vi") -> str:
+def answered_elsewhere(site: str, language: str = "vi") -> str:
     """The same where everybody reads it: no code, no name, not even what it is about. Not for the centre to word."""
     if language == "en":
-        return f"1022 has answered you. Please look into your messages, or go to {site}/track"
-    return f"Tổng đài 1022 đã phản hồi anh/chị. Mời anh/chị xem hộp thư hoặc vào {site}/track"
+        return f"1022 has answered you. Please read it at {site}/track"
+    return f"Tổng đài 1022 đã phản hồi anh/chị. Mời anh/chị xem tại {site}/track"
 
 
 DESTINATIONS: dict[str, Pair] = {

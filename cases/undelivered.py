@@ -74,6 +74,8 @@ async def resend(session: AsyncSession, actor: Actor, message_id: UUID, at: date
     One to a unit goes to the mailbox the unit has now.
     """
     message, case = await message_by_id(session, actor, message_id)
+    if message.state == "dropped":
+        raise Conflict("Thư này đã được thu hồi, không gửi lại.", "This letter was withdrawn and stays so.")
     mailbox = None
     if message.addressee is not None:
         # As a change of track leaves it, which withdraws such letters under the same lock.
@@ -84,8 +86,6 @@ async def resend(session: AsyncSession, actor: Actor, message_id: UUID, at: date
                 "Phản ánh này nay thuộc luồng hạn chế, không gửi thư về nó ra ngoài.",
                 "This case is on a restricted track now; no letter about it leaves the house.",
             )
-        if message.state == "dropped":
-            raise Conflict("Thư này đã được thu hồi, không gửi lại.", "This letter was withdrawn and stays so.")
         mailbox = await present_mailbox(session, message.addressee)
     await waiting.resend(session, message.id, at, handle=mailbox)
     await record(

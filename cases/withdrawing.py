@@ -54,15 +54,20 @@ async def withdraw(session: AsyncSession, who: Address, at: datetime) -> str:
 
 async def give_up_due(session: AsyncSession, at: datetime, limit: int = 50) -> int:
     """Make unknown who asked for it and has no open case any more; how many."""
-    waiting = select(Withdrawal).where(col(Withdrawal.done_at).is_(None)).order_by(col(Withdrawal.at))
+    at_work = select(Case.id).where(cases_of(Identity.citizen_id), col(Case.status).in_(_OPEN)).exists()
+    ripe = (
+        select(Withdrawal, Identity)
+        .join(Identity, col(Identity.id) == col(Withdrawal.identity_id))
+        .where(col(Withdrawal.done_at).is_(None), ~at_work)
+        .order_by(col(Withdrawal.at))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
     done = 0
-    for asked in (await session.exec(waiting.with_for_update(skip_locked=True))).all():
-        identity = await session.get_one(Identity, asked.identity_id, with_for_update=True)
-        if not await _open_cases(session, identity.citizen_id):
+    for asked, identity in (await session.exec(ripe)).all():
+        if not await _open_cases(session, identity.citizen_id):  # locked now: another may have come meanwhile
             await _forget(session, asked, identity, at)
             done += 1
-        if done == limit:
-            break
     return done
 
 

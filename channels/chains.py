@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 FILE: Final = Path(__file__).parent / "seed" / "chains.yaml"
 
 Says = Literal["whole", "short", "public"]
-End = Literal["call", "list"]
+End = Literal["call", "list", "drop"]
 
 
 class BadChains(ValueError):
@@ -74,6 +74,10 @@ class Chains:
         by = self.worth(purpose).by
         wanted = [channel for channel in order[passed:] if channel not in tried and (by == "all" or channel in by)]
         return tuple(Step(channel, self.ways[channel]) for channel in wanted)
+
+    def is_dropped(self, purpose: str) -> bool:
+        """Whether nobody need look at it when every way has failed."""
+        return self.worth(purpose).then == "drop"
 
     def ends_in_a_call(self, purpose: str) -> bool:
         """Whether somebody calls the citizen when every way has failed."""

@@ -88,6 +88,8 @@ def album_of(message: InboundMessage) -> str | None:
 
 def turn_of(message: InboundMessage) -> str:
     """Whose events wait for one another; what has no sender waits for nobody but its own repetitions."""
+    if message.kind == "echo" and message.thread.get("to"):  # our own account says them all, to many
+        return f"echo:{message.thread['to']}"
     if message.sender is None:
         return f"event:{message.external_id}"
     return f"{message.sender.scheme}:{message.sender.handle}"

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -31,6 +32,7 @@ from core.db import Database
 from core.ids import uuid7
 
 TRACKING: Final = sending.TRACKING
+PRESSING: Final = "code"  # purpose of what somebody sits waiting for
 LEASE = timedelta(seconds=60)  # a send and its settling, with room
 
 
@@ -110,9 +112,14 @@ async def go_on(
 
 
 async def due_channels(session: AsyncSession, at: datetime) -> list[str]:
-    """Channels that have something to deliver, so that each can be served apart: a slow vendor delays only its own."""
+    """Channels that have something to deliver, so that each can be served apart: a slow vendor delays only its own.
+
+    What waits for an earlier message is not to be delivered yet: a worker called for it would look again and again.
+    """
     waiting = select(Outgoing.channel).where(
-        col(Outgoing.run_at) <= at, col(Outgoing.lease_until).is_(None) | (col(Outgoing.lease_until) <= at)
+        col(Outgoing.run_at) <= at,
+        col(Outgoing.lease_until).is_(None) | (col(Outgoing.lease_until) <= at),
+        (col(Outgoing.state) != "queued") | ~_overtakes(),
     )
     return sorted((await session.exec(waiting.distinct())).all())
 
@@ -134,21 +141,9 @@ async def deliver_due(
     if it fails, the message waits for a person.
     """
     started = time.monotonic()
+    limit = min(limit, _turns_to_come(adapters.get(channel or "")) or limit)
     only = () if channel is None else (col(Outgoing.channel) == channel,)
     queued = col(Outgoing.state) == "queued"
-    earlier = aliased(Outgoing)
-    overtakes = (  # what is said to one person leaves in the order it was said
-        select(earlier.id)
-        .where(
-            col(earlier.channel) == col(Outgoing.channel),
-            col(earlier.handle) == col(Outgoing.handle),
-            col(earlier.state) == "queued",
-            col(earlier.run_at).is_not(None),
-            col(earlier.scheme) != TRACKING,
-            col(earlier.id) < col(Outgoing.id),
-        )
-        .exists()
-    )
     async with database.transaction() as session:
         fresh = await due.claim(
             session,
@@ -156,7 +151,7 @@ async def deliver_due(
             at,
             limit=limit,
             lease=LEASE,
-            where=(queued, ~overtakes, *only),
+            where=(queued, ~_overtakes(), *only),
             values={"state": "sending"},
         )
         left_over = await due.claim(session, Outgoing, at, limit=limit, lease=LEASE, where=(~queued, *only))
@@ -166,9 +161,39 @@ async def deliver_due(
     until = at + LEASE - sending.SEND_TIMEOUT
     delivery = Delivery(database, adapters, on_sent, on_failed or nothing, at, until, started)
     together = [row for row in fresh if row.purpose == RECEIPT and delivery.sender.repeatable(row)]
-    await asyncio.gather(
+    came = await asyncio.gather(
         delivery.send_together(together),
         *(delivery.send(row) for row in fresh if row not in together),
         *(delivery.resume(row) for row in left_over),
+        return_exceptions=True,  # each is settled, whatever became of the others
     )
+    for error in came:
+        if error is not None:
+            raise error
     return len(fresh) + len(left_over)
+
+
+def _turns_to_come(adapter: Adapter | None) -> int | None:
+    """How many messages a vendor that takes so many a second takes while one of them may wait; None: any number."""
+    rate = adapter.capabilities.per_second if adapter is not None else None
+    return None if rate is None else max(1, int(rate * sending.MOST_WAIT.total_seconds()))
+
+
+def _overtakes() -> ColumnElement[bool]:
+    """Whether an earlier message to the same person waits or is on its way: they leave in the order they were said.
+
+    What somebody sits waiting for and is worth nothing in ten minutes passes the others.
+    """
+    earlier = aliased(Outgoing)
+    return (col(Outgoing.purpose) != PRESSING) & (
+        select(earlier.id)
+        .where(
+            col(earlier.channel) == col(Outgoing.channel),
+            col(earlier.handle) == col(Outgoing.handle),
+            col(earlier.state).in_(("queued", "sending")),
+            col(earlier.run_at).is_not(None),
+            col(earlier.scheme) != TRACKING,
+            col(earlier.id) < col(Outgoing.id),
+        )
+        .exists()
+    )

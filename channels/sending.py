@@ -18,13 +18,13 @@ from channels.adapter import Adapter, Failure, SendDoubtful, SendFailed
 from channels.message import Address, FileRef, OutboundMessage
 from channels.models import Outgoing
 from channels.parts import left_out, parts_of
-from core.db import Database
+from core.db import FAILURES, Database
 
 SENT, UNKNOWN = "sent", failures.UNKNOWN
 TRACKING: Final = "tracking"  # scheme of messages that only stand on the tracking page: nothing leaves the house
-WRITTEN: Final = frozenset({"answer", "question", "progress"})  # purposes whose words a person wrote
+WRITTEN: Final = frozenset({"answer", "question", "progress", "refused", "redirected"})  # a person wrote or chose them
 MOST_WAIT = timedelta(seconds=15)  # for our turn at a vendor; what would wait longer is due again later
-SEND_TIMEOUT = timedelta(seconds=30)
+SEND_TIMEOUT = timedelta(seconds=30)  # for one vendor message
 
 Insist = Callable[[Callable[[AsyncSession], Awaitable[None]]], Awaitable[str | None]]
 log = structlog.get_logger()
@@ -41,9 +41,17 @@ class Result:
     file: str | None = None  # the name of the file that the last part was
     pause: timedelta | None = None  # the vendor asked us to wait so long
     failure: str | None = None  # one of failures.WORDS
+    untried: bool = False  # its turn at the vendor did not come: no try of its own, and none the less for it
 
 
 DIED: Final = Result(UNKNOWN, "the worker that was sending it died", failure=UNKNOWN)
+
+
+class NotOurTurn(SendFailed):
+    """The vendor was not called, because others of ours are before us or the process is to end."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Failure.RATE_LIMITED, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +82,9 @@ class Sender:
         if self.now() > self.until:  # this process was held up: the lease might end in mid-send
             return Result(Failure.RETRYABLE, "the worker was held up before sending", failure=Failure.RETRYABLE)
         try:
-            async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
-                return await self._send(adapter, row)
+            return await self._send(adapter, row)
+        except NotOurTurn as later:
+            return Result(later.failure, later.reason, failure=later.failure, untried=True)
         except SendFailed as failed:
             word = failures.GONE if failed.gone else failed.failure
             return Result(failed.failure, failed.reason, pause=failed.retry_after, failure=word)
@@ -92,20 +101,28 @@ class Sender:
     async def _send(self, adapter: Adapter, row: Outgoing) -> Result:
         """Send what is not known to have left yet, in order."""
         message = message_of(row)
+        patience = SEND_TIMEOUT.total_seconds()
         if row.scheme == TRACKING:
-            return Result(SENT, vendor_id=await adapter.send(message))
+            async with asyncio.timeout(patience):
+                return Result(SENT, vendor_id=await adapter.send(message))
         by = self.heard_on(row)
-        async with self.database.transaction() as session:
-            thread, unheard = await threads.thread_of(session, row.subject_id, by, row.handle, self.now())
-            left = await threads.parts_left(session, row.id)
+        try:
+            async with self.database.transaction() as session:
+                thread, unheard = await threads.thread_of(session, row.subject_id, by, row.handle, self.now())
+                left = await threads.parts_left(session, row.id)
+        except FAILURES as error:  # nothing was on its way yet
+            raise SendFailed(Failure.RETRYABLE, f"the database was away: {type(error).__name__}") from None
         parts = parts_of(replace(message, thread=thread, unheard=unheard), adapter.capabilities)
         waiting = [each for each in parts if each.part not in left]
         last = parts[-1]
         for each in waiting:
             await self._paced(adapter, row.channel)
+            if self.now() > self.until:
+                raise SendFailed(Failure.RETRYABLE, "no time was left to send it, or all of it")
             if len(parts) > 1:
                 await self._mark(row, each, by)
-            vendor_id = await self._hand_over(adapter, each)
+            async with asyncio.timeout(patience):
+                vendor_id = await self._hand_over(adapter, each)
             if each is last:
                 return Result(SENT, vendor_id=vendor_id, part=last.part, file=_file(last))
             await self._note(row, each, by, vendor_id)
@@ -142,11 +159,17 @@ class Sender:
         """Wait for our turn at a vendor that takes so many messages a second from all of us together."""
         if adapter.capabilities.per_second is None:
             return
-        async with self.database.transaction() as session:
-            wait = await threads.turn(session, channel, adapter.capabilities.per_second, self.now(), MOST_WAIT)
+        try:
+            async with self.database.transaction() as session:
+                wait = await threads.turn(session, channel, adapter.capabilities.per_second, self.now(), MOST_WAIT)
+        except FAILURES as error:
+            raise SendFailed(Failure.RETRYABLE, f"the database was away: {type(error).__name__}") from None
         if wait is None:
-            raise SendFailed(Failure.RATE_LIMITED, "the vendor's rate is used up for now")
-        await asyncio.sleep(wait.total_seconds())
+            raise NotOurTurn("the vendor's rate is used up for now")
+        try:
+            await asyncio.sleep(wait.total_seconds())
+        except asyncio.CancelledError:  # the process is to end: nothing was on its way, and that is written down
+            raise NotOurTurn("the process ended before it was sent") from None
 
 
 def message_of(row: Outgoing) -> OutboundMessage:

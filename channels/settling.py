@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlmodel import col
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from channels import threads, waiting
@@ -26,6 +26,8 @@ from core.ids import uuid7
 RECEIPT: Final = "receipt"  # better lost than doubtful: the code was shown when the report was made
 LEFT = (SENT, "delivered", "read")  # states of a message that is known to have left
 PASSED: Final = "passed"  # failed for good, and goes on another way
+
+NEXT_TURN = timedelta(seconds=2)  # until who found a vendor's turns taken asks again
 
 SETTLE_PAUSES = (0.1, 0.3, 1.0, 2.0, 4.0, 6.0)  # seconds; a database that restarts must not leave doubt
 
@@ -83,7 +85,8 @@ class Delivery:
                     await self.on_sent(session, row, self.now())
                 elif result.outcome != SENT:
                     await self.write(session, row, result)
-            session.add_all(attempt(row, self.now(), result) for row, result in zip(rows, results, strict=True))
+            tried = [(row, result) for row, result in zip(rows, results, strict=True) if not result.untried]
+            session.add_all(attempt(row, self.now(), result) for row, result in tried)
 
         if await self.insist(write) is not None:
             for row in rows:
@@ -117,7 +120,7 @@ class Delivery:
         """
 
         async def write(session: AsyncSession) -> None:
-            if not noted:
+            if not noted and not result.untried:
                 session.add(attempt(row, self.now(), result))
             await self.write(session, row, result)
 
@@ -148,8 +151,14 @@ class Delivery:
             else:
                 await due.bury(session, Outgoing, row.id, now, reason, where=mine, state=UNKNOWN, failure=word)
             return
+        if result.untried:
+            await due.put_back(session, Outgoing, row.id, now + NEXT_TURN, where=mine, state="queued")
+            return
         tries, pause = _TRIES.get(result.outcome, (0, None))
-        if again := row.attempts < tries:
+        again = row.attempts < tries
+        if not again and tries and row.attempts < due.MAX_ATTEMPTS:
+            again = await self.failed_so(session, row, result.outcome) < tries
+        if again:
             pause = max(filter(None, (pause, result.pause)), default=None)
             again_as: dict[str, Any] = {"where": mine, "pause": pause, "state": "queued", "failure": word}
             ours = await due.retry(session, Outgoing, row.id, now, row.attempts, reason, **again_as)
@@ -159,6 +168,11 @@ class Delivery:
             await threads.nothing_left(session, row.id)
         if ours and not again and alone is None:
             await self.on_failed(session, await session.get_one(Outgoing, row.id), now)
+
+    async def failed_so(self, session: AsyncSession, row: Outgoing, outcome: str) -> int:
+        """How often it has failed in this way, this try included: the vendor's faults do not count among ours."""
+        alike = (DeliveryAttempt.outgoing_id == row.id, DeliveryAttempt.outcome == outcome)
+        return (await session.exec(select(func.count()).select_from(DeliveryAttempt).where(*alike))).one()
 
     async def note_sent(
         self, session: AsyncSession, row: Outgoing, result: Result, *, follow_up: str | None = None
@@ -196,7 +210,8 @@ class Delivery:
                 await self.catch_up(session, row)
 
         async def postpone(session: AsyncSession) -> None:
-            await due.retry(session, Outgoing, row.id, self.now(), row.attempts, f"follow-up: {error}", where=mine)
+            tried = min(row.attempts, due.MAX_ATTEMPTS - 1)  # it has left, so this is never given up
+            await due.retry(session, Outgoing, row.id, self.now(), tried, f"follow-up: {error}", where=mine)
 
         if error := await self.insist(run):
             log.error("outgoing not followed up", id=str(row.id), error=error)

@@ -161,7 +161,11 @@ async def subject_of(session: AsyncSession, channel: str, refs: Sequence[str]) -
 
 async def being_sent(session: AsyncSession, channel: str, handle: str | None) -> bool:
     """Whether something is on its way there this moment, to this person or, if nobody is named, to anybody."""
-    sending = select(Outgoing.id).where(col(Outgoing.channel) == channel, col(Outgoing.state) == "sending")
+    sending = select(Outgoing.id).where(
+        col(Outgoing.channel) == channel,
+        col(Outgoing.state) == "sending",
+        col(Outgoing.run_at).is_not(None),  # always so, and what the index of such rows asks for
+    )
     sending = sending if handle is None else sending.where(col(Outgoing.handle) == handle)
     return (await session.exec(sending.limit(1))).first() is not None
 

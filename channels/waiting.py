@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, func, tuple_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from channels.adapter import Failure
 from channels.models import DeliveryAttempt, Outgoing
 from core import due, wake
 from core.errors import Conflict, NotFound
@@ -77,7 +78,7 @@ async def resend(session: AsyncSession, id: UUID, at: datetime, *, handle: str |
 
 
 async def hurry(session: AsyncSession, channel: str, at: datetime) -> None:
-    """Everything that waits to be tried again on this channel is due now."""
+    """What waits on this channel because its vendor was away is due now; what was told to go slower waits as told."""
     await session.execute(
         update(Outgoing)
         .where(
@@ -85,6 +86,7 @@ async def hurry(session: AsyncSession, channel: str, at: datetime) -> None:
             col(Outgoing.state) == "queued",
             col(Outgoing.run_at) > at,
             col(Outgoing.attempts) > 0,
+            col(Outgoing.failure).is_distinct_from(Failure.RATE_LIMITED.value),
         )
         .values(run_at=at)
         .execution_options(synchronize_session=False)

@@ -134,6 +134,14 @@ async def retry(
     return await _settle(session, table, key, where, run_at=again, lease_until=None, last_error=error, **values)
 
 
+async def put_back(
+    session: AsyncSession, table: type[Row], key: UUID | str, at: datetime, *, where: Sequence[Any] = (), **values: Any
+) -> bool:
+    """Nothing was tried: due again at `at`, and the claim does not count."""
+    before = col(table.attempts) - 1
+    return await _settle(session, table, key, where, run_at=at, lease_until=None, attempts=before, **values)
+
+
 async def bury(
     session: AsyncSession,
     table: type[Row],

@@ -39,7 +39,9 @@ class Spool:
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """Keep it; on the disk when this returns. OSError when the disk takes nothing."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.folder.exists():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync(self.folder.parent)
         with self._locked() as file:
             size = os.fstat(file).st_size
             # What a killed process left without an end must not swallow the line after it.
@@ -51,8 +53,7 @@ class Spool:
             except OSError:
                 os.ftruncate(file, size)  # a full disk leaves no half line either
                 raise
-            if size == 0:
-                self._sync_folder()
+            _sync(self.folder)  # its name, too, which whoever began it may not have lived to write down
             if size + len(line) >= self.most:
                 self._close_current()
 
@@ -114,14 +115,7 @@ class Spool:
     def _close_current(self) -> None:
         name = f"{time.time_ns():020d}-{os.getpid()}.jsonl"
         (self.folder / CURRENT).rename(self.folder / name)
-        self._sync_folder()
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(self.folder)
 
 
 def line_of(entry: Mapping[str, Any]) -> bytes:
@@ -142,6 +136,14 @@ def entry_of(line: bytes) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
+
+
+def _sync(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _write_all(file: int, line: bytes) -> None:

@@ -7,13 +7,15 @@ state of a case cannot be looked up, and the event waits in the spool.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -35,6 +37,7 @@ DISK_PATIENCE: Final = 0.5
 PAUSE: Final = 2.0  # seconds in which a database that did not answer is not asked again
 LOOKS: Final = (10, 3600)  # codes a number may try in so many seconds
 BATCH: Final = 100
+NEVER: Final = frozenset({"22", "23", "54"})  # SQLSTATE: bad data, a broken constraint, above the server's limits
 
 T = TypeVar("T")
 Told = tuple[State, list[Act]]
@@ -188,21 +191,51 @@ class Switchboard:
 
 
 async def replay(database: Database, spool: Spool) -> int:
-    """Put what waits in the spool into the database, as of when it came; how many events. Again is harmless."""
+    """Put what waits in the spool into the database, as of when it came; how many events. Again is harmless.
+
+    An event that the database will never take does not hold up those after it: its file is kept for a person.
+    """
     count = 0
     for path in spool.segments():
-        segment = spool.read(path)
+        segment, refused = spool.read(path), 0
         for first in range(0, len(segment.entries), BATCH):
-            async with database.transaction() as session:
-                for entry in segment.entries[first : first + BATCH]:
-                    hook = Hook(kept(entry["raw"]), {}, {})
-                    at = datetime.fromisoformat(entry["received_at"])
-                    count += await inbox.accept(session, voice.parse(hook, entry["account"]), at, entry["answer"])
-        spool.done(segment)
+            batch = segment.entries[first : first + BATCH]
+            try:
+                count += await _put_in(database, batch)
+            except Exception as error:
+                if not _is_refusal(error):
+                    raise
+                for entry in batch:  # all but the one at fault
+                    try:
+                        count += await _put_in(database, (entry,))
+                    except Exception as found:
+                        if not _is_refusal(found):
+                            raise
+                        refused += 1
+                        log.error("event of the spool cannot be kept", file=path.name, error=type(found).__name__)
+        spool.done(replace(segment, damaged=segment.damaged + refused))
         if segment.torn or segment.damaged:
             log.warning("spool had lines that were never finished", torn=segment.torn, damaged=segment.damaged)
-        log.info("spool put into the database", events=len(segment.entries))
+        log.info("spool put into the database", events=len(segment.entries) - refused)
     return count
+
+
+async def _put_in(database: Database, entries: Sequence[dict[str, Any]]) -> int:
+    """These events, all or none; how many were not there yet."""
+    count = 0
+    async with database.transaction() as session:
+        for entry in entries:
+            hook = Hook(kept(entry["raw"]), {}, {})
+            at = datetime.fromisoformat(entry["received_at"])
+            count += await inbox.accept(session, voice.parse(hook, entry["account"]), at, entry["answer"])
+    return count
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether it is the event's own fault and will be each time, rather than of a database that is away or busy."""
+    if isinstance(error, DBAPIError):
+        return str(getattr(error.orig, "sqlstate", None))[:2] in NEVER
+    return isinstance(error, LookupError | TypeError | ValueError | AttributeError) and not isinstance(error, FAILURES)
 
 
 def _number(message: InboundMessage) -> str | None:

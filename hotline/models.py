@@ -76,7 +76,7 @@ class CallTask(SQLModel, table=True):
             "uq_call_tasks_phone",
             "phone",
             unique=True,
-            postgresql_where=text("state = 'open' AND phone IS NOT NULL"),
+            postgresql_where=text("state = 'open' AND phone IS NOT NULL AND NOT apart"),
         ),
         Index("ix_call_tasks_open", "opened_at", "id", postgresql_where=text("state = 'open'")),
         Index("ix_call_tasks_session_id", "session_id"),
@@ -97,6 +97,8 @@ class CallTask(SQLModel, table=True):
     closed_at: datetime | None = Field(default=None, sa_type=Moment)
     closed_by: UUID | None = Field(default=None, foreign_key="staff.id")
     case_id: UUID | None = Field(default=None, foreign_key="cases.id")
+    # Of a case that few may see: what the same number leaves to do otherwise must not vanish in it.
+    apart: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
 
 
 class Recording(Due, table=True):

@@ -39,7 +39,7 @@ PATIENCE: Final = 120.0  # seconds for one recording
 LARGEST: Final = 25 << 20  # bytes: three hours of speech
 NOT_READY: Final = timedelta(minutes=10)  # a carrier may tell of a recording before it can give it
 EVIDENCE: Final = timedelta(days=5 * 365)  # complaints, denunciations and tips are kept at least so long
-SWEPT_AT_ONCE: Final = 500
+SWEPT_AT_ONCE, SWEEPS_A_NIGHT = 500, 20
 
 OpenCase = Callable[[Session, CallSession, Recording, datetime], Awaitable[bool]]
 log = structlog.get_logger()
@@ -260,7 +260,10 @@ async def sweep(session: Session, files: FileStore, at: datetime) -> int:
     """
     await session.execute(
         update(Recording)
-        .where(col(Recording.dead_at).is_not(None), col(Recording.announced_at) > at - timedelta(days=30))
+        .where(
+            col(Recording.dead_at).is_not(None),
+            (col(Recording.announced_at) > at - timedelta(days=30)) | (col(Recording.state) == "kept"),
+        )
         .values(run_at=at, dead_at=None, attempts=0)
         .execution_options(synchronize_session=False)
     )
@@ -278,14 +281,20 @@ async def sweep(session: Session, files: FileStore, at: datetime) -> int:
         .limit(SWEPT_AT_ONCE)
         .with_for_update(of=Recording, skip_locked=True)
     )
-    gone = (await session.exec(over)).all()
-    for recording in gone:
-        if recording.file is not None:
-            await files.delete(recording.file)  # before the row says so: what is deleted twice does no harm
-        recording.state, recording.file = "expired", None
-        session.add(recording)
-        await noted(session, recording, "recording.expired", at)
-    return len(gone)
+    count = 0
+    for _ in range(SWEEPS_A_NIGHT):
+        gone = (await session.exec(over)).all()
+        for recording in gone:
+            if recording.file is not None:
+                await files.delete(recording.file)  # before the row says so: what is deleted twice does no harm
+            recording.state, recording.file = "expired", None
+            session.add(recording)
+            await noted(session, recording, "recording.expired", at)
+        await session.flush()
+        count += len(gone)
+        if len(gone) < SWEPT_AT_ONCE:
+            break
+    return count
 
 
 async def noted(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import func, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -20,7 +20,7 @@ from cases.queries import visible_to
 from core.errors import Conflict, NotFound
 from core.ids import uuid7
 from core.journal import record
-from core.staff import SYSTEM, Actor
+from core.staff import SYSTEM, Actor, Role
 from hotline.models import CallSession, CallTask
 from routing.queries import Routing
 from routing.working_time import Amount, due
@@ -49,13 +49,16 @@ async def settle(session: AsyncSession, call: CallSession, routing: Routing) -> 
     kind, task = kind_of(call), await _locked(session, call.task_id)
     if task is not None and task.state != "open":
         return  # somebody called back, or the caller got through: done, whatever is heard of it yet
-    if task is not None and (kind is None or task.phone != call.caller):  # whose call it was may be told last
+    over = kind == "missed" and await _is_over(session, call)
+    others = task is not None and len(await _counted(session, task)) > 1
+    # Whose call it was may be told last, and that they had got through meanwhile.
+    if task is not None and (kind is None or task.phone != call.caller or (over and others)):
         call.task_id = None
         await _recount(session, task, routing)
         task = None
     if task is not None:
         await _recount(session, task, routing)
-    elif kind is not None and not (kind == "missed" and await _got_through_since(session, call)):
+    elif kind is not None and not over:
         task = await _task_for(session, call, kind)
         call.task_id = task.id
         await _recount(session, task, routing)
@@ -91,9 +94,15 @@ async def close(session: AsyncSession, who: Actor, id: UUID, at: datetime, came:
 
 
 async def reached(session: AsyncSession, who: Actor, phone: str, case: Case, at: datetime) -> None:
-    """This person has just spoken with the number and opened a case: nobody has to call it any more."""
-    task = (await session.exec(_open_of(phone).with_for_update())).first()
-    if task is not None and task.opened_at <= at:
+    """This person has just spoken with the number and opened a case: nobody has to call it any more.
+
+    A call that is owed in a restricted case stays owed: whoever may not know of it has not made it.
+    """
+    owed = select(CallTask).join(Case, col(Case.id) == col(CallTask.case_id), isouter=True)
+    owed = owed.where(CallTask.phone == phone, CallTask.state == "open", CallTask.opened_at <= at)
+    if Role.INSPECTOR not in who.roles:
+        owed = owed.where(col(Case.id).is_(None) | col(Case.restricted).is_(False))
+    for task in (await session.exec(owed.order_by(col(CallTask.id)).with_for_update(of=CallTask))).all():
         task.case_id = task.case_id or case.id
         await _close(session, task, "reached", at, who)
 
@@ -104,19 +113,20 @@ async def _got_through(session: AsyncSession, call: CallSession, routing: Routin
     if task is None:
         return
     counted = await _counted(session, task)
-    over = [each for each in counted if kind_of(each) == "missed" and each.opened_at <= call.opened_at]
-    over = [each for each in over if each.id != call.id]
-    if over and len(over) == len(counted):
-        await _close(session, task, "reached", call.opened_at, SYSTEM)
-    elif over:
-        for each in over:
+    over = [each.id for each in counted if kind_of(each) == "missed" and each.opened_at <= call.opened_at]
+    if over and len(over) < len(counted):
+        # One that is being worked on this moment is left out: its own event comes to the same (`_is_over`).
+        free = select(CallSession).where(col(CallSession.id).in_(over)).order_by(col(CallSession.id))
+        for each in (await session.exec(free.with_for_update(skip_locked=True))).all():
             each.task_id = None
             session.add(each)
+    if over:
         await _recount(session, task, routing)
 
 
 async def _task_for(session: AsyncSession, call: CallSession, kind: str) -> CallTask:
     """The open task of this number, made if there is none; two workers make one. A hidden number has its own."""
+    await _set_apart(session, call.caller)
     made = insert(CallTask).values(
         id=uuid7(call.opened_at),
         kind=kind,
@@ -126,7 +136,7 @@ async def _task_for(session: AsyncSession, call: CallSession, kind: str) -> Call
         case_id=call.case_id,
     )
     once = made.on_conflict_do_nothing(
-        index_elements=["phone"], index_where=text("state = 'open' AND phone IS NOT NULL")
+        index_elements=["phone"], index_where=text("state = 'open' AND phone IS NOT NULL AND NOT apart")
     )
     fresh = (await session.execute(once.returning(col(CallTask.id)))).scalar()
     wanted = _open_of(call.caller) if fresh is None and call.caller else select(CallTask).where(CallTask.id == fresh)
@@ -136,13 +146,32 @@ async def _task_for(session: AsyncSession, call: CallSession, kind: str) -> Call
     return task
 
 
+async def _set_apart(session: AsyncSession, phone: str | None) -> None:
+    """A task whose case few may see takes in no further call of its number: nobody at the centre would know of it."""
+    hidden = select(Case.id).where(Case.id == CallTask.case_id, col(Case.restricted)).exists()
+    await session.execute(
+        update(CallTask)
+        .where(col(CallTask.phone) == phone, col(CallTask.state) == "open", ~col(CallTask.apart), hidden)
+        .values(apart=True)
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def _recount(session: AsyncSession, task: CallTask, routing: Routing) -> None:
-    """Say on the open task what the calls that count in it come to; without any it never was."""
+    """Say on the open task what the calls in it come to; without any it never was.
+
+    Missed calls before the caller got through count no more, and with nothing else in it the task is over.
+    """
     await session.flush()
-    counted = await _counted(session, task)
-    if not counted:
+    calls = await _counted(session, task)
+    if not calls:
         await session.delete(task)
         await session.flush()
+        return
+    through = await _got_through_at(session, task.phone)
+    counted = [each for each in calls if kind_of(each) != "missed" or through is None or each.opened_at > through]
+    if not counted:
+        await _close(session, task, "reached", through or task.opened_at, SYSTEM)
         return
     asked = [call.opened_at for call in counted if kind_of(call) == "callback"]
     first = min(counted, key=lambda call: (call.opened_at, call.id))
@@ -158,14 +187,19 @@ async def _counted(session: AsyncSession, task: CallTask) -> Sequence[CallSessio
     return (await session.exec(select(CallSession).where(CallSession.task_id == task.id))).all()
 
 
-async def _got_through_since(session: AsyncSession, call: CallSession) -> bool:
-    later = select(CallSession.id).where(
-        CallSession.caller == call.caller,
-        CallSession.outcome == "voicemail",
-        col(CallSession.opened_at) >= call.opened_at,
-        CallSession.id != call.id,
+async def _got_through_at(session: AsyncSession, phone: str | None) -> datetime | None:
+    """When somebody last left word from this number."""
+    if phone is None:
+        return None
+    left_word = select(func.max(CallSession.opened_at)).where(
+        CallSession.caller == phone, CallSession.outcome == "voicemail"
     )
-    return (await session.exec(later.limit(1))).first() is not None
+    return (await session.exec(left_word)).one()
+
+
+async def _is_over(session: AsyncSession, call: CallSession) -> bool:
+    through = await _got_through_at(session, call.caller)
+    return through is not None and call.opened_at <= through
 
 
 async def _locked(session: AsyncSession, id: UUID | None) -> CallTask | None:
@@ -175,7 +209,7 @@ async def _locked(session: AsyncSession, id: UUID | None) -> CallTask | None:
 
 
 def _open_of(phone: str | None) -> SelectOfScalar[CallTask]:
-    return select(CallTask).where(CallTask.phone == phone, CallTask.state == "open")
+    return select(CallTask).where(CallTask.phone == phone, CallTask.state == "open", ~col(CallTask.apart))
 
 
 async def _close(

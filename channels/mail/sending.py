@@ -120,6 +120,8 @@ class Mail:
             return await self._read(file.sha256 or "")
         except (FileNotFoundError, ValueError):
             raise SendFailed(Failure.FINAL, "a file of the message is not kept here any more") from None
+        except OSError as error:
+            raise SendFailed(Failure.RETRYABLE, f"a file cannot be read now: {type(error).__name__}") from None
 
     async def fetch(self, file: FileRef) -> AsyncIterator[bytes]:
         """The bytes of a file of a mail that came in; its `vendor_id` is the digest of the mail, which lies here."""

@@ -84,7 +84,8 @@ class Sms:
             raise SendFailed(Failure.FINAL, "the address is not a phone number")
         if not message.text.strip():
             raise SendFailed(Failure.FINAL, "the message is empty, and files do not travel by SMS")
-        reports = f"{self._reports}?{urlencode({'message': str(message.id)})}"
+        ours = f"{message.id}:{message.part}" if message.part else str(message.id)
+        reports = f"{self._reports}?{urlencode({'message': ours}, safe=':')}"
         try:
             made = await self._client.messages.create_async(
                 to=message.to.handle, from_=self.account, body=message.text, status_callback=reports

@@ -85,6 +85,7 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_by", sa.Uuid(), nullable=True),
         sa.Column("case_id", sa.Uuid(), nullable=True),
+        sa.Column("apart", sa.Boolean(), server_default="false", nullable=False),
         sa.CheckConstraint("kind IN ('missed', 'callback')", name=op.f("ck_call_tasks_kind")),
         sa.CheckConstraint("state IN ('open', 'done', 'reached')", name=op.f("ck_call_tasks_state")),
         sa.CheckConstraint("calls > 0", name=op.f("ck_call_tasks_calls")),
@@ -98,7 +99,7 @@ def upgrade() -> None:
         "call_tasks",
         ["phone"],
         unique=True,
-        postgresql_where=sa.text("state = 'open' AND phone IS NOT NULL"),
+        postgresql_where=sa.text("state = 'open' AND phone IS NOT NULL AND NOT apart"),
     )
     op.create_index("ix_call_tasks_open", "call_tasks", ["opened_at", "id"], postgresql_where=sa.text("state = 'open'"))
     op.create_index("ix_call_tasks_session_id", "call_tasks", ["session_id"])

@@ -274,6 +274,19 @@ async def test_deliveries_and_readings_only_move_forward(line: Line) -> None:
         assert await line.out(case) == [("receipt", expected)]
 
 
+async def test_a_reading_told_by_its_moment_alone_is_of_what_was_sent_before(line: Line, clock: Clock) -> None:
+    await line.says("Mất nước", LAN)
+    await line.deliver()
+    clock.move(minutes=1)
+    await line.post(BINH, kind="read", thread={"watermark": clock().isoformat()})
+    await line.work()
+    (case,) = await line.cases(LAN)
+    assert await line.out(case) == [("receipt", "sent")]  # somebody else has read what they had
+    await line.post(LAN, kind="read", thread={"watermark": clock().isoformat()})
+    await line.work()
+    assert await line.out(case) == [("receipt", "read")]
+
+
 async def test_what_overtakes_our_own_note_of_a_send_is_taken_in_after_it(line: Line, clock: Clock) -> None:
     await line.says("Mất nước", LAN)
     send = line.vendor.send

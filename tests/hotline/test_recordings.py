@@ -412,6 +412,18 @@ async def test_a_recording_is_forgotten_when_its_time_is_over_unless_it_is_neede
         await session.execute(update(Recording).values(retain_until=None))
 
 
+async def test_a_night_forgets_all_whose_time_is_over_however_many(
+    telephone: Telephone, files: LocalStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hotline.recordings.SWEPT_AT_ONCE", 1)
+    rows = [await telephone.voicemail() for _ in range(3)]
+    async with telephone.here.database.transaction() as session:
+        theirs = col(Case.id).in_([row.case_id for row in rows])
+        await session.execute(update(Case).where(theirs).values(status="closed"))
+    assert await telephone.sweep(clock() + timedelta(days=366)) == 3
+    assert files_of(files) == []
+
+
 async def test_one_the_carrier_still_has_is_not_forgotten(
     telephone: Telephone, files: LocalStore, clock: Clock
 ) -> None:

@@ -321,6 +321,19 @@ async def test_calls_of_restricted_cases_are_told_to_inspectors_only(telephone: 
             assert (await client.post(f"/api/v1/call-tasks/{task.id}/close", json={})).status_code == 404
 
 
+async def test_a_call_owed_in_a_restricted_case_stays_owed_when_somebody_else_speaks_with_the_number(
+    telephone: Telephone, as_: As
+) -> None:
+    row = await telephone.voicemail("+84912000116")
+    await restrict(telephone, row)
+    task = await telephone.task_of(await telephone.case_of(row))
+    assert task is not None
+    body = {"text": "Đèn đường tắt trước nhà", "channel": "voice", "contact": {"phone": "0912 000 116"}}
+    assert (await as_("agent").post("/api/v1/cases", json=body)).status_code == 201
+    waiting = (await as_("inspector").get("/api/v1/call-tasks")).json()["items"]
+    assert str(task.id) in [each["id"] for each in waiting]
+
+
 async def test_calls_are_listed_newest_first_page_by_page(telephone: Telephone, as_: As, clock: Clock) -> None:
     clock.to("2026-03-11T09:00")
     made = []
@@ -392,6 +405,12 @@ async def test_number_and_outcome_by_the_pages_own_buttons(telephone: Telephone,
     closed = await agent.post(f"/console/calls/{task.id}/close", data={"came": "reached"}, headers=partial)
     assert (closed.status_code, closed.text) == (200, "")
     assert str(task.id) not in (await agent.get("/console/calls")).text
+
+
+async def test_a_number_of_no_country_is_shown_as_it_came(telephone: Telephone, browser: As) -> None:
+    task = await missed(telephone, "+99912000115")
+    shown = await browser("agent").post(f"/console/calls/{task.id}/number", headers={"HX-Request": "true"})
+    assert (shown.status_code, ">+99912000115<" in shown.text.replace("</svg>", "</svg>>")) == (200, True)
 
 
 async def test_a_button_of_another_site_does_nothing(telephone: Telephone, browser: As) -> None:

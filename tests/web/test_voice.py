@@ -400,6 +400,36 @@ async def test_a_call_may_begin_without_the_database(app: FastAPI, line: Line, s
     assert len(await rows_of(app, line.sid)) == 4
 
 
+#  what is wrong with an event that the spool holds
+NEVER_TAKEN: list[dict[str, Any]] = [
+    {"raw": "CallSid=CAbad&CallStatus=ringing&From=%2B84912000001", "account": "a\0b"},  # refused by the database
+    {"raw": "CallSid=CAbad&CallStatus=ringing", "account": NUMBER, "answer": None, "received_at": "yesterday"},
+    {"account": NUMBER},  # of another version
+]
+
+
+@pytest.mark.parametrize("bad", NEVER_TAKEN)
+async def test_an_event_that_can_never_be_kept_holds_up_no_other(
+    app: FastAPI, line: Line, spool: Spool, bad: dict[str, Any]
+) -> None:
+    async with away(app, "refuses"):
+        await line.goes_on()
+        spool.write({"channel": "voice", "received_at": "2026-03-03T08:15:00+07:00", "answer": None} | bad)
+        await line.presses("9")
+    assert await replay(state(app).database, spool) == 2
+    assert (spool.waiting(), len(await rows_of(app, line.sid))) == (False, 2)
+    assert [path.suffix for path in spool.folder.iterdir()] == [".damaged"]  # for a person
+
+
+async def test_a_database_that_is_away_takes_nothing_out_of_the_spool(app: FastAPI, line: Line, spool: Spool) -> None:
+    async with away(app, "refuses"):
+        await line.goes_on()
+        with pytest.raises(OperationalError):
+            await replay(state(app).calls.database, spool)
+    assert spool.waiting()
+    assert await replay(state(app).database, spool) == 1
+
+
 async def test_what_was_kept_and_spooled_is_one_event(app: FastAPI, line: Line, spool: Spool) -> None:
     await line.goes_on()
     async with away(app, "refuses"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -77,7 +78,7 @@ async def _page(
 ) -> EventsPage:
     found = await unread.listed(session, channel=channel or None, after=cursor, limit=ROWS + 1)
     rows = found[:ROWS]
-    more = f"/admin/events?channel={channel}&cursor={rows[-1].id}" if len(found) > ROWS else None
+    more = f"/admin/events?{urlencode({'channel': channel, 'cursor': rows[-1].id})}" if len(found) > ROWS else None
     return EventsPage(
         rows, await unread.counted(session), channel, more, opened, done if done.isdecimal() and done.isascii() else ""
     )

@@ -21,7 +21,7 @@ from web.rendering import language_of
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 ROWS = 60
-Word = Annotated[str, Query(max_length=100)]
+Word = Annotated[str, Query(max_length=100, pattern=r"^[^\x00]*$")]
 Pair = tuple[str, str]  # a code and what it is called
 
 

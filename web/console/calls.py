@@ -46,8 +46,11 @@ class Waiting:
 
     @property
     def number_said(self) -> str:
-        """The number as it is read out and dialled here."""
-        found = phonenumbers.parse(self.number or "", "VN")
+        """The number as it is read out and dialled here; one of a country that does not exist as it came."""
+        try:
+            found = phonenumbers.parse(self.number or "", "VN")
+        except phonenumbers.NumberParseException:
+            return self.number or ""
         return phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.NATIONAL)
 
 

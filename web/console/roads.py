@@ -78,6 +78,4 @@ def _state(name: str, message: Outgoing, parts: Sequence[OutgoingPart]) -> str:
         return own.state
     if message.state not in LEFT:
         return "waiting"
-    return (
-        "link" if any(part.file for part in parts) or message.channel not in ("email", "web", "app") else message.state
-    )
+    return "link" if any(part.file for part in parts) or message.channel not in _WHOLE else message.state

@@ -12,7 +12,7 @@ from core.errors import Invalid
 
 LONGEST_RANGE: Final = timedelta(days=90)
 MOST_AT_ONCE: Final = 1_000
-MOST_PAGES: Final = 1_000
+MOST_PAGES: Final = 100
 MOST_NAMED: Final = 200  # ids or service codes in one question
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 STATES: Final = ("open", "closed")
