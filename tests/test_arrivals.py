@@ -14,6 +14,7 @@ from tests.house import house
 EVENTS, SENDERS = 500, 125
 
 
+@pytest.mark.soak  # a minute; `bench.arrivals` does the same with ten thousand
 @pytest.mark.timeout(300)
 def test_a_full_queue_neither_delays_answers_nor_loses_order(tmp_path: Path, server_url: str, template: str) -> None:
     with house(tmp_path / "house", server_url, template, webs=2, workers=0, **SETTINGS) as home:

@@ -320,7 +320,7 @@ NEW = ("staff", "add", "a@example.org", "--name", "An", "--password", "long enou
         (("staff", "grant", "agent@demo", "--role", "king"), {}, "Unknown role king"),
         (("staff", "reset-password", "agent@demo", "--password", "short"), {}, "at least 8 characters"),
         (("staff", "reset-password", "nobody@example.org", "--password", "long enough"), {}, "There is no account"),
-        (("staff", "api-key", "board", "--scope", "moon"), {}, "Unknown scope moon; known: admin.manage, case.open"),
+        (("staff", "api-key", "board", "--scope", "moon"), {}, "Unknown scope moon; known: admin.manage, calls.read"),
         # backups
         (("backup", "full"), {}, "full is not empty"),
         (("restore", "none"), {}, "none is not a backup"),
