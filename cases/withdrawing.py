@@ -54,20 +54,22 @@ async def withdraw(session: AsyncSession, who: Address, at: datetime) -> str:
 
 async def give_up_due(session: AsyncSession, at: datetime, limit: int = 50) -> int:
     """Make unknown who asked for it and has no open case any more; how many."""
-    at_work = select(Case.id).where(cases_of(Identity.citizen_id), col(Case.status).in_(_OPEN)).exists()
-    ripe = (
-        select(Withdrawal, Identity)
-        .join(Identity, col(Identity.id) == col(Withdrawal.identity_id))
-        .where(col(Withdrawal.done_at).is_(None), ~at_work)
-        .order_by(col(Withdrawal.at))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
+    waiting = select(Withdrawal, Identity).join(Identity, col(Identity.id) == col(Withdrawal.identity_id))
+    waiting = waiting.where(col(Withdrawal.done_at).is_(None)).order_by(col(Withdrawal.at))
     done = 0
-    for asked, identity in (await session.exec(ripe)).all():
-        if not await _open_cases(session, identity.citizen_id):  # locked now: another may have come meanwhile
+    for asked, identity in (await session.exec(waiting)).all():
+        at_work = select(Case.id).where(cases_of(identity.citizen_id), col(Case.status).in_(_OPEN)).limit(1)
+        if (await session.exec(at_work)).first() is not None:  # looked at without a lock: nobody is kept from them
+            continue
+        mine = select(Withdrawal).where(Withdrawal.id == asked.id, col(Withdrawal.done_at).is_(None))
+        if (await session.exec(mine.with_for_update(skip_locked=True))).first() is None:
+            continue
+        await session.refresh(identity, with_for_update=True)
+        if not await _open_cases(session, identity.citizen_id):
             await _forget(session, asked, identity, at)
             done += 1
+        if done == limit:
+            break
     return done
 
 
