@@ -149,6 +149,7 @@ def carry(home: House, times: int) -> int:
         home.calm()
 
 
+@pytest.mark.soak  # a minute on two cores
 @pytest.mark.timeout(300)
 def test_three_times_and_shuffled_is_the_same_as_once(tmp_path: Path, server_url: str, template: str) -> None:
     with house(tmp_path / "house", server_url, template, *PEOPLE, webs=2, workers=2) as home:
