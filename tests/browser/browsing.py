@@ -1,5 +1,6 @@
 """A real browser on the real system: who looks, how wide the screen is, and what must not happen on any page."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -205,6 +206,14 @@ class Site:
         """Several actions, one after another: (who, action, body)."""
         for who, action, body in steps:
             await self.act(who, code, action, body)
+
+    async def replied(self, code: str) -> None:
+        """Wait until the worker has sent the approved answer; only then is there something to publish or close."""
+        for _ in range(PATIENCE // 100):
+            if (await self.asked("agent", f"/api/v1/cases/{code}"))["status"] == "replied":
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{code} has no answer that left")
 
 
 # Steps of the road every case goes, for `Site.drive`.

@@ -4,7 +4,6 @@ Themes differ in colours alone (asserted below), and languages in words alone: t
 themes and one language, all others in both languages and one theme.
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -106,10 +105,7 @@ async def make_world(site: Site) -> World:
     await site.act("officer", code, "request_extension", {"until": until, "reason": "Chờ vật tư."})
     await site.act("agent", made.code("merged"), "merge", {"into": made.code("in_progress")})
     for status in ("replied", "published", "closed"):
-        for _ in range(50):
-            if (await site.asked("agent", f"/api/v1/cases/{made.code(status)}"))["status"] == "replied":
-                break
-            await asyncio.sleep(0.1)
+        await site.replied(made.code(status))
     await site.act("agent", made.code("published"), "publish", {"public_text": "Ổ gà trước chợ đã được vá."})
     await site.act("agent", made.code("closed"), "close")
     return made

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from cases.desk import HANDLERS
 from cases.states import STAFF_ACTIONS, Action
-from tests.browser.browsing import ACCEPT, Site, a_photo, csrf_in, photo_file, settled
+from tests.browser.browsing import ACCEPT, APPROVE, Site, a_photo, csrf_in, photo_file, settled
 from tests.browser.test_journeys import reload_until
 from tests.running import PASSWORD, TOP
 from web.cases import router as staff_routes
@@ -128,9 +128,10 @@ async def test_nothing_runs_of_what_is_written_in_any_text_name_address_or_file_
     await site.drive(
         code,
         ("officer", "submit_answer", {"reply": ALL, "public_text": ALL}),
-        ("head", "approve_answer", {}),
-        ("agent", "publish", {"public_text": ALL}),
+        APPROVE,
     )
+    await site.replied(code)
+    await site.act("agent", code, "publish", {"public_text": ALL})
     await page.goto(f"/console/cases/{code}")
     await unharmed(page)
     for path in ("/cases", f"/cases/{code}"):
