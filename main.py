@@ -100,9 +100,9 @@ def run(
     ports.check(host, port)
     menu_of(settings.menu_file)
     with _database(settings) as (url, cluster):
-        prepare(settings, url, datetime.now(UTC), demo=demo)
+        _insist(lambda: prepare(settings, url, datetime.now(UTC), demo=demo), cluster)
         if demo:
-            print(tell_stories(settings, url, datetime.now(UTC)), flush=True)
+            print(_insist(lambda: tell_stories(settings, url, datetime.now(UTC)), cluster), flush=True)
         flags = ["--demo"] if demo else []
         me = [sys.executable, str(Path(__file__).resolve())]
         print(f"1022: http://{host}:{port}   (API: /api/docs)", flush=True)
@@ -428,7 +428,7 @@ def limits_verify() -> None:
     settings = _settings()
 
     async def compare(url: str) -> tuple[int, list[str]]:
-        async with _session(url) as session:
+        async with _session(url, frozen=True) as session:
             return await verify.limits(session, datetime.now(UTC))
 
     with _database(settings) as (url, _):
@@ -605,10 +605,10 @@ class _database:
 
 
 @asynccontextmanager
-async def _session(url: str) -> AsyncIterator[Any]:
+async def _session(url: str, *, frozen: bool = False) -> AsyncIterator[Any]:
     database = Database(url, pool=2, application="hotline-command")
     try:
-        async with database.transaction() as session:
+        async with database.transaction(frozen=frozen) as session:
             yield session
     finally:
         await database.close()
@@ -721,6 +721,19 @@ def _plain(url: str) -> str:
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
+
+
+def _insist(work: Callable[[], T], cluster: Cluster | None) -> T:
+    """What a start needs done, again if the database breaks off under it: all of it is made to be repeated."""
+    for pause in (0.5, 2.0):
+        try:
+            return work()
+        except FAILURES as problem:
+            print(f"the database broke off ({type(problem).__name__}), trying again", file=sys.stderr)
+        time.sleep(pause)
+        if cluster is not None:
+            cluster.ensure_running()
+    return work()
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -12,7 +12,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.limits import NextClock, computed_due, next_clock, next_threshold
 from cases.models import Case, Limit
-from core.db import freeze
 from core.journal import Journal
 from routing import queries
 from routing.queries import Routing
@@ -39,13 +38,12 @@ Told = dict[str, dict[str, Any]]
 
 
 async def limits(session: AsyncSession, at: datetime) -> tuple[int, list[str]]:
-    """(limits looked at, differences), as of one moment; must be the first use of the session.
+    """(limits looked at, differences), as of one moment: the session's transaction must be frozen.
 
     A difference names the case and says what differs: table and journal, table and calendar, the next clock on the
     case's row, or a reminder or breach that should have been written by `at`. Case by case, so memory does not grow
     with the table.
     """
-    await freeze(session)
     routing = await queries.load(session)
     edited = await _edited_calendars(session)
     differences: list[str] = []

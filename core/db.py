@@ -66,6 +66,7 @@ class Database:
             hide_parameters=True,  # error messages end up in logs
             connect_args={"server_settings": self._server_settings, "timeout": 5},
         )
+        self._frozen = self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
@@ -82,9 +83,13 @@ class Database:
         return self._pool
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A session whose work is committed at the end of the block, or rolled back as a whole."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+    async def transaction(self, *, frozen: bool = False) -> AsyncIterator[AsyncSession]:
+        """A session whose work is committed at the end of the block, or rolled back as a whole.
+
+        `frozen`: all its statements see the database as of the first one, for what is read by several of them.
+        """
+        engine = self._frozen if frozen else self.engine
+        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     async def close(self) -> None:
@@ -96,11 +101,6 @@ class Database:
 
 async def _nothing_to_reset(connection: Any) -> None:
     """Single autocommitted statements leave no state behind, so giving one back costs no round trip."""
-
-
-async def freeze(session: AsyncSession) -> None:
-    """See everything as of one moment for the rest of the transaction; must be its first statement."""
-    await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
 async def bare(session: AsyncSession) -> "asyncpg.Connection[asyncpg.Record]":

@@ -78,6 +78,9 @@ class Routing:
         return self.places.get(code) if code else None
 
 
+_BEGAN = "rules forgotten before"
+
+
 class RoutingCache:
     """The process's present Routing; looked at again when older than FRESH_FOR, read again when something changed.
 
@@ -96,6 +99,10 @@ class RoutingCache:
         self._read_at = -inf
         self._forgotten += 1
 
+    def begin(self, session: AsyncSession) -> None:
+        """To be told of a session that sees one moment only, before it begins: it may not see what is changed later."""
+        session.info[_BEGAN] = self._forgotten
+
     @property
     def fresh(self) -> Routing | None:
         """The value if it may still be used without asking the database."""
@@ -108,7 +115,7 @@ class RoutingCache:
         if value is not None:
             return value
         self._looking = True
-        began = self._forgotten
+        began = session.info.get(_BEGAN, self._forgotten)
         try:
             stamp = await _stamp(session)
             value = self._value

@@ -240,6 +240,6 @@ async def staff_id(app: FastAPI, email: str) -> UUID:
 
 async def limit_differences(app: FastAPI) -> list[str]:
     """What `limits verify` has to say about the whole database."""
-    async with state(app).database.transaction() as session:
+    async with state(app).database.transaction(frozen=True) as session:
         _, differences = await verify.limits(session, state(app).clock())
         return differences

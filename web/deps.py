@@ -1,6 +1,7 @@
 """What routes ask for: the moment, a transaction, who is asking, the rules in force."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import Annotated
 
@@ -49,8 +50,19 @@ Now = Annotated[datetime, Depends(_now)]
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
 
 
-async def _transaction(here: Here) -> AsyncIterator[AsyncSession]:
-    async with here.database.transaction() as session:
+@asynccontextmanager
+async def transaction_of(request: Request, here: State) -> AsyncIterator[AsyncSession]:
+    """The transaction of a request. What is only read is read as of one moment.
+
+    A page takes many statements, and the case may change between any two of them.
+    """
+    async with here.database.transaction(frozen=request.method in SAFE) as session:
+        here.routing.begin(session)
+        yield session
+
+
+async def _transaction(request: Request, here: Here) -> AsyncIterator[AsyncSession]:
+    async with transaction_of(request, here) as session:
         yield session
 
 

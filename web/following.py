@@ -26,7 +26,7 @@ from core.staff import CITIZEN
 from routing.queries import Routing
 from web.answers import CitizenCase
 from web.bodies import read_body
-from web.deps import Here, Now, client_address, office_of
+from web.deps import Here, Now, client_address, office_of, transaction_of
 from web.docs import PROBLEMS, answers, json_body, multipart_body
 from web.shapes import case_to_citizen
 from web.state import State
@@ -130,7 +130,7 @@ class Follower:
 @asynccontextmanager
 async def following(request: Request, here: State, at: datetime, code: str, key: str | None) -> AsyncIterator[Follower]:
     """Whoever holds the key of a report, in a transaction; NotFound for a wrong pair, TooMany for too many of them."""
-    async with here.database.transaction() as session:
+    async with transaction_of(request, here) as session:
         office = office_of(here, await here.routing.get(session))
         yield Follower(session, office, at, await own_case(request, here, session, code, key, at))
 

@@ -136,6 +136,8 @@ class Site:
         self.contexts.clear()
         self.hosts.clear()
         found, self.problems = self.problems, []
+        if any(each.endswith(": 500") for each in found):  # where it broke stands in the log alone
+            found += [line for line in self.system.said().splitlines() if "request failed" in line]
         assert not found, "\n".join(found)
 
     # ---- the same people without a browser, to bring a case where a journey begins

@@ -70,6 +70,9 @@ class Fixed:
     def __init__(self, routing: Routing) -> None:
         self.fresh = routing
 
+    def begin(self, session: object) -> None:
+        """Nothing is ever forgotten."""
+
     async def get(self, session: object) -> Routing:
         return self.fresh
 

@@ -735,6 +735,7 @@ async def test_a_process_that_forgets_sees_a_change_at_once_and_others_soon(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, theirs = queries.RoutingCache(), queries.RoutingCache()
+    monkeypatch.setattr(queries, "FRESH_FOR", 60.0)
 
     async def name(cache: queries.RoutingCache) -> str:
         async with database.transaction() as session:
