@@ -125,6 +125,8 @@ class Connection:
         """Until something happens in the folder, at most so long; False at once from a server that cannot tell."""
         if not self._idles:
             return False
+        if self._client.untagged_responses.pop("EXISTS", None):
+            return True  # a mail was told along with another answer, and IDLE does not tell it again
         with _told(self.mailbox):
             assert self._box is not None
             with self._box.idle as idle:

@@ -201,6 +201,22 @@ async def test_mails_that_come_all_at_once_are_all_taken_in_their_order(box: Box
     assert [row.external_id for row in rows] == [f"{n}@dan.example.vn" for n in range(30)]
 
 
+async def test_a_mail_that_is_told_along_with_another_answer_is_taken_at_once(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait, late = Connection.wait, ["1@dan.example.vn", "2@dan.example.vn"]
+
+    def after_another_answer(self: Connection, seconds: float) -> bool:
+        if late:
+            box.deliver(a_mail(id=late.pop(0)))
+            self._client.noop()
+        return wait(self, seconds)
+
+    monkeypatch.setattr(Connection, "wait", after_another_answer)
+    async with box.watched():
+        await box.until(2, seconds=10)
+
+
 async def test_a_server_that_cannot_tell_is_asked(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "LOOK", 0.2)
     monkeypatch.setattr(Connection, "wait", lambda self, seconds: False)
