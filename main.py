@@ -1,61 +1,35 @@
-"""The command line of 1022: everything an operator runs. Wiring only; what it wires lives in the packages."""
+"""The command line of 1022: everything an operator runs. Wiring only; what it wires lives in the packages.
+
+Three processes start here, and small commands that somebody waits for. Each imports what it needs itself: all of it
+together takes seconds, and memory that a supervisor or a worker has no use for.
+"""
 
 import asyncio
 import io
 import json
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
 import typer
-import uvicorn
-from fastapi import FastAPI
 from pydantic import ValidationError
 
-import migrations
-from cases import demo as demo_province
-from cases import demo_stories, verify
-from cases import search as case_search
-from cases.desk import Office
-from cases.intake import CaseNumbers, IntakeDesk
-from channels import inbox, registry
-from channels.adapter import Adapter, Hook
-from channels.console import ConsoleChannel
-from channels.dumps import bodies
-from channels.standing import standing
-from channels.unread import counted
-from core import backup as backups
-from core import doctor as doctoring
-from core import journal, logs, ports, staffing
-from core.db import FAILURES, Database
-from core.errors import DomainError
-from core.filestore import LocalStore
-from core.postgres import Cluster, DatabaseUnavailable
+from core import logs, ports
+from core.errors import DomainError, Unusable
 from core.settings import Settings
-from core.spool import Spool
 from core.supervise import Child, supervise
-from hotline import demo as demo_calls
-from hotline.answering import Switchboard
-from hotline.menu import BadMenu, menu_of
-from ioc import project as ioc_project
-from ioc import queries as ioc_queries
-from ioc import reconcile as ioc_reconcile
-from routing import commands as routing_commands
-from routing import queries as routing_queries
-from routing.calendars import parse_calendar, province_calendar
-from routing.decide import BadFacts
-from routing.explaining import explain, facts_from_dict
-from routing.rulesets import BadRuleSet, load_rule_set
-from routing.telling import deadline_report
-from web import app as web_app
-from worker import Worker, run_worker
+
+if TYPE_CHECKING:
+    from cases.demo_stories import Outcome
+    from channels.adapter import Adapter
+    from core.db import Database
+    from core.postgres import Cluster
 
 T = TypeVar("T")
 WEB_PATIENCE = 30.0  # seconds a request's statement may take; the browser has given up long before
@@ -79,8 +53,12 @@ cli.add_typer(channels_cli, name="channels")
 cli.add_typer(staff_cli, name="staff")
 
 
-def adapters_for(settings: Settings, database: Database, *, demo: bool) -> dict[str, Adapter]:
+def adapters_for(settings: Settings, database: "Database", *, demo: bool) -> "dict[str, Adapter]":
     """The channels that can be used; the demo shows in a file what those it has no settings for would send."""
+    from channels import registry
+    from channels.console import ConsoleChannel
+    from core.filestore import LocalStore
+
     adapters = registry.adapters_for(registry.House(settings, database, LocalStore(settings.files_dir)))
     if demo:
         would_send = settings.data_dir / "would-send.jsonl"
@@ -95,6 +73,9 @@ def run(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on")] = None,
 ) -> None:
     """Database if none is configured, migrations, web and worker, until Ctrl-C."""
+    from cases import demo as demo_province
+    from hotline.menu import menu_of
+
     settings = _settings()
     host, port = host or settings.host, port or settings.port
     ports.check(host, port)
@@ -126,6 +107,10 @@ def web(
     port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
 ) -> None:
     """The web process alone; any number may run behind a balancer."""
+    from core.db import Database
+    from web import app as web_app
+    from web.serving import serve
+
     settings = _settings()
     host, port = host or settings.host, port or settings.port
     ports.check(host, port)
@@ -135,46 +120,12 @@ def web(
         serve(app, settings, host, port, before_end=app.state.hotline.live.close)
 
 
-class _Server(uvicorn.Server):
-    """Ends the streams that never end by themselves before it waits for open answers."""
-
-    def __init__(self, config: uvicorn.Config, before_end: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._before_end = before_end
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Told to stop: the application hears of it only when all connections are closed."""
-        self._before_end()
-        await super().shutdown(sockets)
-
-
-def serve(
-    app: FastAPI, settings: Settings, host: str, port: int, *, before_end: Callable[[], None] = lambda: None
-) -> None:
-    """The server the product runs on, until it is told to stop; then `before_end` is called in its loop."""
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=settings.trusted_proxies,
-        timeout_graceful_shutdown=4,
-    )
-    server = _Server(config, before_end)
-    with suppress(KeyboardInterrupt):  # uvicorn ends in order and then raises the signal again
-        server.run()
-    if not server.started:
-        sys.exit(uvicorn.config.STARTUP_FAILURE)
-
-
 @cli.command()
 def worker(demo: Annotated[bool, typer.Option("--demo")] = False) -> None:
     """The worker alone: deliveries, limits, journal, figures; any number may run."""
+    from core.db import Database
+    from worker import run_worker
+
     settings = _settings()
 
     async def work(url: str) -> None:
@@ -195,6 +146,8 @@ def worker(demo: Annotated[bool, typer.Option("--demo")] = False) -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest version."""
+    import migrations
+
     with _database(_settings()) as (url, _):
         migrations.upgrade(_plain(url))
     print(f"database is at {migrations.newest()}")
@@ -216,6 +169,10 @@ def parse(
 
     The exit status is 0 whatever the file holds: what nobody can read is an object of kind "unknown" with the reason.
     """
+    from channels import registry
+    from channels.adapter import Hook
+    from channels.dumps import bodies
+
     known = {name: each.parse for name, each in registry.CHANNELS.items() if each.parse is not None}
     if channel not in known:
         _fail(f"There is no channel {channel}: it is one of {', '.join(known)}.")
@@ -236,6 +193,9 @@ def parse(
 @channels_cli.command("unread")
 def channels_unread() -> None:
     """List the events that nobody could read or that failed for good: id, channel, when, why. No content is shown."""
+    from channels import inbox
+    from core.db import Database
+
     settings = _settings()
 
     async def work(url: str) -> None:
@@ -262,6 +222,9 @@ def channels_reread(
     channel: Annotated[str | None, typer.Option(help="Only this channel")] = None,
 ) -> None:
     """Have the worker try those events again, as after a new version whose parser understands them."""
+    from channels import inbox
+    from core.db import Database
+
     settings = _settings()
 
     async def work(url: str) -> int:
@@ -279,6 +242,8 @@ def channels_reread(
 @cli.command()
 def demo() -> None:
     """Make the demo province, its accounts and its cases of the last two weeks in the configured database."""
+    from cases import demo as demo_province
+
     settings = _settings()
     with _database(settings) as (url, _):
         prepare(settings, url, datetime.now(UTC), demo=True)
@@ -289,6 +254,12 @@ def demo() -> None:
 @cli.command()
 def doctor() -> None:
     """Print every setting with its meaning, and what is missing or wrong."""
+    import migrations
+    from core import doctor as doctoring
+    from core.db import FAILURES
+    from core.postgres import DatabaseUnavailable
+    from hotline.menu import BadMenu, menu_of
+
     try:
         settings = Settings()
     except ValidationError as problem:
@@ -326,6 +297,9 @@ def deadline(
     calendar: Annotated[Path | None, typer.Option(help="YAML, the calendar part of a rule set")] = None,
 ) -> None:
     """When a limit is due, and how that comes about. Needs no database."""
+    from routing.calendars import parse_calendar, province_calendar
+    from routing.telling import deadline_report
+
     try:
         days = parse_calendar(calendar.read_text(encoding="utf-8")) if calendar else province_calendar()
         print("\n".join(deadline_report(start, limit, days)))
@@ -336,6 +310,9 @@ def deadline(
 @rules_cli.command("check")
 def rules_check(file: Path) -> None:
     """Say in LANGUAGE what is wrong with a rule set file; exit 1 if it could not be activated."""
+    from routing import commands as routing_commands
+    from routing.rulesets import BadRuleSet, load_rule_set
+
     try:
         problems = routing_commands.checked(load_rule_set(file))
     except (BadRuleSet, UnicodeDecodeError, OSError) as unreadable:
@@ -352,6 +329,10 @@ def rules_check(file: Path) -> None:
 @rules_cli.command("explain")
 def rules_explain(facts: Path) -> None:
     """Decide on facts given as JSON by the rule sets in force, and say why: one JSON object."""
+    from routing import queries as routing_queries
+    from routing.decide import BadFacts
+    from routing.explaining import explain, facts_from_dict
+
     settings = _settings()
 
     async def told(url: str) -> dict[str, Any]:
@@ -381,6 +362,8 @@ def ioc_figures(
     as_json: Annotated[bool, typer.Option("--json", help="A list of {figure, from, to, by, value}")] = False,
 ) -> None:
     """Figures of a period."""
+    from ioc import queries as ioc_queries
+
     settings = _settings()
     try:
         first, last = date.fromisoformat(since), date.fromisoformat(to)
@@ -406,6 +389,8 @@ def ioc_figures(
 @ioc_cli.command("reconcile")
 def ioc_reconcile_command() -> None:
     """Compare the figures with the journal and the cases; exit 1 and say where if they differ."""
+    from ioc import reconcile as ioc_reconcile
+
     settings = _settings()
 
     async def compare(url: str) -> list[Any]:
@@ -425,6 +410,8 @@ def ioc_reconcile_command() -> None:
 @limits_cli.command("verify")
 def limits_verify() -> None:
     """Recompute every limit from the journal and compare; exit 1 and say where if they differ."""
+    from cases import verify
+
     settings = _settings()
 
     async def compare(url: str) -> tuple[int, list[str]]:
@@ -443,6 +430,8 @@ def limits_verify() -> None:
 @search_cli.command("rebuild")
 def search_rebuild() -> None:
     """Have the worker sort the words of all cases in again; until it is through, cases are found as before."""
+    from cases import search as case_search
+
     settings = _settings()
 
     async def start(url: str) -> None:
@@ -463,6 +452,7 @@ def staff_add(
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="HOTLINE_NEW_PASSWORD")] = "",
 ) -> None:
     """Make an account."""
+    from core import staffing
 
     async def work(session: Any) -> str:
         person = await staffing.add(session, email, name, password, role or [], department or [], datetime.now(UTC))
@@ -478,6 +468,7 @@ def staff_grant(
     department: Annotated[list[str] | None, typer.Option(help="Code; may be repeated")] = None,
 ) -> None:
     """Add roles and departments to an account."""
+    from core import staffing
 
     async def work(session: Any) -> str:
         person = await staffing.found(session, email)
@@ -495,6 +486,7 @@ def staff_reset_password(
     ] = "",
 ) -> None:
     """Set a new password; whoever is signed in is signed out."""
+    from core import staffing
 
     async def work(session: Any) -> str:
         person = await staffing.found(session, email)
@@ -507,6 +499,7 @@ def staff_reset_password(
 @staff_cli.command("api-key")
 def staff_api_key(name: str, scope: Annotated[list[str], typer.Option(help="May be repeated: feed.read, …")]) -> None:
     """Make a key for another system; it is shown this once."""
+    from core import staffing
 
     async def work(session: Any) -> str:
         _, key = await staffing.make_api_key(session, name, scope, datetime.now(UTC))
@@ -518,6 +511,8 @@ def staff_api_key(name: str, scope: Annotated[list[str], typer.Option(help="May 
 @cli.command()
 def backup(directory: Path) -> None:
     """Write database, files and (embedded) secret key to a new folder."""
+    from core import backup as backups
+
     settings = _settings()
     try:
         with _database(settings) as (url, _):
@@ -537,6 +532,9 @@ def backup(directory: Path) -> None:
 @cli.command()
 def restore(directory: Path) -> None:
     """Put a backup into an empty database; the journal is numbered before anything opens."""
+    from core import backup as backups
+    from core import journal
+
     settings = _settings()
     try:
         with _database(settings) as (url, _):
@@ -558,6 +556,10 @@ def restore(directory: Path) -> None:
 
 async def _channel_troubles(settings: Settings, url: str) -> dict[str, str | None]:
     """What keeps each channel from working, if anything does."""
+    from channels import registry
+    from core.db import Database
+    from core.filestore import LocalStore
+
     database = Database(url, pool=2)
     try:
         return await registry.troubles(registry.House(settings, database, LocalStore(settings.files_dir)))
@@ -567,6 +569,10 @@ async def _channel_troubles(settings: Settings, url: str) -> dict[str, str | Non
 
 async def _tokens_and_unread(settings: Settings, url: str, at: datetime) -> list[tuple[bool, str]]:
     """How the tokens of vendors stand, and how many events nobody could read."""
+    from channels.standing import standing
+    from channels.unread import counted
+    from core.db import FAILURES
+
     try:
         async with _session(url) as session:
             channels = await standing(session, settings, (), at)
@@ -590,9 +596,11 @@ class _database:
         self._settings = settings
         self._cluster: Cluster | None = None
 
-    def __enter__(self) -> tuple[str, Cluster | None]:
+    def __enter__(self) -> "tuple[str, Cluster | None]":
         if self._settings.database_url:
             return self._settings.database_url, None
+        from core.postgres import Cluster
+
         self._cluster = Cluster(self._settings.data_dir, binaries=self._settings.postgres_bin)
         self._cluster.attach()
         return self._cluster.url, self._cluster
@@ -606,6 +614,8 @@ class _database:
 
 @asynccontextmanager
 async def _session(url: str, *, frozen: bool = False) -> AsyncIterator[Any]:
+    from core.db import Database
+
     database = Database(url, pool=2, application="hotline-command")
     try:
         async with database.transaction(frozen=frozen) as session:
@@ -616,6 +626,9 @@ async def _session(url: str, *, frozen: bool = False) -> AsyncIterator[Any]:
 
 async def _catch_up(url: str, settings: Settings) -> None:
     """Number and count what has happened up to now, as the worker does all the time."""
+    from core import journal
+    from ioc import project as ioc_project
+
     async with _session(url) as session:
         await journal.number_positions(session)
     async with _session(url) as session:
@@ -625,6 +638,10 @@ async def _catch_up(url: str, settings: Settings) -> None:
 
 def prepare(settings: Settings, url: str, at: datetime, *, demo: bool) -> None:
     """Migrations, and the province shipped here where the tables are empty."""
+    import migrations
+    from cases import demo as demo_province
+    from routing import commands as routing_commands
+
     migrations.upgrade(_plain(url))
 
     async def seed() -> None:
@@ -644,11 +661,23 @@ def tell_stories(settings: Settings, url: str, at: datetime) -> str:
     Before web and worker start: the stories step the clock of the due work through the past, which a worker at the
     present moment would run ahead of, and the first page somebody opens is not empty.
     """
+    from cases import demo_stories
+    from cases.desk import Office
+    from cases.intake import CaseNumbers, IntakeDesk
+    from core.db import Database
+    from core.filestore import LocalStore
+    from core.spool import Spool
+    from hotline import demo as demo_calls
+    from hotline.answering import Switchboard
+    from hotline.menu import menu_of
+    from routing import queries as routing_queries
+    from worker import Worker
+
     if not settings.demo_cases:
         return "Demo cases: none, HOTLINE_DEMO_CASES is off"
     began = time.monotonic()
 
-    async def tell() -> demo_stories.Outcome:
+    async def tell() -> "Outcome":
         database = Database(url, pool=4, application="hotline-demo")
         duties = Worker(settings, database, {}, asyncio.Event(), lambda: at)
         try:
@@ -676,6 +705,8 @@ def tell_stories(settings: Settings, url: str, at: datetime) -> str:
 
 
 def _staff(work: Any) -> None:
+    import routing.models  # noqa: F401 - accounts refer to departments
+
     async def run_it(url: str) -> str:
         async with _session(url) as session:
             return str(await work(session))
@@ -723,8 +754,10 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def _insist(work: Callable[[], T], cluster: Cluster | None) -> T:
+def _insist(work: Callable[[], T], cluster: "Cluster | None") -> T:
     """What a start needs done, again if the database breaks off under it: all of it is made to be repeated."""
+    from core.db import FAILURES
+
     for pause in (0.5, 2.0):
         try:
             return work()
@@ -757,10 +790,14 @@ def main() -> None:
     except DomainError as problem:
         print(f"error: {problem.en}", file=sys.stderr)
         sys.exit(1)
-    except (DatabaseUnavailable, ports.PortUnusable, migrations.Refused, BadMenu) as problem:
+    except Unusable as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(1)
-    except FAILURES as problem:
+    except Exception as problem:
+        from core.db import FAILURES
+
+        if not isinstance(problem, FAILURES):
+            raise
         print(f"error: the database cannot be used: {type(problem).__name__}. Try: main.py doctor", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -8,8 +8,8 @@ import argparse
 from fastapi import FastAPI
 
 from core.settings import Settings
-from main import serve
 from web.reports import Receipt, ReportIn
+from web.serving import serve
 
 app = FastAPI()
 LIMIT = {

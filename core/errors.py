@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
+class Unusable(Exception):
+    """Something the system needs in order to run is not as it must be: the message tells the operator what to do."""
+
+
 class DomainError(Exception):
     """Something a person asked for that cannot be done, and why.
 

@@ -4,10 +4,12 @@ import errno
 import socket
 import time
 
+from core.errors import Unusable
+
 GIVE_WAY = 3.0  # seconds a killed predecessor may take to let go of its port
 
 
-class PortUnusable(Exception):
+class PortUnusable(Unusable):
     """Nobody can listen at this address now. The message tells the operator why."""
 
 

