@@ -30,6 +30,7 @@ RUN = """async ([only, theme]) => {
     rule.id + ' at ' + node.target.join(' ') + ': ' + node.failureSummary.replace(/\\s+/g, ' ')));
 }"""
 LANGS = ("vi", "en")
+LONG = ("vi", pytest.param("en", marks=pytest.mark.soak))  # the same pages in other words: with the long tests
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -344,12 +345,12 @@ async def test_the_portal(site: Site, world: World, lang: str) -> None:
     await look(site, "", lang, portal_states(world))
 
 
-@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("lang", LONG)
 async def test_the_portal_on_a_phone(site: Site, world: World, lang: str) -> None:
     await look(site, "", lang, [state for state in portal_states(world) if state.narrow], 390)
 
 
-@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("lang", LONG)
 async def test_queues_search_and_what_opens_over_them(site: Site, world: World, lang: str) -> None:
     for who in QUEUES:
         await look(site, who, lang, [State("queue", "/console")])
@@ -407,7 +408,7 @@ async def test_a_case_for_each_who_sees_it(site: Site, world: World, lang: str) 
     await look(site, "inspector", lang, case("restricted"))
 
 
-@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("lang", LONG)
 async def test_a_case_on_a_phone(site: Site, world: World, lang: str) -> None:
     at = {status: f"/console/cases/{world.code(status)}" for status in ROADS}
     await look(site, "officer", lang, [
@@ -421,7 +422,7 @@ async def test_a_case_on_a_phone(site: Site, world: World, lang: str) -> None:
 FORM_OWNERS = ("agent", "dispatcher", "officer", "officer2", "head", "inspector", "supervisor")
 
 
-@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("lang", LONG)
 async def test_the_form_of_every_action(site: Site, world: World, lang: str) -> None:
     seen: set[str] = set()
     for who in FORM_OWNERS:
@@ -435,7 +436,7 @@ async def test_the_form_of_every_action(site: Site, world: World, lang: str) -> 
     assert seen >= {action.value for action in STAFF_ACTIONS} - {"unlink_incident"}
 
 
-@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("lang", LONG)
 async def test_the_board(site: Site, lang: str) -> None:
     states = [
         State("thirty days", "/ioc", _all_open),
@@ -448,7 +449,7 @@ async def test_the_board(site: Site, lang: str) -> None:
     await look(site, "leader", lang, states[:1], 390)
 
 
-@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("lang", LONG)
 async def test_administration(site: Site, lang: str) -> None:
     page = await site.page("admin", "/admin", lang=lang)
     states = [State("/admin", "/admin")]
