@@ -1,6 +1,8 @@
 # Everything starts here: `make run`, `make test`. scripts/setup makes .venv on first use and returns at once afterwards.
 # PYTHON=python3.12 chooses the interpreter; ARGS="-k calendar" is passed on by test, soak and bench.
 PYTHON ?= python3
+# Where it is set, each of the many processes here would compile all it imports again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test soak lint bench screenshots lock clean

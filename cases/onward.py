@@ -16,6 +16,7 @@ from cases.reach import CHANNEL_OF, ways
 from cases.states import Status
 from cases.wording import Words
 from channels import failures, outbox
+from channels.adapter import Failure
 from channels.chains import CHAINS, Step
 from channels.message import Address
 from channels.models import Outgoing, Thread
@@ -59,13 +60,21 @@ async def _pass_on(session: AsyncSession, office: Office, case: Case, failed: Ou
         await people.unreachable(session, Address(failed.scheme, failed.handle), failed.last_error or "", at)
         await session.flush()
     before = await _before(session, failed)
-    found = None if case.status == Status.SPAM else await _next(session, office, case, before)
+    found = None if case.status == Status.SPAM or _is_our_fault(failed) else await _next(session, office, case, before)
     if found is None:
         return None
     step, to = found
     text, whole = _text(office, case, before[0], step), step.way.says == "whole"
     await outbox.go_on(session, failed, channel=step.channel, to=to, text=text, whole=whole, at=at)
     return step.channel
+
+
+def _is_our_fault(failed: Outgoing) -> bool:
+    """A receipt whose vendor lets none of ours in. It stands on the list until that is mended and it is sent again:
+
+    there is one for every report, and each would cost a message by telephone.
+    """
+    return failed.purpose == RECEIPT and failed.failure == Failure.REAUTHORISE
 
 
 async def _before(session: AsyncSession, failed: Outgoing) -> Sequence[Outgoing]:

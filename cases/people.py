@@ -28,6 +28,7 @@ PURPOSES: Final = ("answers", "care_calls", "surveys")
 BY_MESSAGE: Final = ("answers", "surveys")  # what somebody takes back who wants no more messages on a channel
 REMEMBERED: Final = frozenset({"phone", "email"})  # schemes whose handle may be stated to us by somebody who stopped
 PREFERABLE: Final = ("sms", "email", "zalo", "facebook", "telegram")
+AGREEABLE: Final = (*PREFERABLE, "voice")  # ways somebody agrees to be reached
 
 
 def same_person(whose: Any) -> Any:
@@ -172,7 +173,7 @@ async def agree(
     """The reporter of this case agrees to something, or takes it back, on a channel; the history of it is kept."""
     if purpose not in PURPOSES:
         raise Invalid.at("purpose", "Mục đích này không có.", "There is no such purpose.")
-    if channel not in (*PREFERABLE, "voice"):
+    if channel not in AGREEABLE:
         raise Invalid.at("channel", "Kênh này không có.", "There is no such channel.")
     if case.citizen_id is None:
         raise nobody()

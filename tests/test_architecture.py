@@ -136,7 +136,9 @@ def test_transactions_end_only_at_an_edge(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=named)
-def test_our_packages_are_imported_at_the_top(path: Path) -> None:
+def test_our_packages_are_imported_at_the_top_but_by_the_command_line(path: Path) -> None:
+    if path == ROOT / "main.py":  # three processes start there, each with a part of it
+        return
     inside = [
         (line, name)
         for node in ast.walk(tree(path))

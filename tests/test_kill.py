@@ -84,7 +84,7 @@ async def look(system: System, load: Load, *, hurry: bool) -> None:
 async def drain(connection: Any, *, hurry: bool) -> None:
     """Until nothing is due, the journal is numbered and counted. `hurry`: see `shoot_and_look`."""
     end = time.monotonic() + PATIENCE
-    quiet = time.monotonic()
+    quiet, queued = time.monotonic(), -1
     while True:
         left = await connection.fetchrow(
             """
@@ -98,8 +98,8 @@ async def drain(connection: Any, *, hurry: bool) -> None:
         if not any(left):
             return
         assert time.monotonic() < end, f"still to do: {dict(left)}"
-        if left["queued"]:
-            quiet = time.monotonic()
+        if left["queued"] != queued:  # some wait for a message to the same person whose sender is dead
+            quiet, queued = time.monotonic(), left["queued"]
         elif hurry and left["sending"] and time.monotonic() - quiet > 2:
             await connection.execute("UPDATE outgoing SET lease_until = now() WHERE state = 'sending'")
         await asyncio.sleep(0.2)

@@ -253,10 +253,9 @@ async def test_a_comment_is_answered_in_public_without_a_word_of_the_matter(
         assert "/track" in message.text
 
 
-async def test_a_receipt_goes_on_by_one_short_message_and_asks_nobody_to_call(house: House) -> None:
+async def with_a_receipt_on_its_way(house: House) -> str:
+    """A case of Zalo whose receipt has not left yet."""
     code = await house.case(phone=PHONE, email=MAIL)
-    house.vendors["zalo"].fails = NEVER
-    house.vendors["sms"].fails = NEVER
     async with house.here.database.transaction() as session:
         case = await case_of(session, code)
         await session.execute(
@@ -264,6 +263,23 @@ async def test_a_receipt_goes_on_by_one_short_message_and_asks_nobody_to_call(ho
             .where(col(Outgoing.subject_id) == case.id)
             .values(state="queued", run_at=house.clock(), channel="zalo", scheme="zalo", handle=case.contact["zalo"])
         )
+    return code
+
+
+async def test_receipts_that_our_own_account_is_refused_for_wait_and_cost_no_sms(house: House) -> None:
+    code = await with_a_receipt_on_its_way(house)
+    house.vendors["zalo"].fails = SendFailed(Failure.REAUTHORISE, "the token is dead")
+    for _ in range(4):  # each goes on for eight minutes
+        await house.deliver()
+    assert await house.road(code, "receipt") == [("zalo", "failed")]
+    assert [item["case"] for item in await house.listed() if item["case"] == code] == [code]
+    assert house.vendors["sms"].taken == []
+
+
+async def test_a_receipt_goes_on_by_one_short_message_and_asks_nobody_to_call(house: House) -> None:
+    code = await with_a_receipt_on_its_way(house)
+    house.vendors["zalo"].fails = NEVER
+    house.vendors["sms"].fails = NEVER
     await house.deliver()
     assert await house.road(code, "receipt") == [("zalo", "passed"), ("sms", "failed")]
     (item,) = [item for item in await house.listed() if item["case"] == code]

@@ -160,6 +160,21 @@ async def test_an_agent_notes_the_channel_they_prefer(browser: As, as_: As, two:
     assert '<option value="email" selected>' not in cleared.text
 
 
+async def test_an_agent_notes_what_they_agree_to_and_what_they_take_back(browser: As, as_: As, two: Two) -> None:
+    here = f"/console/cases/{two.first}"
+    for given, said in (("yes", "đồng ý"), ("no", "đã rút")):
+        body = {"purpose": "surveys", "channel": "sms", "given": given}
+        answer = await browser("agent").post(f"{here}/person/consent", data=body, headers=PARTIAL)
+        assert answer.status_code == 200
+        assert f"Khảo sát · Tin nhắn SMS: {said}" in answer.text
+        now = (await as_("agent").get(f"/api/v1/citizens/{two.first}")).json()["consents"]
+        assert [each["given"] for each in now if each["channel"] == "sms"] == [given == "yes"]
+    wrong = {"purpose": "advertising", "channel": "sms", "given": "yes"}
+    assert (await browser("agent").post(f"{here}/person/consent", data=wrong, headers=PARTIAL)).status_code == 422
+    denied = {"purpose": "surveys", "channel": "sms", "given": "yes"}
+    assert (await browser("officer").post(f"{here}/person/consent", data=denied)).status_code in (403, 404)
+
+
 async def test_the_citizen_chooses_on_the_tracking_page_among_what_they_stated(
     app: FastAPI, client: AsyncClient, as_: As
 ) -> None:

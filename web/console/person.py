@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cases.citizens import masked_handle
 from cases.likeness import Reason
 from cases.models import Case, Identity
-from cases.people import PREFERABLE
+from cases.people import AGREEABLE, PREFERABLE, PURPOSES
 from cases.people_models import Merge
 from cases.person_file import PERMISSION, person_file
 from cases.reach import CHANNEL_OF
@@ -66,6 +66,8 @@ class PersonView:
     wishes: tuple[Wish, ...]
     preferred: str
     channels: tuple[tuple[str, str], ...]
+    purposes: tuple[tuple[str, str], ...]  # somebody can agree to
+    consentable: tuple[tuple[str, str], ...]  # channels they can agree to be reached by
     likely: tuple[Likely, ...]
     merges: tuple[Joined, ...]
     changes: bool
@@ -85,6 +87,8 @@ async def person_view(session: AsyncSession, who: Actor, case: Case, view: Viewe
         ),
         found.preferred or "",
         tuple((code, name_of("channel", code, lang)) for code in PREFERABLE),
+        tuple((code, name_of("consent", code, lang)) for code in PURPOSES),
+        tuple((code, name_of("channel", code, lang)) for code in AGREEABLE),
         tuple(
             Likely(
                 each.newest,

@@ -26,6 +26,7 @@ DONE = {
     "apart": "Đã ghi: không phải cùng người.",
     "undo": "Đã hoàn tác lần gộp.",
     "preferred": "Đã ghi kênh muốn nhận trả lời.",
+    "consent": "Đã ghi ý muốn của người dân.",
 }
 
 
@@ -33,7 +34,7 @@ DONE = {
 async def decide(
     request: Request, session: Db, who: Looking, office: AtOffice, at: Now, form: PageForm, code: str, what: str
 ) -> Response:
-    """Merge with the reporter of another case, keep apart from them, undo a merge, set the channel for answers."""
+    """Merge with the reporter of another case or not, undo a merge, set the channel for answers, note a consent."""
     case = await case_by_code(session, who, code)
     person_file.may_know(who, case)
     await _do(session, who, case, what, form, at)
@@ -52,6 +53,9 @@ async def _do(session: AsyncSession, who: Actor, case: Case, what: str, form: Fo
         await person_file.part(session, who, case, _id(form.text("merge")), at)
     elif what == "preferred":
         await person_file.set_preferred(session, who, case, form.text("channel") or None, at)
+    elif what == "consent":
+        given = form.text("given") == "yes"
+        await person_file.set_consent(session, who, case, form.text("channel"), form.text("purpose"), given, at)
     else:
         raise NotFound("Không có việc này.", "No such action.")
 
