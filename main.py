@@ -38,6 +38,7 @@ cli = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
 )
 rules_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check a rule set, explain a decision.")
+cases_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="One case and its history.")
 ioc_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Figures of the operations centre.")
 limits_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The clocks of cases.")
 search_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Finding cases by their words.")
@@ -46,6 +47,7 @@ staff_cli = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Accounts of staff and keys of other systems."
 )
 cli.add_typer(rules_cli, name="rules")
+cli.add_typer(cases_cli, name="cases")
 cli.add_typer(ioc_cli, name="ioc")
 cli.add_typer(limits_cli, name="limits")
 cli.add_typer(search_cli, name="search")
@@ -331,7 +333,7 @@ def rules_explain(facts: Path) -> None:
     """Decide on facts given as JSON by the rule sets in force, and say why: one JSON object."""
     from routing import queries as routing_queries
     from routing.decide import BadFacts
-    from routing.explaining import explain, facts_from_dict
+    from routing.explaining import facts_from_dict
 
     settings = _settings()
 
@@ -340,7 +342,7 @@ def rules_explain(facts: Path) -> None:
             routing = await routing_queries.load(session)
         newest = routing.at(datetime.now(UTC)).book  # knows the zone of a time that names none
         book = routing.at(facts_from_dict(given, newest).received_at).book
-        return explain(facts_from_dict(given, book), book).to_dict()
+        return routing.explain(facts_from_dict(given, book), book).to_dict()
 
     try:
         given = json.loads(facts.read_text(encoding="utf-8"))
@@ -352,6 +354,22 @@ def rules_explain(facts: Path) -> None:
             print(json.dumps(_run(told(url)), ensure_ascii=False, indent=2))
     except BadFacts as problem:
         _fail(str(problem))
+
+
+@cases_cli.command("explain")
+def cases_explain(code: str) -> None:
+    """Say why a case went where it went, and why by then, with every later change: one JSON object, as the API's."""
+    from cases.explain import explain_command
+    from routing import queries as routing_queries
+
+    settings = _settings()
+
+    async def told(url: str) -> dict[str, Any]:
+        async with _session(url, frozen=True) as session:
+            return await explain_command(session, code, await routing_queries.load(session))
+
+    with _database(settings) as (url, _):
+        print(json.dumps(_run(told(url)), ensure_ascii=False, indent=2))
 
 
 @ioc_cli.command("figures")
