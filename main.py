@@ -356,6 +356,40 @@ def rules_explain(facts: Path) -> None:
         _fail(str(problem))
 
 
+@rules_cli.command("simulate")
+def rules_simulate(
+    file: Path,
+    since: Annotated[str, typer.Option(help="First local day of receipt, YYYY-MM-DD")],
+    until: Annotated[str, typer.Option(help="Last local day, inclusive")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables")] = False,
+) -> None:
+    """Try a rule set file on past cases: who would have led, which due times would have moved. Changes nothing."""
+    from cases.simulating import simulate_command, told
+    from core.db import Database
+    from routing.rulesets import BadRuleSet, load_rule_set
+
+    settings = _settings()
+    try:
+        draft = load_rule_set(file)
+    except (BadRuleSet, UnicodeDecodeError, OSError) as unreadable:
+        _fail(_why(unreadable))
+    try:
+        first, last = date.fromisoformat(since), date.fromisoformat(until)
+    except ValueError as problem:
+        _fail(f"--since and --until are days such as 2026-03-02: {problem}")
+
+    async def work(url: str) -> Any:
+        database = Database(url, pool=2, application="hotline-command")
+        try:
+            return await simulate_command(database, draft, first, last, datetime.now(UTC), settings.zone)
+        finally:
+            await database.close()
+
+    with _database(settings) as (url, _):
+        done = _run(work(url))
+    print(json.dumps(done.result.to_dict(), ensure_ascii=False) if as_json else told(done))
+
+
 @cases_cli.command("explain")
 def cases_explain(code: str) -> None:
     """Say why a case went where it went, and why by then, with every later change: one JSON object, as the API's."""
