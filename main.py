@@ -38,6 +38,7 @@ cli = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
 )
 rules_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check a rule set, explain a decision.")
+cases_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="One case and its history.")
 ioc_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Figures of the operations centre.")
 limits_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The clocks of cases.")
 search_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Finding cases by their words.")
@@ -46,6 +47,7 @@ staff_cli = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Accounts of staff and keys of other systems."
 )
 cli.add_typer(rules_cli, name="rules")
+cli.add_typer(cases_cli, name="cases")
 cli.add_typer(ioc_cli, name="ioc")
 cli.add_typer(limits_cli, name="limits")
 cli.add_typer(search_cli, name="search")
@@ -331,7 +333,7 @@ def rules_explain(facts: Path) -> None:
     """Decide on facts given as JSON by the rule sets in force, and say why: one JSON object."""
     from routing import queries as routing_queries
     from routing.decide import BadFacts
-    from routing.explaining import explain, facts_from_dict
+    from routing.explaining import facts_from_dict
 
     settings = _settings()
 
@@ -340,7 +342,7 @@ def rules_explain(facts: Path) -> None:
             routing = await routing_queries.load(session)
         newest = routing.at(datetime.now(UTC)).book  # knows the zone of a time that names none
         book = routing.at(facts_from_dict(given, newest).received_at).book
-        return explain(facts_from_dict(given, book), book).to_dict()
+        return routing.explain(facts_from_dict(given, book), book).to_dict()
 
     try:
         given = json.loads(facts.read_text(encoding="utf-8"))
@@ -352,6 +354,56 @@ def rules_explain(facts: Path) -> None:
             print(json.dumps(_run(told(url)), ensure_ascii=False, indent=2))
     except BadFacts as problem:
         _fail(str(problem))
+
+
+@rules_cli.command("simulate")
+def rules_simulate(
+    file: Path,
+    since: Annotated[str, typer.Option(help="First local day of receipt, YYYY-MM-DD")],
+    until: Annotated[str, typer.Option(help="Last local day, inclusive")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables")] = False,
+) -> None:
+    """Try a rule set file on past cases: who would have led, which due times would have moved. Changes nothing."""
+    from cases.simulating import simulate_command, told
+    from core.db import Database
+    from routing.rulesets import BadRuleSet, load_rule_set
+
+    settings = _settings()
+    try:
+        draft = load_rule_set(file)
+    except (BadRuleSet, UnicodeDecodeError, OSError) as unreadable:
+        _fail(_why(unreadable))
+    try:
+        first, last = date.fromisoformat(since), date.fromisoformat(until)
+    except ValueError as problem:
+        _fail(f"--since and --until are days such as 2026-03-02: {problem}")
+
+    async def work(url: str) -> Any:
+        database = Database(url, pool=2, application="hotline-command")
+        try:
+            return await simulate_command(database, draft, first, last, datetime.now(UTC), settings.zone)
+        finally:
+            await database.close()
+
+    with _database(settings) as (url, _):
+        done = _run(work(url))
+    print(json.dumps(done.result.to_dict(), ensure_ascii=False) if as_json else told(done))
+
+
+@cases_cli.command("explain")
+def cases_explain(code: str) -> None:
+    """Say why a case went where it went, and why by then, with every later change: one JSON object, as the API's."""
+    from cases.explain import explain_command
+    from routing import queries as routing_queries
+
+    settings = _settings()
+
+    async def told(url: str) -> dict[str, Any]:
+        async with _session(url, frozen=True) as session:
+            return await explain_command(session, code, await routing_queries.load(session))
+
+    with _database(settings) as (url, _):
+        print(json.dumps(_run(told(url)), ensure_ascii=False, indent=2))
 
 
 @ioc_cli.command("figures")

@@ -43,6 +43,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     ),
     "inbox.read": frozenset({Role.SUPERVISOR, Role.ADMIN}),
     "outbox.read": frozenset({Role.SUPERVISOR, Role.DISPATCHER, Role.INSPECTOR, Role.ADMIN}),
+    "rules.simulate": frozenset({Role.SUPERVISOR, Role.ADMIN}),
     "people.manage": frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR, Role.INSPECTOR}),
 }
 

@@ -16,8 +16,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.errors import Unavailable
 from routing import models, seeds
 from routing.calendars import build as build_calendar
-from routing.decide import CaseField, Rulebook
+from routing.decide import CaseField, Facts, Rulebook
 from routing.directory import Department, Directory
+from routing.explaining import Explanation, explain
 from routing.places import Gazetteer, Place
 from routing.rule_building import build
 from routing.rule_drafts import RuleSetDraft
@@ -72,6 +73,10 @@ class Routing:
     def calendar_of(self, holder: str, book: Rulebook) -> Calendar:
         """The calendar a department's working clock runs by: one stored under its code, else the province's."""
         return self.calendars.get(holder, book.calendar)
+
+    def explain(self, facts: Facts, book: Rulebook) -> Explanation:
+        """A decision told as clocks really run: departments that keep hours of their own by their own calendar."""
+        return explain(facts, book, self.calendars)
 
     def area(self, code: str | None) -> Place | None:
         """The area with this code."""
@@ -159,12 +164,16 @@ async def load(session: AsyncSession) -> Routing:
     ).all()
     books = []
     for row in sets:
-        book = build(await read_draft(session, row), directory, fields)
-        if PROVINCE in calendars:
-            book = replace(book, calendar=calendars[PROVINCE])
+        book = as_in_force(build(await read_draft(session, row), directory, fields), calendars)
         books.append(DatedRulebook(row.id, row.valid_from, row.valid_to, book))
     own = await read_wordings(session)
     return Routing(tuple(books), directory, fields, field_rows, gazetteer, calendars, departments, own)
+
+
+def as_in_force(book: Rulebook, calendars: Mapping[str, Calendar]) -> Rulebook:
+    """The rulebook as cases are counted by it: by the stored calendar of the province, not by the one it was written
+    with, which holds where none is stored."""
+    return replace(book, calendar=calendars[PROVINCE]) if PROVINCE in calendars else book
 
 
 async def read_wordings(session: AsyncSession) -> dict[tuple[str, str, str], str]:

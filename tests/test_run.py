@@ -243,6 +243,8 @@ def told_in_one_sentence(done: "subprocess.CompletedProcess[str]", sentence: str
 
 
 ELSEWHERE = {"DATABASE_URL": "postgresql://nobody:secret-word@127.0.0.1:1/none", "SECRET_KEY": SECRET}
+PERIOD = ("--since", "2026-03-01", "--until", "2026-03-02")
+EXAMPLE = str(TOP / "routing" / "seed" / "ruleset-example-2025.yaml")
 DAYS = ("--from", "2026-03-01", "--to", "2026-03-02")
 NEW = ("staff", "add", "a@example.org", "--name", "An", "--password", "long enough")
 
@@ -306,6 +308,17 @@ NEW = ("staff", "add", "a@example.org", "--name", "An", "--password", "long enou
         (("rules", "explain", "time.json"), {}, "'yesterday' is not a time"),
         (("rules", "explain", "field.json"), {}, "'moon' is not known"),
         (("rules", "explain", "bytes"), {}, "not UTF-8"),
+        (("rules", "simulate", "none", *PERIOD), {}, "none: No such file"),
+        (("rules", "simulate", "bad.yaml", *PERIOD), {}, "not readable as YAML"),
+        (("rules", "simulate", EXAMPLE, "--since", "x", "--until", "2026-03-01"), {}, "days such as 2026-03-02"),
+        (
+            ("rules", "simulate", EXAMPLE, "--since", "2026-03-02", "--until", "2026-03-01"),
+            {},
+            "must not be before the first",
+        ),
+        # cases
+        (("cases", "explain", "BP-26-0000018"), {}, "There is no case BP-26-0000018"),
+        (("cases", "explain", "moon"), {}, "There is no case moon"),
         # figures
         (("ioc", "figures", "--from", "2026-13-01", "--to", "2026-03-01"), {}, "days such as 2026-03-02"),
         (("ioc", "figures", "--from", "2026-03-02", "--to", "2026-03-01"), {}, "must not be before the first"),
@@ -376,6 +389,20 @@ def test_rules_explain_prints_one_object(commands: Commands) -> None:
     done = commands.run("rules", "explain", "facts.json")
     assert done.returncode == 0, done
     assert {"lead", "supporting", "track", "limits", "rules", "explanation"} <= set(json.loads(done.stdout))
+
+
+def test_a_case_is_explained_and_a_rule_set_tried_on_it(commands: Commands, system: System) -> None:
+    code = system.report(TEXT)["code"]
+    done = commands.run("cases", "explain", code)
+    assert done.returncode == 0, done
+    told = json.loads(done.stdout)
+    assert told["code"] == code
+    assert [change["kind"] for change in told["changes"]] == ["case.open"]
+    period = ("--since", "2026-01-01", "--until", "2099-01-01")
+    tried = commands.run("rules", "simulate", EXAMPLE, *period, "--json")
+    assert tried.returncode == 0, tried
+    assert json.loads(tried.stdout)["cases"] >= 1
+    assert "department" in commands.run("rules", "simulate", EXAMPLE, *period).stdout
 
 
 def test_figures_are_a_list_of_rows(commands: Commands, system: System) -> None:

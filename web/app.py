@@ -24,6 +24,7 @@ from web import (
     following,
     inbox,
     ioc,
+    lateness,
     lists,
     live,
     one_time,
@@ -41,6 +42,7 @@ from web import (
 from web.admin import routes as admin
 from web.administration import routes as administration
 from web.assets import static
+from web.board import lateness as late_board
 from web.board import routes as board
 from web.bodies import BodyLimit
 from web.console import acting, case, new, person_acting, queue, undelivered, why
@@ -114,6 +116,7 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         outbox,
         inbox,
         ioc,
+        lateness,
         ops,
         documentation,
         live,
@@ -129,6 +132,7 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         entrance,
         portal,
         board,
+        late_board,
         queue,
         undelivered,
         call_pages,

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from cases.actions import conversation  # noqa: F401 - registers all actions
 from cases.bodies import Forward, Kind, Urgency
 from cases.desk import HANDLERS, Office, perform
-from cases.explain import explain_case
+from cases.explain import story
 from cases.intake import Opened, open_case
 from cases.lists import list_cases
 from cases.models import Case
@@ -166,8 +166,8 @@ async def case_timeline(session: Db, who: Who, routing: Rules, code: str) -> dic
 
 @router.get("/cases/{code}/explain")
 async def explain(session: Db, who: Who, routing: Rules, code: str) -> dict[str, Any]:
-    """Which rules matched and which did not and why, and the deadlines hour by hour."""
-    return explain_case(await case_by_code(session, who, code), routing)
+    """Which rules matched and which did not and why, the deadlines hour by hour, and every later change in order."""
+    return await story(session, await case_by_code(session, who, code), routing)
 
 
 @router.get("/refusal-reasons", response_model=list[Reason])

@@ -31,7 +31,7 @@ from tests.factories import (
     state,
 )
 from web.console.forms import FORMS, fields_of
-from web.console.why import in_vietnamese
+from web.console.hours import in_vietnamese
 from web.deps import COOKIE
 
 STATUSES = [

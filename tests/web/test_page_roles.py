@@ -112,6 +112,8 @@ PAGES: dict[str, list[str]] = {
         CALLS,
     ),
     "GET /ioc": FEED,
+    "GET /ioc/lateness": FEED,
+    "GET /admin/simulate": ["supervisor", "admin"],
     "GET /console/outbox": OUTBOX,
     "POST /console/outbox/resend": OUTBOX,
     "POST /console/outbox/{id}/resend": OUTBOX,

@@ -87,6 +87,7 @@ ROUTES: dict[str, tuple[str, int]] = {
     "POST /api/v1/outbox/{id}/told": (OUTBOX, 403),
     "GET /feed/v1/events": (FEED, 403),
     "GET /feed/v1/aggregates": (FEED, 403),
+    "GET /feed/v1/lateness": (FEED, 403),
     # The citizen's paths ask for the key, which being signed in does not replace.
     "GET /api/v1/reports/{code}": ("", 404),
     "POST /api/v1/reports/{code}/messages": ("", 404),

@@ -2,8 +2,34 @@
 
 from fastapi import APIRouter
 
-from web.admin import account, areas, calendars, channels, departments, events, fields, overview, rules, staff, wording
+from web.admin import (
+    account,
+    areas,
+    calendars,
+    channels,
+    departments,
+    events,
+    fields,
+    overview,
+    rules,
+    simulate,
+    staff,
+    wording,
+)
 
 router = APIRouter()
-for part in (overview, staff, departments, fields, areas, calendars, rules, wording, channels, events, account):
+for part in (
+    overview,
+    staff,
+    departments,
+    fields,
+    areas,
+    calendars,
+    rules,
+    simulate,
+    wording,
+    channels,
+    events,
+    account,
+):
     router.include_router(part.router)

@@ -1,28 +1,25 @@
 """Why a case went where it went and why by then, for people: rules that matched and did not, deadlines hour by hour."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from cases.explain import facts_of
-from cases.limits import amount_of, stops_of
+from cases.explain import Change, changes, facts_of, traced
+from cases.limits import Op
 from cases.models import Case, Limit
 from cases.queries import case_by_code, case_file
-from routing import telling
 from routing.decide import STAGES, Condition, Facts, LeadRule, LimitRule, Rulebook, decide
 from routing.queries import Routing
+from web.console.hours import in_vietnamese
 from web.console.showing import amount_words
 from web.deps import Db, Rules
-from web.names import Lang, name_of
+from web.names import name_of
 from web.pages import FromHere, Looking
 from web.rendering import Viewer, is_partial, render, viewer_of
 from web.shapes import named_area, named_department, named_field
-from web.times import weekday
 
 router = APIRouter(include_in_schema=False, dependencies=[FromHere])
 
@@ -57,6 +54,29 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What one act did to a clock: moments are shown where there are any."""
+
+    stage: str
+    holder: str
+    did: str
+    was: datetime | None = None
+    due: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """One act that decided anew or changed clocks."""
+
+    at: datetime
+    kind: str
+    about: str
+    rules: tuple[str, ...]
+    rules_before: tuple[str, ...]
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WhyPage:
     """The decision and every clock of a case, told."""
 
@@ -67,6 +87,7 @@ class WhyPage:
     lead: Matched
     limits: tuple[Matched, ...]
     clocks: tuple[Told, ...]
+    later: tuple[Later, ...]
 
 
 @router.get("/console/cases/{code}/explain")
@@ -74,11 +95,11 @@ async def why(request: Request, session: Db, who: Looking, routing: Rules, code:
     """The page, or its inside for the dialog of a case's page."""
     case = await case_by_code(session, who, code)
     limits = (await case_file(session, case)).limits
-    page = why_page(case, limits, routing, viewer_of(request, who))
+    page = why_page(case, limits, await changes(session, case), routing, viewer_of(request, who))
     return render(request, "console/why_inside.html" if is_partial(request) else "console/why.html", page, who=who)
 
 
-def why_page(case: Case, limits: list[Limit], routing: Routing, view: Viewer) -> WhyPage:
+def why_page(case: Case, limits: list[Limit], changed: Sequence[Change], routing: Routing, view: Viewer) -> WhyPage:
     """Told for the case as it is classified now, by the rule set it was opened under; clocks that run first."""
     book, facts = routing.rulebook(case.rule_set_id), facts_of(case)
     teller = _Teller(book, facts, routing, view)
@@ -91,6 +112,7 @@ def why_page(case: Case, limits: list[Limit], routing: Routing, view: Viewer) ->
         teller.lead(),
         tuple(teller.limits()),
         tuple(teller.clock(each) for each in ordered),
+        tuple(teller.later(each) for each in changed),
     )
 
 
@@ -102,7 +124,9 @@ class _Teller:
     view: Viewer
 
     def facts(self) -> Iterator[tuple[str, str]]:
-        for name in ("field", "area", "urgency", "kind", "track", "channel", "mode"):
+        for name in ("field", "area", "urgency", "kind", "track", "channel", "mode", *_SELDOM):
+            if name in _SELDOM and not getattr(self.asked, name):
+                continue
             yield name_of("fact", name, self.view.lang), self.fact(name)
 
     def fact(self, name: str) -> str:
@@ -169,6 +193,9 @@ class _Teller:
             "area": when.areas,
             "channel": when.channels,
             "mode": when.modes,
+            "asset_owner": when.asset_owners,
+            "competence_clear": when.competence_clear,
+            "flags": when.flags,
         }
         names = [name_of("fact", name, self.view.lang) for name, values in asked.items() if values is not None]
         if not names:
@@ -192,86 +219,53 @@ class _Teller:
         return (named_department(code, self.routing) or {"name": code})["name"]
 
     def clock(self, limit: Limit) -> Told:
-        calendar = self.routing.calendars.get(limit.calendar, self.book.calendar)
-        traced = telling.explain(
-            limit.opened_at, amount_of(limit), calendar, day_end=self.book.day_end, stops=stops_of(limit)
-        )
-        lines = traced.lines if self.view.lang == "en" else tuple(in_vietnamese(line) for line in traced.lines)
+        lines = traced(limit, self.routing, self.book).lines
+        told = lines if self.view.lang == "en" else tuple(in_vietnamese(line) for line in lines)
         words = amount_words(limit.amount, limit.unit, limit.clock, self.view.lang)
-        return Told(limit, self.unit(limit.holder), words, lines)
+        return Told(limit, self.unit(limit.holder), words, told)
+
+    def later(self, change: Change) -> Later:
+        """An act, by what it changed: the rules only where others hold from then on."""
+        before = change.rules_before or ()
+        anew = change.rules is not None and change.rules_before is not None and change.rules != before
+        return Later(
+            change.at,
+            change.kind,
+            self.about(change),
+            (change.rules or ()) if anew else (),
+            before if anew else (),
+            tuple(self.turn(op) for op in change.clocks),
+        )
+
+    def about(self, change: Change) -> str:
+        """To whom it went, or what was said anew."""
+        said, parts = change.said, []
+        if units := [each for each in (said.get("lead"), *said.get("supporting", ()), said.get("department")) if each]:
+            parts.append(", ".join(self.unit(code) for code in dict.fromkeys(units)))
+        if said.get("suggested"):
+            parts.append(self.view.say("gợi ý %(unit)s", unit=self.unit(said["suggested"])))
+        if said.get("changed"):
+            parts.append(", ".join(name_of("fact", name, self.view.lang) for name in said["changed"]))
+        return "; ".join(parts)
+
+    def turn(self, op: Op) -> Turn:
+        """What became of a clock."""
+        vi, en = _TURNS.get(op["op"], (op["op"], op["op"]))
+        was, due = (datetime.fromisoformat(op[name]) if op.get(name) else None for name in ("was", "due_at"))
+        return Turn(op["stage"], self.unit(op["holder"]), en if self.view.lang == "en" else vi, was, due)
 
 
-# The sentences of routing.telling, said in Vietnamese. A sentence that is not here stays as it is.
-_DAY = r"[A-Z][a-z]{2,8} \d{4}-\d\d-\d\d"
-_SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), told)
-    for pattern, told in (
-        (r"Start (?P<a>.+) \((?P<zone>[^)]+)\), limit (?P<limit>.+)\.", "Bắt đầu {a}, thời hạn {limit}."),
-        (r"Due (?P<a>.+)\.", "Hết hạn {a}."),
-        (r"The calendar clock runs day and night: (?P<d>.+)\.", "Tính liên tục ngày đêm: {d}."),
-        (
-            r"Stopped from (?P<a>.+) to (?P<b>.+): (?P<d>.+) not counted\.",
-            "Dừng từ {a} đến {b}: không tính {d}.",
-        ),
-        (r"(?P<a>.+): the day of the start is not counted\.", "{a}: không tính ngày bắt đầu."),
-        (
-            r"(?P<a>.+): the clock is stopped for some of the day, not counted\.",
-            "{a}: có lúc dừng trong ngày, không tính.",
-        ),
-        (
-            r"(?P<a>.+): working day (?P<n>\d+) of (?P<of>\d+)(?P<why> \(.+\))?, closes at (?P<t>\d\d:\d\d)\.",
-            "{a}: ngày làm việc thứ {n}/{of}{why}, hết giờ lúc {t}.",
-        ),
-        (
-            r"(?P<a>.+): working day (?P<n>\d+) of (?P<of>\d+)(?P<why> \(.+\))?, ends at midnight\.",
-            "{a}: ngày làm việc thứ {n}/{of}{why}, hết ngày.",
-        ),
-        (
-            r"(?P<a>.+): working day (?P<n>\d+) of (?P<of>\d+)(?P<why> \(.+\))?\.",
-            "{a}: ngày làm việc thứ {n}/{of}{why}.",
-        ),
-        (r"(?P<a>.+): closed after (?P<t>\d\d:\d\d)\.", "{a}: đã hết giờ làm việc lúc {t}."),
-        (r"(?P<a>.+): closed, (?P<why>.+)\.", "{a}: nghỉ, {why}."),
-        (r"(?P<a>.+): closed\.", "{a}: nghỉ."),
-        (
-            r"(?P<a>.+): the clock is stopped, (?P<d>.+) not counted\.",
-            "{a}: đang dừng, không tính {d}.",
-        ),
-        (
-            r"(?P<a>.+): (?P<d>[^:]+), (?P<used>[^:]+) of (?P<of>[^:]+) used\.",
-            "{a}: {d}, cộng {used} trên {of}.",
-        ),
-    )
-)
-_WORDS = (
-    (re.compile(r"\bworking hours?\b"), "giờ làm việc"),
-    (re.compile(r"\bworking days?\b"), "ngày làm việc"),
-    (re.compile(r"\bworking minutes?\b"), "phút làm việc"),
-    (re.compile(r"\bhours?\b|\bh\b"), "giờ"),
-    (re.compile(r"\bminutes?\b|\bmin\b"), "phút"),
-    (re.compile(r"\bdays?\b"), "ngày"),
-    (re.compile(r"(?<=\d) s\b"), " giây"),
-)
-
-
-def in_vietnamese(line: str, lang: Lang = "vi") -> str:
-    """A line of `routing.telling` in Vietnamese."""
-    for pattern, told in _SENTENCES:
-        if found := pattern.fullmatch(line):
-            parts = {name: _plain(value or "", lang) for name, value in found.groupdict().items()}
-            return told.format(**parts)
-    return line
-
-
-def _plain(text: str, lang: Lang) -> str:
-    text = re.sub(_DAY, lambda found: _weekday(found[0], lang), text)
-    for pattern, told in _WORDS:
-        text = pattern.sub(told, text)
-    return text
-
-
-def _weekday(text: str, lang: Lang) -> str:
-    return weekday(date.fromisoformat(text[-10:]), _ANY_ZONE, lang)
-
-
-_ANY_ZONE = ZoneInfo("UTC")  # a day has none
+_SELDOM = ("asset_owner", "competence_clear", "flags")  # facts that most cases have nothing to say of
+_TURNS = {  # ops of the journal: what happened to a clock
+    "opened": ("bắt đầu", "begins"),
+    "met": ("xong", "done"),
+    "cancelled": ("thôi tính", "owed no more"),
+    "reopened": ("tính tiếp", "owed again"),
+    "moved": ("gia hạn", "extended"),
+    "amended": ("tính lại theo quyết định mới", "counted anew"),
+    "stopped": ("tạm dừng", "stopped"),
+    "resumed": ("chạy tiếp", "runs on"),
+    "breached": ("quá hạn", "late"),
+    "recounted": ("tính lại theo lịch đã sửa", "recounted by a corrected calendar"),
+    "handed": ("chuyển cho đơn vị kế thừa", "handed to the heir"),
+}
