@@ -479,6 +479,55 @@ def limits_verify() -> None:
         raise typer.Exit(1)
 
 
+@limits_cli.command("recompute")
+def limits_recompute(
+    calendar: Annotated[str, typer.Option(help="province, or the code of a unit with a calendar of its own")],
+    since: Annotated[str, typer.Option(help="First local day that is counted otherwise, YYYY-MM-DD")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+) -> None:
+    """Count limits again that a change of their calendar moves: shows which, asks, and keeps the old due times.
+
+    May be killed and run again at any time; what was counted already is found as it should be.
+    """
+    from cases import recount
+    from core.errors import NotFound
+    from core.staff import SYSTEM
+    from routing import queries
+
+    settings = _settings()
+    try:
+        day = date.fromisoformat(since)
+    except ValueError as problem:
+        _fail(f"--since is a day such as 2026-03-02: {problem}")
+
+    async def look(url: str) -> list[recount.Difference]:
+        async with _session(url, frozen=True) as session:
+            await recount.change_of(session, calendar)
+            return await recount.preview(session, await queries.load(session), calendar, day, datetime.now(UTC))
+
+    async def do(url: str) -> int:
+        moved, last, more = 0, None, True
+        async with _session(url, frozen=True) as session:
+            routing, change = await queries.load(session), await recount.change_of(session, calendar)
+        while more:
+            async with _session(url) as session:
+                at = datetime.now(UTC)
+                step = await recount.apply_some(session, routing, change, day, SYSTEM, at, last)
+            moved, last, more = moved + step.moved, step.last, step.last is not None
+        return moved
+
+    with _database(settings) as (url, _):
+        try:
+            found = _run(look(url))
+        except NotFound as problem:
+            _fail(problem.en)
+        for each in found:
+            print(each.told(settings.zone))
+        print(f"{len(found)} limits would move")
+        if found and (yes or typer.confirm("Count them again?")):
+            print(f"{_run(do(url))} limits moved")
+
+
 @search_cli.command("rebuild")
 def search_rebuild() -> None:
     """Have the worker sort the words of all cases in again; until it is through, cases are found as before."""

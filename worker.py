@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from cases import commands, limits, one_time, onward, search, withdrawing
+from cases import commands, due_work, one_time, onward, search, withdrawing
 from cases.arriving import Arrivals
 from cases.desk import Office
 from cases.gathering import Gathering
@@ -42,6 +42,7 @@ from routing.queries import RoutingCache
 
 IDLE, LONGEST_IDLE = 0.25, 1.0  # seconds between two looks for something to deliver
 BEAT = 0.2  # seconds between two looks at the duties: figures and screens follow the journal within a second
+LIMIT_BEAT = 0.5  # seconds between two looks for limits whose time has come
 TOKEN_BEAT = 600.0  # seconds between two looks at vendors' tokens, which last for hours
 SLOW_BEAT = 5.0  # seconds between two looks at the duties that tidy and check
 FIRST_TROUBLE, LONGEST_TROUBLE = 0.2, 5.0  # seconds to wait after an error
@@ -76,6 +77,7 @@ async def run_worker(
         asyncio.create_task(worker.rounds("tokens", worker.keep_tokens, stop, TOKEN_BEAT, TOKEN_BEAT)),
         asyncio.create_task(worker.rounds("files", worker.gather_files, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("recordings", worker.keep_recordings, stop, IDLE, LONGEST_IDLE)),
+        asyncio.create_task(worker.rounds("limits", worker.keep_limits, stop, LIMIT_BEAT, LIMIT_BEAT)),
         asyncio.create_task(worker.rounds("spool", worker.empty_spool, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("positions", worker.run_prompt, stop, BEAT, BEAT)),
         asyncio.create_task(worker.rounds("duties", worker.run_quick, stop, BEAT, BEAT)),
@@ -141,7 +143,6 @@ class Worker:
         self.quick: dict[str, tuple[timedelta, due.Work]] = {
             "ioc.project": (timedelta(milliseconds=400), self.project),
             "search.index": (timedelta(milliseconds=400), self.sort_in),
-            "limits.run": (timedelta(seconds=1), self.remind),
             "cases.close": (timedelta(seconds=10), self.close),
         }
         self.slow: dict[str, tuple[timedelta, due.Work]] = {
@@ -249,6 +250,14 @@ class Worker:
         code, token = message.thread.get("case_token"), message.thread.get("reply_token")
         return code if code and token and token_fits(self.reply_key, code, token) else None
 
+    async def keep_limits(self) -> bool:
+        """Reminders and breaches: all that are due, in batches that the workers share row by row."""
+        found = due_work.BATCH
+        while found == due_work.BATCH and not self.stop.is_set():
+            async with self.database.transaction() as session:
+                found = await self.remind(session, self.clock())
+        return found > 0
+
     async def run_prompt(self) -> bool:
         """What every screen waits for, so that it waits for no other duty."""
         return await self.run({name: work for name, (_, work) in self.prompt.items()}, QUICK_LEASE)
@@ -292,7 +301,7 @@ class Worker:
 
     async def remind(self, session: due.Session, at: datetime) -> int:
         """Reminders and breaches of limits."""
-        return await limits.run_due(session, await self.routing.get(session), at, console=self.console)
+        return await due_work.run_due(session, await self.routing.get(session), at, console=self.console)
 
     async def close(self, session: due.Session, at: datetime) -> int:
         """Close answered cases whose citizens had their time to speak."""

@@ -1,7 +1,7 @@
 """Clocks of a case: a projection of the journal, written in the same transaction (DESIGN.md 4 and 6).
 
 `Clocks` changes the limits of one case within one command and notes every change as an op for the journal row;
-`run_due` writes reminders and breaches when their time has come.
+reminders and breaches are written by `cases.due_work` when their time has come.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,15 +15,14 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.models import Case, Limit
-from cases.unit_mail import UnitPost
 from core.ids import uuid7
-from core.journal import record
 from routing.decide import Decision, Rulebook
 from routing.queries import Routing
 from routing.stretches import Stop
 from routing.working_time import Amount, Calendar, Clock, at_fraction, due, worked
 
 Op = dict[str, Any]
+ALL = 100  # per cent: the whole time of a limit is over
 
 
 def stops_of(limit: Limit) -> list[tuple[datetime, datetime]]:
@@ -45,7 +44,9 @@ def computed_due(limit: Limit, calendars: Mapping[str, Calendar], book: Rulebook
 
 def next_threshold(limit: Limit, calendar: Calendar, book: Rulebook) -> datetime | None:
     """When the next reminder or the breach of this limit is to be written; None when nothing is left."""
-    if limit.due_at is None or limit.met_at or limit.cancelled_at or limit.breached_at:
+    if limit.due_at is None or limit.met_at or limit.cancelled_at:
+        return None
+    if limit.breached_at and limit.reminded >= ALL:  # one that was extended after its breach is reminded again
         return None
     clock = amount_of(limit).clock
     return _threshold(limit.opened_at, limit.due_at, clock, calendar, book, limit.reminded, stops_of(limit))
@@ -126,7 +127,7 @@ def next_clock(limits: Iterable[Limit]) -> NextClock:
 
 def opened_op(limit: NewLimit) -> Op:
     """The journal's note of a new limit."""
-    return _op(
+    return op_of(
         "opened",
         limit,
         clock=limit.clock,
@@ -191,7 +192,7 @@ class Clocks:
         self._resume(limit)
         self._notice(limit)
         limit.met_at, limit.next_at = self.at, None
-        self.ops.append(_op("met", limit, at=self.at.isoformat()))
+        self.ops.append(op_of("met", limit, at=self.at.isoformat()))
 
     def cancel(self, *, keep: Iterable[str] = ()) -> None:
         """Nothing more is owed, except for the stages in `keep`."""
@@ -201,7 +202,7 @@ class Clocks:
                 limit.cancelled_at, limit.next_at, limit.stopped_at = self.at, None, None
                 if limit.due_at is None:
                     limit.due_at = limit.moved_to or computed_due(limit, self.routing.calendars, self.book)
-                self.ops.append(_op("cancelled", limit, at=self.at.isoformat()))
+                self.ops.append(op_of("cancelled", limit, at=self.at.isoformat()))
 
     def run_again(self, stage: str, holder: str) -> None:
         """What was met is owed again, with its due time as it stood."""
@@ -213,19 +214,22 @@ class Clocks:
         limit.met_at = None
         limit.next_at = self._next(limit)
         met_at = was_met.isoformat() if was_met else None
-        self.ops.append(_op("reopened", limit, at=self.at.isoformat(), met_at=met_at))
+        self.ops.append(op_of("reopened", limit, at=self.at.isoformat(), met_at=met_at))
 
     def move(self, limit: Limit, until: datetime) -> None:
-        """An extension was granted."""
+        """An extension was granted. A breach before it stands; the new due time is reminded of all the same."""
         self._notice(limit)
         was = limit.due_at
         limit.moved_to = until
         limit.due_at = until if limit.stopped_at is None else None
-        limit.next_at = self._next(limit)
-        self.ops.append(_op("moved", limit, was=was.isoformat() if was else None, until=until.isoformat()))
+        self._new_due(limit)
+        self.ops.append(op_of("moved", limit, was=was.isoformat() if was else None, until=until.isoformat()))
 
     def amend(self, decision: Decision) -> None:
-        """The case was decided anew: running limits take the new amounts, counted from their own opening."""
+        """The case was decided anew: running limits take the new amounts, counted from their own opening.
+
+        Where that would already be over, the count begins now: nobody is late before the limit was theirs.
+        """
         for limit in self.running:
             self._notice(limit)
             wanted = decision.limit(limit.stage)
@@ -233,12 +237,13 @@ class Clocks:
                 continue
             was = limit.due_at
             limit.amount, limit.unit, limit.clock = wanted.amount.value, wanted.amount.unit, wanted.amount.clock
+            if self._if_running(limit) <= self.at:
+                limit.opened_at = self.at
             if limit.stopped_at is None:
                 limit.due_at = computed_due(limit, self.routing.calendars, self.book)
-            limit.reminded = 0
-            limit.next_at = self._next(limit)
+            self._new_due(limit)
             self.ops.append(
-                _op(
+                op_of(
                     "amended",
                     limit,
                     clock=limit.clock,
@@ -250,10 +255,11 @@ class Clocks:
             )
 
     def stop(self, stages: Iterable[str]) -> None:
-        """Clocks of these stages stand still from now on, where the rule set allows it."""
+        """Clocks of these stages stand still from now on, where the rule set allows it; one that is late stays late."""
         for limit in self.running:
+            self._notice(limit)
             if limit.stage in stages and limit.stopped_at is None and limit.breached_at is None:
-                self.ops.append(_op("stopped", limit, at=self.at.isoformat()))
+                self.ops.append(op_of("stopped", limit, at=self.at.isoformat()))
                 limit.stopped_at, limit.due_at, limit.next_at = self.at, None, None
 
     def resume(self) -> None:
@@ -273,14 +279,34 @@ class Clocks:
         if limit.stage == "resolve" and self.case.promised_at is not None:
             self.case.promised_at = max(self.case.promised_at, limit.due_at)  # the citizen is promised no less time
         limit.next_at = self._next(limit)
-        self.ops.append(_op("resumed", limit, **{"from": since.isoformat(), "at": self.at.isoformat()}))
+        self.ops.append(op_of("resumed", limit, **{"from": since.isoformat(), "at": self.at.isoformat()}))
 
     def _notice(self, limit: Limit) -> None:
         """A breach the worker has not written yet is noted before anything else happens to the limit."""
         if limit.due_at is not None and self.at > limit.due_at and limit.breached_at is None:
             limit.breached_at = limit.due_at
-            limit.next_at = None
-            self.ops.append(_op("breached", limit, at=self.at.isoformat()))
+            limit.reminded, limit.next_at = ALL, None
+            self.ops.append(op_of("breached", limit, at=self.at.isoformat()))
+
+    def _if_running(self, limit: Limit) -> datetime:
+        """The due time of a limit counted from its opening, if it is stopped: as if it ran on now."""
+        standing = [] if limit.stopped_at is None else [(limit.stopped_at, self.at)]
+        calendar, stops = self.routing.calendars[limit.calendar], [*stops_of(limit), *standing]
+        return due(limit.opened_at, amount_of(limit), calendar, day_end=self.book.day_end, stops=stops)
+
+    def _new_due(self, limit: Limit) -> None:
+        """A new due time is reminded of at its own shares: none that has passed and was told is told again."""
+        if limit.due_at is not None:
+            calendar, stops = self.routing.calendars[limit.calendar], stops_of(limit)
+            clock = amount_of(limit).clock
+            passed = [
+                round(share * 100)
+                for share in self.book.remind
+                if share < 1
+                and at_fraction(limit.opened_at, limit.due_at, clock, calendar, share, stops=stops) <= self.at
+            ]
+            limit.reminded = min(limit.reminded, max(passed, default=0))
+        limit.next_at = self._next(limit)
 
     def _left_from_now(self, limit: Limit, since: datetime, until: datetime) -> datetime:
         """The due time that leaves, from now, what was left of an extended limit when it was stopped."""
@@ -300,55 +326,6 @@ async def limits_of(session: AsyncSession, case_id: UUID, *, lock: bool = False)
     return list((await session.exec(statement.with_for_update() if lock else statement)).all())
 
 
-async def run_due(
-    session: AsyncSession, routing: Routing, at: datetime, limit: int = 200, *, console: str | None = None
-) -> int:
-    """Write the reminders and breaches whose time has come, each once; returns how many limits were looked at.
-
-    Rows locked by a command are left for the next round: the command itself notes a breach it finds. With `console`,
-    the address letters link to, the holder is written to: of several turns of one limit at once, the last is told.
-    """
-    post = None if console is None else UnitPost(session, routing, console, at)
-    statement = (
-        select(Limit, Case)
-        .join(Case, col(Case.id) == col(Limit.case_id))
-        .where(col(Limit.next_at) <= at)
-        .order_by(col(Limit.next_at))
-        .limit(limit)
-        .with_for_update(of=(Limit, Case), skip_locked=True)  # the case too, or its track may be an old one
-    )
-    found = (await session.exec(statement)).all()
-    for row, case in found:
-        book = routing.rulebook(case.rule_set_id)
-        calendar = routing.calendars[row.calendar]
-        while row.next_at is not None and row.next_at <= at:
-            if row.due_at is not None and row.next_at >= row.due_at:
-                row.breached_at, row.reminded, row.next_at = row.due_at, 100, None
-                kind, op = "limit.breached", _op("breached", row, at=at.isoformat())
-            else:
-                reached = next(f for f in book.remind if round(f * 100) > row.reminded)
-                row.reminded = round(reached * 100)
-                row.next_at = next_threshold(row, calendar, book)
-                kind, op = "limit.reminded", _op("reminded", row, percent=row.reminded)
-            await record(
-                session,
-                kind,
-                at=at,
-                actor_kind="system",
-                case_id=case.id,
-                restricted=case.restricted,
-                data={
-                    "code": case.code,
-                    "received_at": case.received_at.isoformat(),
-                    "dims": dims(case, routing),
-                    "limits": [op],
-                },
-            )
-        if post is not None:
-            await post.limit_reached(case, row, row.reminded)
-    return len(found)
-
-
 def dims(case: Case, routing: Routing) -> dict[str, str]:
     """The dimensions figures are counted by."""
     return {
@@ -359,7 +336,8 @@ def dims(case: Case, routing: Routing) -> dict[str, str]:
     }
 
 
-def _op(name: str, limit: Limit | NewLimit, **more: Any) -> Op:
+def op_of(name: str, limit: Limit | NewLimit, **more: Any) -> Op:
+    """The journal's note that this happened to a limit, which is as it is after it."""
     return {
         "op": name,
         "id": str(limit.id),

@@ -239,6 +239,7 @@ class Limit(SQLModel, table=True):
             postgresql_where=text("met_at IS NULL AND cancelled_at IS NULL"),
         ),
         Index("ix_limits_next_at", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index("ix_limits_recount", "calendar", "id", postgresql_where=text("clock = 'working'")),
         Index(
             "ix_limits_late",
             "due_at",
@@ -264,6 +265,23 @@ class Limit(SQLModel, table=True):
     stops: list[list[str]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False, server_default="[]"))
     reminded: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # per cent last reminded at
     next_at: datetime | None = Field(default=None, sa_type=Moment)  # next reminder or breach
+
+
+class LimitRecount(SQLModel, table=True):
+    """A limit that was counted again after its calendar was changed: once for each change. The old due time stays."""
+
+    __tablename__ = "limit_recounts"
+    __table_args__ = (Index("uq_limit_recounts_limit_id_change_id", "limit_id", "change_id", unique=True),)
+
+    id: UUID = Field(primary_key=True)
+    limit_id: UUID = Field(foreign_key="limits.id")
+    change_id: int = Field(sa_column=Column(BigInteger, ForeignKey("calendar_changes.id"), nullable=False))
+    was_due: datetime = Field(sa_type=Moment)
+    due: datetime = Field(sa_type=Moment)
+    was_breached: bool
+    now_breached: bool
+    by: UUID | None = None
+    at: datetime = Field(sa_type=Moment)
 
 
 class Extension(SQLModel, table=True):

@@ -7,6 +7,7 @@ restricted track nothing leaves the house at all: that there is one is a secret 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID, uuid5
 
 from sqlalchemy import func
@@ -52,13 +53,19 @@ class UnitPost:
 
     async def limit_reached(self, case: Case, limit: Limit, percent: int) -> None:
         """Part of a limit's time is over, or all of it (100): its holder hears, once for each due time."""
-        if limit.due_at is None:
-            return
+        letter = self.letter_of(case, limit, percent)
+        if letter is not None:
+            await outbox.enqueue_all(self.session, [letter])
+
+    def letter_of(self, case: Case, limit: Limit, percent: int) -> dict[str, Any] | None:
+        """The row of that letter; None where nobody gets one."""
+        if limit.due_at is None or self._hears_nothing(case, limit.holder):
+            return None
         name, matter, due = self._name(limit.holder), self._matter(case), self._due(case, limit)
         late = percent >= 100
         letter = letters.breach(name, matter, due) if late else letters.reminder(name, matter, due, percent)
         cause = uuid5(limit.id, f"{percent} {limit.due_at.isoformat()}")
-        await self._put(case, limit.holder, BREACHED if late else REMINDED, cause, letter)
+        return self._message(case, limit.holder, BREACHED if late else REMINDED, cause, letter)
 
     async def chased(self, case: Case, holder: str, limits: Iterable[Limit]) -> None:
         """The citizen asks again: who leads hears of it, at most once a day."""
@@ -68,15 +75,26 @@ class UnitPost:
         await self._put(case, holder, CHASED, cause, letter)
 
     async def _put(self, case: Case, department: str, purpose: str, cause: UUID, letter: Letter) -> bool:
-        """Into the outbox, to the unit or its living heir; the centre works in the console. False: no mailbox."""
-        if case.restricted or department == self.routing.directory.centre:
+        """Into the outbox, unless the unit hears nothing by mail; False: it has no mailbox."""
+        if self._hears_nothing(case, department):
             return True
+        made = self._message(case, department, purpose, cause, letter)
+        if made is None:
+            return False
+        await outbox.enqueue_all(self.session, [made])
+        return True
+
+    def _hears_nothing(self, case: Case, department: str) -> bool:
+        """The centre works in the console; of a restricted case nothing leaves the house."""
+        return case.restricted or department == self.routing.directory.centre
+
+    def _message(self, case: Case, department: str, purpose: str, cause: UUID, letter: Letter) -> dict[str, Any] | None:
+        """The letter to the unit or its living heir, as a row of the outbox; None: no mailbox."""
         living = self.routing.directory.living(department, self._day(case)) or department
         mailbox = self.routing.departments[living].email
         if not mailbox:
-            return False
-        await outbox.enqueue(
-            self.session,
+            return None
+        return outbox.message(
             subject_id=case.id,
             entry_id=cause,
             purpose=purpose,
@@ -88,7 +106,6 @@ class UnitPost:
             title=letter.title,
             addressee=living,
         )
-        return True
 
     def _matter(self, case: Case) -> Matter:
         field, area = self.routing.field_rows.get(case.field or ""), self.routing.area(case.area)

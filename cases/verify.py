@@ -11,12 +11,13 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.limits import NextClock, computed_due, next_clock, next_threshold
-from cases.models import Case, Limit
+from cases.models import Case, Limit, LimitRecount
 from core.journal import Journal
 from routing import queries
 from routing.queries import Routing
 
 BATCH = 1_000
+SLACK = timedelta(seconds=2 * queries.FRESH_FOR)  # a process may count so long by what a calendar was
 GRACE = timedelta(minutes=1)  # a breach is an event within a minute
 COMPARED = (
     "stage",
@@ -46,6 +47,7 @@ async def limits(session: AsyncSession, at: datetime) -> tuple[int, list[str]]:
     """
     routing = await queries.load(session)
     edited = await _edited_calendars(session)
+    recounted = await _recounted(session)
     differences: list[str] = []
     seen = 0
     rows = _by_case(
@@ -76,7 +78,7 @@ async def limits(session: AsyncSession, at: datetime) -> tuple[int, list[str]]:
                     fold(said, op)
         seen += len(here)
         for row, code, rule_set_id, *_ in here:
-            wrong = _wrong(row, said, routing, rule_set_id, at, edited)
+            wrong = _wrong(row, said, routing, rule_set_id, at, edited, recounted)
             differences += [f"{code} {row.stage}: {what}" for what in wrong]
         differences += _wrong_next(here)
         differences += [f"{case_id} {each['stage']}: in the journal but not in the table" for each in said.values()]
@@ -94,12 +96,23 @@ async def _edited_calendars(session: AsyncSession) -> dict[str, datetime]:
         .where(col(Journal.kind).like("calendar.%"))
         .group_by(col(Journal.subject))
     )
-    slack = timedelta(seconds=2 * queries.FRESH_FOR)
-    return {code: last + slack for code, last in (await session.exec(statement)).all() if code is not None}
+    return {code: last + SLACK for code, last in (await session.exec(statement)).all() if code is not None}
+
+
+async def _recounted(session: AsyncSession) -> dict[UUID, datetime]:
+    """When limits were last counted again for a change of their calendar."""
+    statement = select(LimitRecount.limit_id, func.max(LimitRecount.at)).group_by(col(LimitRecount.limit_id))
+    return dict((await session.exec(statement)).all())
 
 
 def _wrong(
-    row: Limit, said: Told, routing: Routing, rule_set_id: UUID, at: datetime, edited: dict[str, datetime]
+    row: Limit,
+    said: Told,
+    routing: Routing,
+    rule_set_id: UUID,
+    at: datetime,
+    edited: dict[str, datetime],
+    recounted: dict[UUID, datetime],
 ) -> list[str]:
     wanted = said.pop(str(row.id), None)
     if wanted is None:
@@ -110,8 +123,13 @@ def _wrong(
         if getattr(row, name) != wanted.get(name)
     ]
     book = routing.rulebook(rule_set_id)
+    if row.calendar not in routing.calendars:
+        return [*wrong, f"there is no calendar {row.calendar}"]
     # What ran when its calendar was edited keeps its due time, so the calendar of today says nothing about it.
-    as_now = row.clock != "working" or row.calendar not in edited or row.opened_at > edited[row.calendar]
+    counted_at = row.opened_at
+    if row.id in recounted:  # by the tables themselves, so no process's older reading comes in
+        counted_at = max(counted_at, recounted[row.id] + SLACK)
+    as_now = row.clock != "working" or row.calendar not in edited or counted_at > edited[row.calendar]
     if as_now and row.due_at is not None and row.moved_to is None:
         by_calendar = computed_due(row, routing.calendars, book)
         if by_calendar != row.due_at:
@@ -167,6 +185,8 @@ def fold(told: Told, op: dict[str, Any]) -> None:
         limit["stopped_at"] = None
     elif name == "reopened":
         limit["met_at"] = None
+    elif name == "recounted":
+        limit["breached_at"] = limit["due_at"] if op["breached"] else None
     elif name == "breached":
         limit["breached_at"] = limit["due_at"]
     elif name == "moved":

@@ -9,14 +9,14 @@ whoever learns it (`channels.settling`).
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -58,32 +58,75 @@ async def enqueue(
     `title` is the subject line where the channel has one; `addressee` the department it is for, if it is for one;
     `link` a page where the rest can be read; `step` how many ways were tried before it.
     """
-    message = (
-        insert(Outgoing)
-        .values(
-            id=uuid7(at),
-            subject_id=subject_id,
-            entry_id=entry_id,
-            purpose=purpose,
-            channel=channel,
-            scheme=to.scheme,
-            handle=to.handle,
-            text=text,
-            reference=reference,
-            title=title,
-            addressee=addressee,
-            attachments=[asdict(file) for file in attachments],
-            link=link,
-            step=step,
-            state="queued",
-            created_at=at,
-            run_at=at,
-        )
-        .on_conflict_do_nothing(index_elements=["subject_id", "purpose", "entry_id", "step"])
-        .returning(col(Outgoing.id))
-        .cte("message")
+    row = message(
+        subject_id=subject_id,
+        entry_id=entry_id,
+        purpose=purpose,
+        to=to,
+        channel=channel,
+        text=text,
+        reference=reference,
+        at=at,
+        attachments=attachments,
+        title=title,
+        addressee=addressee,
+        link=link,
+        step=step,
     )
-    await session.execute(select(wake.KNOCK).select_from(message))
+    left = _insert().values(row).returning(col(Outgoing.id)).cte("message")
+    await session.execute(select(wake.KNOCK).select_from(left))
+
+
+def message(
+    *,
+    subject_id: UUID,
+    entry_id: UUID,
+    purpose: str,
+    to: Address,
+    channel: str,
+    text: str,
+    reference: str,
+    at: datetime,
+    attachments: Iterable[FileRef] = (),
+    title: str | None = None,
+    addressee: str | None = None,
+    link: str | None = None,
+    step: int = 0,
+) -> dict[str, Any]:
+    """The row of a message to be sent, for `enqueue_all`; members as in `enqueue`."""
+    return {
+        "id": uuid7(at),
+        "subject_id": subject_id,
+        "entry_id": entry_id,
+        "purpose": purpose,
+        "channel": channel,
+        "scheme": to.scheme,
+        "handle": to.handle,
+        "text": text,
+        "reference": reference,
+        "title": title,
+        "addressee": addressee,
+        "attachments": [asdict(file) for file in attachments],
+        "link": link,
+        "step": step,
+        "state": "queued",
+        "created_at": at,
+        "run_at": at,
+    }
+
+
+async def enqueue_all(session: AsyncSession, messages: Sequence[dict[str, Any]]) -> None:
+    """Leave many messages at once, each as `enqueue` does."""
+    if messages:
+        await session.execute(_insert(), messages)
+        await wake.knock(session)
+
+
+def _insert() -> Insert:
+    """On the bare table; a second message for the same cause is ignored."""
+    return insert(Outgoing.__table__).on_conflict_do_nothing(  # type: ignore[attr-defined]
+        index_elements=["subject_id", "purpose", "entry_id", "step"]
+    )
 
 
 async def go_on(

@@ -4,11 +4,13 @@ Rows hold ids, codes, amounts and names of changed fields, never free text or pe
 `journal_positions`, numbered by `number_positions`, because a sequence alone lets a reader skip a late commit.
 """
 
+import json
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Identity, Index, text
+from sqlalchemy import BigInteger, Column, Identity, Index, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field, SQLModel
@@ -96,6 +98,44 @@ async def record(
             restricted=restricted,
             data=data or {},
         )
+    )
+
+
+class Line(NamedTuple):
+    """A row to be, about a case, for `record_all`."""
+
+    kind: str
+    case_id: UUID
+    restricted: bool
+    data: dict[str, Any]
+
+
+_RECORD_ALL = text(
+    """
+    INSERT INTO journal (kind, case_id, restricted, data, actor_kind, actor_id, occurred_at)
+    SELECT kind, case_id, restricted, CAST(data AS jsonb), :actor_kind, :actor_id, :at
+    FROM unnest(CAST(:kinds AS text[]), CAST(:cases AS uuid[]), CAST(:restricted AS boolean[]), CAST(:data AS text[]))
+        WITH ORDINALITY AS line (kind, case_id, restricted, data, n)
+    ORDER BY n
+    """
+).bindparams(bindparam("at", type_=Moment), bindparam("actor_id", type_=Uuid()))
+
+
+async def record_all(
+    session: AsyncSession, lines: Sequence[Line], *, at: datetime, actor_kind: str, actor_id: UUID | None = None
+) -> None:
+    """Append many rows about cases in the caller's transaction, in this order, with one statement."""
+    await session.execute(
+        _RECORD_ALL,
+        {
+            "kinds": [line.kind for line in lines],
+            "cases": [line.case_id for line in lines],
+            "restricted": [line.restricted for line in lines],
+            "data": [json.dumps(line.data, ensure_ascii=False) for line in lines],
+            "actor_kind": actor_kind,
+            "actor_id": actor_id,
+            "at": at,
+        },
     )
 
 

@@ -237,9 +237,9 @@ def _limit(book: _Book, op: Mapping[str, Any]) -> None:
     """A limit enters the due cohort once: when it is met in time, or when it is breached.
 
     Met after a breach it is in already; owed again (`reopened`), what was met in time leaves until it is met or
-    breached. Moving, amending, stopping and cancelling change nothing by themselves: before the due time it was not
-    counted, and a breach stands. `breached` on an op says that a breach of this limit stands; without it, met after
-    the due time is late.
+    breached. Counted again for a changed calendar, it leaves where it was and enters where it is now. Moving, amending,
+    stopping and cancelling change nothing by themselves: before the due time it was not counted, and a breach stands.
+    `breached` on an op says that a breach of this limit stands; without it, met after the due time is late.
     """
     name, stage, holder = op["op"], op["stage"], op["holder"]
     if name == "breached":
@@ -255,3 +255,21 @@ def _limit(book: _Book, op: Mapping[str, Any]) -> None:
             book.add(f"met_in_time.{stage}", sign, day=book.local(met_at), department=holder)
             book.add(f"due.{stage}", sign, day=due_day, department=holder)
             book.add(f"due_met.{stage}", sign, day=due_day, department=holder)
+    elif name == "recounted":
+        _recounted(book, op)
+
+
+def _recounted(book: _Book, op: Mapping[str, Any]) -> None:
+    """What the limit had added by its old due time goes, what it adds by its new one comes."""
+    stage, holder = op["stage"], op["holder"]
+    met_at = op["met_at"]
+    for sign, late, due_at in ((-1, op["was_breached"], op["was"]), (1, op["breached"], op["due_at"])):
+        if late or met_at:
+            book.add(f"due.{stage}", sign, day=book.local(due_at), department=holder)
+        if met_at and not late:
+            book.add(f"due_met.{stage}", sign, day=book.local(due_at), department=holder)
+            book.add(f"met_in_time.{stage}", sign, day=book.local(met_at), department=holder)
+    if op["was_breached"] and not op["breached"]:  # off the day on which it was told
+        book.add(f"breached.{stage}", -1, day=book.local(op["told_at"]), department=holder)
+    elif op["breached"] and not op["was_breached"]:
+        book.add(f"breached.{stage}", department=holder)

@@ -121,6 +121,16 @@ _FIGURES = f"""
                coalesce(CAST(op ->> 'breached' AS boolean), met_at > CAST(op ->> 'due_at' AS timestamptz)) AS late
         FROM ops WHERE sign IS NOT NULL
     ),
+    recounted AS (
+        SELECT stage, dims, day, sign, CAST(op ->> 'breached' AS boolean) AS late,
+               CAST(op ->> 'was_breached' AS boolean) AS was_late,
+               CAST(op ->> CASE sign WHEN 1 THEN 'breached' ELSE 'was_breached' END AS boolean) AS now_late,
+               CAST(CAST(op ->> CASE sign WHEN 1 THEN 'due_at' ELSE 'was' END AS timestamptz)
+                    AT TIME ZONE :zone AS date) AS due_day,
+               CAST(CAST(op ->> 'met_at' AS timestamptz) AT TIME ZONE :zone AS date) AS met_day,
+               CAST(CAST(op ->> 'told_at' AS timestamptz) AT TIME ZONE :zone AS date) AS told_day
+        FROM (SELECT op, stage, dims, day FROM ops WHERE name = 'recounted') each, (VALUES (-1), (1)) signs (sign)
+    ),
     parts (figure, day, dims, bucket, value) AS (
         SELECT 'received', received_day, dims, 0, 1 FROM acts WHERE kind = 'case.open'
         UNION ALL SELECT 'received', received_day, was, 0, -1 FROM acts WHERE NOT first AND was <> dims
@@ -151,6 +161,15 @@ _FIGURES = f"""
         UNION ALL SELECT 'due.' || stage, due_day, dims, 0, 1 FROM ops WHERE name = 'breached'
         UNION ALL SELECT 'due.' || stage, due_day, dims, 0, sign FROM met WHERE NOT late
         UNION ALL SELECT 'due_met.' || stage, due_day, dims, 0, sign FROM met WHERE NOT late
+        UNION ALL SELECT 'due.' || stage, due_day, dims, 0, sign FROM recounted WHERE now_late OR met_day IS NOT NULL
+        UNION ALL SELECT 'due_met.' || stage, due_day, dims, 0, sign FROM recounted
+            WHERE NOT now_late AND met_day IS NOT NULL
+        UNION ALL SELECT 'met_in_time.' || stage, met_day, dims, 0, sign FROM recounted
+            WHERE NOT now_late AND met_day IS NOT NULL
+        UNION ALL SELECT 'breached.' || stage, told_day, dims, 0, -1 FROM recounted
+            WHERE sign = -1 AND was_late AND NOT late
+        UNION ALL SELECT 'breached.' || stage, day, dims, 0, 1 FROM recounted
+            WHERE sign = 1 AND late AND NOT was_late
         UNION ALL SELECT 'met.' || stage, met_day, dims, 0, sign FROM met
         UNION ALL SELECT 'met_in_time.' || stage, met_day, dims, 0, sign FROM met WHERE NOT late
     ),
@@ -251,16 +270,23 @@ _RESTRICTED = f"""
 _LIMITS = """
     WITH ops AS (
         SELECT op ->> 'id' AS id, op ->> 'stage' AS stage, op ->> 'op' AS name, j.id AS row, n,
-               bool_or(op ->> 'op' = 'breached') OVER (PARTITION BY op ->> 'id') AS breached
+               op ->> 'op' = 'breached' OR CAST(op ->> 'breached' AS boolean) AS breached
         FROM journal j, jsonb_array_elements(j.data -> 'limits') WITH ORDINALITY o (op, n)
         WHERE (j.kind LIKE 'case.%' OR j.kind LIKE 'limit.%') AND jsonb_typeof(j.data -> 'limits') = 'array'
     ),
     last AS (
-        SELECT DISTINCT ON (id) stage, breached,
+        SELECT DISTINCT ON (id) id, stage,
                CASE name WHEN 'met' THEN 'met' WHEN 'cancelled' THEN 'cancelled' ELSE 'open' END AS state
         FROM ops WHERE name IN ('opened', 'met', 'cancelled', 'reopened') ORDER BY id, row DESC, n DESC
     ),
-    said AS (SELECT stage, state, breached, count(*) AS n FROM last GROUP BY 1, 2, 3),
+    late AS (
+        SELECT DISTINCT ON (id) id, breached FROM ops WHERE name IN ('breached', 'recounted')
+        ORDER BY id, row DESC, n DESC
+    ),
+    said AS (
+        SELECT stage, state, coalesce(breached, false) AS breached, count(*) AS n FROM last LEFT JOIN late USING (id)
+        GROUP BY 1, 2, 3
+    ),
     kept AS (
         SELECT stage, CASE WHEN met_at IS NOT NULL THEN 'met' WHEN cancelled_at IS NOT NULL THEN 'cancelled'
                            ELSE 'open' END AS state,

@@ -58,8 +58,18 @@ def parse_calendar(source: str | Mapping[Any, Any], *, code: str = "file") -> Ca
     return _Reader(part).calendar(code)
 
 
-def build(code: str, zone: str | ZoneInfo, week: Sequence[Sequence[Span]], rows: Iterable[DayRow]) -> Calendar:
-    """A calendar from stored rows, the inverse of `Calendar.exceptions`. ValueError for what no calendar can hold."""
+def build(
+    code: str,
+    zone: str | ZoneInfo,
+    week: Sequence[Sequence[Span]],
+    rows: Iterable[DayRow],
+    later: Iterable[tuple[date, Sequence[Sequence[Span]]]] = (),
+) -> Calendar:
+    """A calendar from stored rows, the inverse of `Calendar.exceptions`; `later`: weeks that hold from a day on.
+
+    ValueError for what no calendar can hold.
+    """
+    dated = tuple(sorted((first, tuple(tuple(day) for day in each)) for first, each in later))
     known = zone if isinstance(zone, ZoneInfo) else ZoneInfo(zone)
     windows = tuple(tuple(day) for day in week)
     usual = Calendar(code, known, windows).usual_day
@@ -69,7 +79,7 @@ def build(code: str, zone: str | ZoneInfo, week: Sequence[Sequence[Span]], rows:
         if problem := overlap(spans):
             raise ValueError(f"{day}: {problem}")
     labels = {day: row.label for day, row in special.items()}
-    return Calendar(code, known, windows, days, labels, {day: row.source for day, row in special.items()})
+    return Calendar(code, known, windows, days, labels, {day: row.source for day, row in special.items()}, dated)
 
 
 def _worked(row: DayRow, usual: tuple[Span, ...]) -> tuple[Span, ...]:

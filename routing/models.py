@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Column, ForeignKey, Index, String, text
+from sqlalchemy import ARRAY, BigInteger, Column, ForeignKey, Identity, Index, String, text
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlmodel import Field, SQLModel
 
@@ -60,13 +60,39 @@ class Area(SQLModel, table=True):
 
 
 class WorkCalendar(SQLModel, table=True):
-    """Working windows per weekday of one calendar: seven lists of "07:00-11:30", Monday first."""
+    """A calendar. `week`: seven lists of windows as "07:00-11:30", Monday first; it holds before any that is dated."""
 
     __tablename__ = "calendars"
 
     code: str = Field(primary_key=True)
     zone: str
     week: list[list[str]] = Field(sa_type=JSONB)
+
+
+class CalendarWeek(SQLModel, table=True):
+    """The windows per weekday of a calendar from a day on; before its first row those of the calendar hold."""
+
+    __tablename__ = "calendar_weeks"
+
+    calendar: str = Field(sa_column=Column(ForeignKey("calendars.code"), primary_key=True))
+    valid_from: date = Field(primary_key=True)
+    week: list[list[str]] = Field(sa_type=JSONB)
+
+
+class CalendarChange(SQLModel, table=True):
+    """What an edit made of a calendar from which day on: limits are counted again on its account."""
+
+    __tablename__ = "calendar_changes"
+    __table_args__ = (Index("ix_calendar_changes_calendar_id", "calendar", "id"),)
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    calendar: str = Field(foreign_key="calendars.code")
+    what: str  # week | day | year
+    since: date  # the first day that is counted otherwise
+    was: list[Any] = Field(sa_type=JSONB)  # windows of the day or week before; of a year nothing
+    now: list[Any] = Field(sa_type=JSONB)  # windows now; of a year the days that were added
+    by: UUID | None = None
+    at: datetime = Field(sa_type=Moment)
 
 
 class CalendarDay(SQLModel, table=True):

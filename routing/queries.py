@@ -135,7 +135,7 @@ class RoutingCache:
         return value
 
 
-_TABLES = ("departments", "fields", "areas", "calendars", "calendar_days", "rule_sets", "wordings")
+_TABLES = ("departments", "fields", "areas", "calendars", "calendar_weeks", "calendar_days", "rule_sets", "wordings")
 _STAMP = text(
     " UNION ALL ".join(f"SELECT count(*), sum(hashtextextended(t::text, 0)) FROM {table} t" for table in _TABLES)  # noqa: S608
 )
@@ -220,15 +220,19 @@ async def read_calendars(session: AsyncSession) -> dict[str, Calendar]:
         days.setdefault(day.calendar, []).append(
             DayRow(day.day, "work" if windows else "off", windows or None, day.label, day.source)
         )
+    weeks: dict[str, list[tuple[date, list[list[Span]]]]] = {}
+    for dated in (await session.exec(select(models.CalendarWeek))).all():
+        weeks.setdefault(dated.calendar, []).append((dated.valid_from, _spans(dated.week)))
     return {
         row.code: build_calendar(
-            row.code,
-            ZoneInfo(row.zone),
-            [[Span.parse(window) for window in windows] for windows in row.week],
-            days.get(row.code, []),
+            row.code, ZoneInfo(row.zone), _spans(row.week), days.get(row.code, []), weeks.get(row.code, [])
         )
         for row in (await session.exec(select(models.WorkCalendar))).all()
     }
+
+
+def _spans(week: list[list[str]]) -> list[list[Span]]:
+    return [[Span.parse(window) for window in windows] for windows in week]
 
 
 def directory_of(departments: Iterable[models.Department], areas: Iterable[models.Area]) -> Directory:

@@ -92,6 +92,7 @@ class Calendar:
     """When work is done: windows per weekday (Monday first), and the days that differ from their weekday.
 
     `days` gives such a day its own windows, none for a day off; `labels` and `sources` say why, and on whose word.
+    `later` are weeks that hold from a day on, by date; `week` holds before the first.
     Two calendars are compared by their `exceptions`.
     """
 
@@ -101,19 +102,33 @@ class Calendar:
     days: Mapping[date, tuple[Span, ...]] = field(default_factory=dict)
     labels: Mapping[date, str] = field(default_factory=dict)
     sources: Mapping[date, str] = field(default_factory=dict)
+    later: tuple[tuple[date, tuple[tuple[Span, ...], ...]], ...] = ()
     _instants: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if len(self.week) != 7:
-            raise ValueError("a week has seven days")
-        for name, windows in zip(WEEKDAYS, self.week, strict=True):
-            if problem := overlap(windows):
-                raise ValueError(f"{name}: {problem}")
+        for week in (self.week, *(week for _, week in self.later)):
+            if len(week) != 7:
+                raise ValueError("a week has seven days")
+            for name, windows in zip(WEEKDAYS, week, strict=True):
+                if problem := overlap(windows):
+                    raise ValueError(f"{name}: {problem}")
 
     def windows(self, day: date) -> tuple[Span, ...]:
         """The windows of this day, in order; none when it is off."""
         special = self.days.get(day)
-        return self.week[day.weekday()] if special is None else special
+        return self.week_on(day)[day.weekday()] if special is None else special
+
+    def week_on(self, day: date) -> tuple[tuple[Span, ...], ...]:
+        """The week that holds on this day."""
+        for first, week in reversed(self.later):
+            if first <= day:
+                return week
+        return self.week
+
+    @property
+    def newest_week(self) -> tuple[tuple[Span, ...], ...]:
+        """The week that holds in the end."""
+        return self.later[-1][1] if self.later else self.week
 
     def ordinal(self, at: datetime) -> int:
         """The proleptic ordinal of the local day of an instant."""

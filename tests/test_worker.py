@@ -32,7 +32,6 @@ DUTIES = {
     "journal.number",
     "ioc.project",
     "search.index",
-    "limits.run",
     "cases.close",
     "sweep",
     "recordings.sweep",

@@ -196,6 +196,8 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "recording.release": ("Thôi giữ bản ghi", "Recording no longer held"),
         "limit.reminded": ("Nhắc hạn", "Reminder"),
         "limit.breached": ("Quá hạn", "Overdue"),
+        "limit.recounted": ("Tính lại hạn theo lịch", "Limit counted again by the calendar"),
+        "limit.stuck": ("Hạn không tính được", "Limit that cannot be counted"),
     },
     "consent": {
         "answers": ("Nhận trả lời", "Answers"),

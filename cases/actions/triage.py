@@ -237,7 +237,8 @@ def start_clocks(desk: Desk) -> None:
         if part.ended_at is not None:
             continue
         if part.role == "lead":
-            desk.clocks.open("accept", part.department, desk.amount("accept"))
+            if part.state == "open":
+                desk.clocks.open("accept", part.department, desk.amount("accept"))
             desk.clocks.open("resolve", part.department, desk.amount("resolve"))
         elif part.state == "open":
             desk.clocks.open("contribute", part.department, contribute.amount if contribute else None)
@@ -284,6 +285,10 @@ async def _decide_anew(desk: Desk) -> None:
     }
     desk.data["rules"] = list(decision.rules)
     desk.clocks.amend(decision)
+    if desk.case.status == Status.RECEIVED:  # a stage that had no limit before has one from now on
+        desk.open_forward()
+    else:
+        start_clocks(desk)
     if desk.case.status == Status.RECEIVED and not desk.case.restricted and (limit := decision.limit("resolve")):
         # Not forwarded yet: the date the citizen is told with that follows the new decision.
         calendar = desk.routing.calendar_of(decision.lead, desk.book)

@@ -1,12 +1,14 @@
 """Working calendars: the province's, and those of units that keep hours of their own under their department's code.
 
-An edit counts for limits that are opened or moved from then on; what runs keeps its due time. Other processes see it
-within twice `queries.FRESH_FOR` seconds.
+An edit counts for limits that are opened or moved from then on; what runs keeps its due time until somebody has it
+counted again (`cases.recount`). Other processes see an edit within twice `queries.FRESH_FOR` seconds.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func
 from sqlmodel import col, select
@@ -78,8 +80,8 @@ async def listed(session: AsyncSession) -> list[CalendarHead]:
     names, counted = await _names(session), models.CalendarDay.calendar
     days: Mapping[str, int] = dict((await session.exec(select(counted, func.count()).group_by(col(counted)))).all())
     heads = [
-        CalendarHead(row.code, names.get(row.code, row.code), row.zone, _week(row), days.get(row.code, 0))
-        for row in (await session.exec(select(models.WorkCalendar))).all()
+        CalendarHead(code, names.get(code, code), each.zone.key, _told(each.newest_week), days.get(code, 0))
+        for code, each in (await read_calendars(session)).items()
     ]
     return sorted(heads, key=lambda head: (head.code != PROVINCE, head.code))
 
@@ -101,7 +103,7 @@ def year_of(calendar: Calendar, year: int, name: str = "") -> CalendarYear:
         code=calendar.code,
         name=name or calendar.code,
         year=year,
-        week=tuple(tuple(str(span) for span in windows) for windows in calendar.week),
+        week=_told(calendar.newest_week),
         months=months,
         working_days=sum(bool(day.windows) for day in days),
         exceptions=sum(day.exception for day in days),
@@ -124,14 +126,25 @@ async def create(session: AsyncSession, by: Actor, at: datetime, department: str
                 calendar=department, day=row.day, windows=[*row.windows], label=row.label, source=row.source
             )
         )
+    for dated in await _weeks(session, PROVINCE):
+        session.add(models.CalendarWeek(calendar=department, valid_from=dated.valid_from, week=[*dated.week]))
     await note(session, by, "calendar.add", department, at)
     return await _head(session, department)
 
 
 async def edit_week(
-    session: AsyncSession, by: Actor, at: datetime, code: str, week: Sequence[Sequence[str]]
+    session: AsyncSession,
+    by: Actor,
+    at: datetime,
+    code: str,
+    week: Sequence[Sequence[str]],
+    since: date | None = None,
 ) -> CalendarHead:
-    """Other windows by weekday: seven lists of `07:00-11:30`, Monday first; an empty one is a free weekday."""
+    """Other windows by weekday: seven lists of `07:00-11:30`, Monday first; an empty one is a free weekday.
+
+    They hold from the day `since`, today when it is not given, up to the next day from which others were said to hold;
+    the days before keep theirs.
+    """
     await begin(session, by)
     row = await _found(session, code)
     if len(week) != 7:
@@ -139,9 +152,16 @@ async def edit_week(
     windows = [windows_given(day, f"week.{n}") for n, day in enumerate(week)]
     if not any(windows):
         raise Invalid.at("week", "Phải có ít nhất một ngày làm việc.", "There must be a working day.", "empty")
-    if changed(row, {"week": windows}):
-        session.add(row)
-        await note(session, by, "calendar.edit_week", code, at)
+    since = since or at.astimezone(ZoneInfo(row.zone)).date()
+    before = [[str(span) for span in day] for day in (await read_calendars(session))[code].week_on(since)]
+    if windows != before:
+        known = next((dated for dated in await _weeks(session, code) if dated.valid_from == since), None)
+        if known is None:
+            session.add(models.CalendarWeek(calendar=code, valid_from=since, week=windows))
+        else:
+            known.week = windows
+        await note(session, by, "calendar.edit_week", code, at, since=since.isoformat())
+        _note_change(session, by, at, code, "week", since, before, windows)
     return await _head(session, code)
 
 
@@ -164,14 +184,16 @@ async def put_day(
     await begin(session, by)
     row = await _found(session, code)
     given = windows_given(windows, "windows")
-    every = list((await session.exec(select(models.WorkCalendar.code))).all()) if everywhere else [row.code]
-    for each in sorted(every):
+    held = await read_calendars(session)
+    for each in sorted(held if everywhere else [row.code]):
+        before = [str(span) for span in held[each].windows(day)]
         known = await _known_day(session, each, day)
         if known is None:
             session.add(models.CalendarDay(calendar=each, day=day, windows=given, label=label, source=source))
         elif not changed(known, {"windows": given, "label": label, "source": source}):
             continue
         await note(session, by, "calendar.put_day", each, at, day=day.isoformat(), off=not given)
+        _note_change(session, by, at, each, "day", day, before, given)
     return await day_view(session, code, day)
 
 
@@ -181,6 +203,8 @@ async def remove_day(session: AsyncSession, by: Actor, at: datetime, code: str, 
     await _found(session, code)
     known = await _known_day(session, code, day)
     if known is not None:
+        usual = (await read_calendars(session))[code].week_on(day)[day.weekday()]
+        _note_change(session, by, at, code, "day", day, [*known.windows], [str(span) for span in usual])
         await session.delete(known)
         await note(session, by, "calendar.remove_day", code, at, day=day.isoformat())
     return await day_view(session, code, day)
@@ -211,6 +235,8 @@ async def fill_year(session: AsyncSession, by: Actor, at: datetime, code: str, y
             )
         )
     if added:
+        days = [row.day.isoformat() for row in added]
+        _note_change(session, by, at, code, "year", added[0].day, [], days)
         await note(session, by, "calendar.fill_year", code, at, year=year, added=len(added))
     return len(added)
 
@@ -236,8 +262,16 @@ def windows_given(windows: Sequence[str], where: str) -> list[str]:
     return [str(span) for span in spans]
 
 
+def _note_change(
+    session: AsyncSession, by: Actor, at: datetime, code: str, what: str, since: date, was: list[Any], now: list[Any]
+) -> None:
+    """What `limits recompute` counts again on account of; the journal holds no windows."""
+    if was != now:
+        session.add(models.CalendarChange(calendar=code, what=what, since=since, was=was, now=now, by=by.id, at=at))
+
+
 def _day(calendar: Calendar, day: date) -> DayView:
-    usual, windows = calendar.week[day.weekday()], calendar.windows(day)
+    usual, windows = calendar.week_on(day)[day.weekday()], calendar.windows(day)
     kind = ("working" if usual else "make_up") if windows else ("off" if usual else "weekend")
     return DayView(
         day=day,
@@ -276,5 +310,9 @@ async def _known_day(session: AsyncSession, code: str, day: date) -> models.Cale
     return (await session.exec(statement)).first()
 
 
-def _week(row: models.WorkCalendar) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(windows) for windows in row.week)
+async def _weeks(session: AsyncSession, code: str) -> list[models.CalendarWeek]:
+    return list((await session.exec(select(models.CalendarWeek).where(models.CalendarWeek.calendar == code))).all())
+
+
+def _told(week: Sequence[Sequence[Span]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(str(span) for span in windows) for windows in week)

@@ -35,8 +35,9 @@ NONE = UUID(int=0)
 Act = Callable[[Any], Awaitable[Any]]
 
 
-TABLES = ("areas", "departments", "fields", "calendars", "calendar_days", "rule_sets", "rules")
-KEPT = (*TABLES, "journal")
+CALENDARS = ("calendars", "calendar_weeks", "calendar_days")
+TABLES = ("areas", "departments", "fields", *CALENDARS, "rule_sets", "rules")
+KEPT = (*TABLES, "calendar_changes", "journal")
 
 
 @pytest.fixture(scope="module")
@@ -482,6 +483,32 @@ async def test_a_limit_opened_after_a_change_is_counted_by_it(database: Database
     assert await promised() == datetime(2026, 3, 4, 8, 15, tzinfo=HANOI)
     await does(database, lambda s: calendars.edit_week(s, ADMIN, AT, "so-xd", [["07:00-17:15"]] * 7))
     assert await promised() == datetime(2026, 3, 3, 16, 15, tzinfo=HANOI)
+
+
+async def test_a_week_holds_from_its_day_on_and_leaves_the_days_before_theirs(database: Database) -> None:
+    summer = [["06:30-11:00"]] * 5 + [[], []]
+    june, day = date(2026, 6, 1), date(2026, 6, 2)
+    await does(database, lambda s: calendars.edit_week(s, ADMIN, AT, "province", summer, june))
+    held = (await routing_now(database)).calendars["province"]
+    assert [str(span) for span in held.windows(date(2026, 5, 29))] == ["07:00-11:30", "13:30-17:00"]  # Friday before
+    assert [str(span) for span in held.windows(june)] == ["06:30-11:00"]
+    # Fri 29 May 16:00: 1 h, Mon 4.5 h, Tue 2.5 h
+    start = datetime(2026, 5, 29, 16, tzinfo=HANOI)
+    assert due(start, EIGHT_HOURS, held) == datetime(2026, 6, 2, 9, tzinfo=HANOI)
+    await does(database, lambda s: calendars.create(s, ADMIN, AT, "so-yte"))  # begins with all the province's weeks
+    assert (await routing_now(database)).calendars["so-yte"].windows(june) == held.windows(june)
+    await does(database, lambda s: calendars.edit_week(s, ADMIN, AT, "province", [["07:00-17:00"]] * 7, day))
+    held = (await routing_now(database)).calendars["province"]
+    assert [[str(span) for span in held.windows(each)] for each in (june, day)] == [["06:30-11:00"], ["07:00-17:00"]]
+    changes = await does(
+        database, lambda s: s.exec(select(models.CalendarChange).order_by(col(models.CalendarChange.id)))
+    )
+    told = [(each.calendar, each.what, each.since, each.now[0]) for each in changes.all()]
+    assert told == [("province", "week", june, ["06:30-11:00"]), ("province", "week", day, ["07:00-17:00"])]
+    await does(
+        database, lambda s: calendars.edit_week(s, ADMIN, AT, "province", [["07:00-17:00"]] * 7, day)
+    )  # the same
+    assert len([kind for kind, _ in await journal(database, "province")]) == 2
 
 
 async def test_a_year_shows_every_day_and_why_it_is_as_it_is(database: Database) -> None:

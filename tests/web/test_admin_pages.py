@@ -68,6 +68,7 @@ WRITES = (
     "/admin/calendars",
     "/admin/calendars/province/week",
     "/admin/calendars/province/fill",
+    "/admin/calendars/province/recount",
     "/admin/calendars/province/days/2026-03-04",
     "/admin/calendars/province/days/2026-03-04/remove",
     "/admin/new/rule-set",

@@ -30,7 +30,8 @@ GET /admin/rules/{rule_set} | GET /admin/rules/{rule_set}/activate | GET /admin/
 GET /admin/rules/{rule_set}/edit | GET /admin/rules/{rule_set}/yaml | GET /admin/staff | GET /admin/staff/{person}
 POST /admin/areas/{area} | POST /admin/areas/{area}/end | POST /admin/calendars
 POST /admin/calendars/{calendar}/days/{day} | POST /admin/calendars/{calendar}/days/{day}/remove
-POST /admin/calendars/{calendar}/fill | POST /admin/calendars/{calendar}/week | POST /admin/departments/{department}
+POST /admin/calendars/{calendar}/fill | POST /admin/calendars/{calendar}/recount
+POST /admin/calendars/{calendar}/week | POST /admin/departments/{department}
 POST /admin/departments/{department}/abolish | POST /admin/departments/{department}/restore
 POST /admin/fields/{field} | POST /admin/fields/{field}/close | POST /admin/fields/{field}/reopen
 POST /admin/new/account | POST /admin/new/area | POST /admin/new/department | POST /admin/new/field

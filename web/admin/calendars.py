@@ -3,14 +3,17 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
+from cases import recount
 from core.errors import NotFound
+from core.staff import MANAGE
+from routing import queries
 from routing.calendars import HOLIDAY_YEARS
 from routing.editing import calendars
 from routing.editing.calendars import CalendarHead, CalendarYear, DayView
@@ -25,6 +28,7 @@ from web.rendering import go, render
 router = APIRouter(include_in_schema=False, dependencies=[FromHere, RulesChange])
 Year = Annotated[int | None, Query(ge=2000, le=2199)]
 DayInPath = Annotated[Day, Path()]
+MOST = 5_000  # limits looked at before a page says how many would move
 _BETWEEN = re.compile(r"[\s,;]+")
 
 
@@ -51,6 +55,8 @@ class CalendarPage:
     added: int | None = None
     province: str = PROVINCE
     fillable: bool = True
+    since: date | None = None  # from when on changes count otherwise that running limits were not counted again for
+    moves: int = 0  # limits that would move
     opened: bool = False  # the form of the week
 
 
@@ -89,14 +95,32 @@ async def year(
     request: Request,
     session: Db,
     who: Admin,
+    at: Now,
     today: Today,
     calendar: CodeInPath,
     year: Year = None,
     done: Word = "",
     added: int | None = None,
 ) -> Response:
-    """A year at a glance."""
-    return await _year(request, session, who, today, calendar, year or today.year, done=done, added=added)
+    """A year at a glance, and what counting again would move."""
+    since = await recount.pending(session, calendar)
+    moved = [] if since is None else await _moves(session, calendar, since, at)
+    shown = year or today.year
+    return await _year(
+        request, session, who, today, calendar, shown, done=done, added=added, since=since, moves=len(moved)
+    )
+
+
+@router.post("/admin/calendars/{calendar}/recount")
+async def count_again(session: Db, who: Admin, at: Now, calendar: CodeInPath) -> Response:
+    """Count running limits again by the calendar as it is now."""
+    who.require(MANAGE)
+    since = await recount.pending(session, calendar)
+    moved = 0
+    if since is not None:
+        change = await recount.change_of(session, calendar)
+        moved = await recount.apply(session, await queries.load(session), change, since, who, at)
+    return go(f"/admin/calendars/{calendar}?done=recounted&added={moved}")
 
 
 @router.post("/admin/calendars/{calendar}/week")
@@ -104,10 +128,11 @@ async def edit_week(
     request: Request, session: Db, who: Admin, at: Now, today: Today, form: PageForm, calendar: CodeInPath
 ) -> Response:
     """Other windows by weekday."""
-    values = texts(form, *(f"week.{n}" for n in range(7)))
+    hours = texts(form, *(f"week.{n}" for n in range(7)))
+    values = {**hours, **texts(form, "since")}
     async with trying(session) as trial:
-        body = read(Week, {"week": [_windows(value) for value in values.values()]})
-        await calendars.edit_week(session, who, at, calendar, body.week)
+        body = read(Week, {"week": [_windows(value) for value in hours.values()], "since": values["since"] or None})
+        await calendars.edit_week(session, who, at, calendar, body.week, body.since)
     if trial.refused:
         errors = [{**each, "where": ".".join(str(each["where"]).split(".")[:2])} for each in trial.refused.errors]
         trial.refused.errors = errors
@@ -169,6 +194,13 @@ def _windows(typed: str) -> list[str]:
     return [window for window in _BETWEEN.split(tight) if window]
 
 
+async def _moves(session: AsyncSession, calendar: str, since: date, at: datetime) -> list[recount.Difference]:
+    routing = await queries.load(session)
+    return (
+        await recount.preview(session, routing, calendar, since, at, most=MOST) if calendar in routing.calendars else []
+    )
+
+
 async def _list(
     request: Request, session: AsyncSession, who: Admin, routing: Routing, today: date, form: Filled
 ) -> Response:
@@ -191,18 +223,25 @@ async def _year(
     alert: str = "",
     done: str = "",
     added: int | None = None,
+    since: date | None = None,
+    moves: int = 0,
 ) -> Response:
     shown = await calendars.calendar_year(session, code, wanted)
     page = CalendarPage(
         year=shown,
         days=[day for month in shown.months for day in month.days if day.exception],
         today=today,
-        week=week or Filled({f"week.{n}": ", ".join(windows) for n, windows in enumerate(shown.week)}),
+        week=week
+        or Filled(
+            {**{f"week.{n}": ", ".join(windows) for n, windows in enumerate(shown.week)}, "since": today.isoformat()}
+        ),
         alert=alert,
         done=done,
         added=added,
         fillable=HOLIDAY_YEARS[0] <= wanted <= HOLIDAY_YEARS[1],
         opened=week is not None,
+        since=since,
+        moves=moves,
     )
     return render(request, "admin/calendar.html", page, who=who, status=422 if alert or week else 200)
 

@@ -36,6 +36,7 @@ class Week(Body):
     """Windows by weekday, Monday first; none: free."""
 
     week: Annotated[list[Windows], Field(min_length=7, max_length=7)]
+    since: Annotated[Day | None, Field(description="The first day it holds; absent: today")] = None
 
 
 class DayEdit(Body):
@@ -91,8 +92,8 @@ async def year(
 
 @router.put("/{calendar}/week")
 async def edit_week(session: Db, who: Admin, at: Now, calendar: CodeInPath, body: Week) -> CalendarHead:
-    """Other hours, for limits opened from now on."""
-    return await calendars.edit_week(session, who, at, calendar, body.week)
+    """Other hours from a day on; what runs keeps its due time until it is counted again."""
+    return await calendars.edit_week(session, who, at, calendar, body.week, body.since)
 
 
 @router.put("/{calendar}/days/{day}")

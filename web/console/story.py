@@ -279,6 +279,7 @@ _DETAILS: dict[str, Detail] = {
     "recording.play": _named("listening", "purpose"),
     "limit.breached": _clock,
     "limit.reminded": _clock,
+    "limit.recounted": _clock,
 }
 
 # What happened without words of its own in the conversation.

@@ -1,0 +1,296 @@
+"""Limits counted again after their calendar was changed: what moves, what does not, and what the figures make of it.
+
+Hours Monday to Friday 07:00-11:30 and 13:30-17:00; a road report is resolved within three working days, sent out on
+Tuesday 3 March 2026 at 08:00: due on Friday the 6th at 17:00. On Thursday a storm closes every office.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlmodel import select
+
+from cases import recount
+from cases.models import Case, Limit, LimitRecount
+from core.errors import NotFound
+from core.staff import SYSTEM, Actor, Role
+from ioc import reconcile
+from routing.calendars import build
+from routing.editing import calendars
+from routing.queries import load
+from routing.working_time import Amount, Calendar, Span, due, worked
+from tests.factories import (
+    LEAD,
+    As,
+    Clock,
+    a_report,
+    case_of,
+    done,
+    journal_of,
+    limit_differences,
+    remind,
+    settle,
+    state,
+)
+
+ADMIN = Actor("staff", roles=frozenset({Role.ADMIN}))
+THURSDAY = date(2026, 3, 5)
+RESOLVE = f"resolve {LEAD}"
+
+
+@pytest.fixture(autouse=True)
+async def as_it_was(app: FastAPI, clock: Clock) -> AsyncIterator[None]:
+    """After every story limits, journal, calendar and figures agree; the storm is forgotten."""
+    clock.to("2026-03-03T08:00")
+    yield
+    await settle(app)
+    assert await limit_differences(app) == []
+    assert await figures_wrong(app) == []
+    await change(app, clock, None)
+
+
+async def change(app: FastAPI, clock: Clock, label: str | None) -> None:
+    """Thursday is off, or as it was."""
+    async with state(app).database.transaction() as session:
+        if label is None:
+            await calendars.remove_day(session, ADMIN, clock(), "province", THURSDAY)
+        else:
+            await calendars.put_day(session, ADMIN, clock(), "province", THURSDAY, label=label)
+    state(app).routing.forget()
+
+
+async def figures_wrong(app: FastAPI) -> list[str]:
+    here = state(app)
+    async with here.database.transaction() as session:
+        return [str(each) for each in await reconcile.reconcile(session, here.settings.zone, here.clock())]
+
+
+async def previewed(app: FastAPI, code: str = "") -> list[str]:
+    here = state(app)
+    async with here.database.transaction(frozen=True) as session:
+        found = await recount.preview(session, await load(session), "province", THURSDAY, here.clock())
+        return [each.told(here.settings.zone).removeprefix(f"{code} ") for each in found if code in each.code]
+
+
+async def applied(app: FastAPI, batch: int = recount.BATCH, *, stop_after: int = 1_000) -> int:
+    """As the command does it: a transaction for each batch; `stop_after` batches it is killed."""
+    here = state(app)
+    async with here.database.transaction() as session:
+        routing, made = await load(session), await recount.change_of(session, "province")
+    moved, last, more = 0, None, True
+    while more and stop_after:
+        async with here.database.transaction() as session:
+            step = await recount.apply_some(session, routing, made, THURSDAY, SYSTEM, here.clock(), last, batch)
+        moved, last, more, stop_after = moved + step.moved, step.last, step.last is not None, stop_after - 1
+    return moved
+
+
+async def resolve_of(app: FastAPI, code: str) -> Limit:
+    async with state(app).database.transaction() as session:
+        case = await case_of(session, code)
+        return (await session.exec(select(Limit).where(Limit.case_id == case.id, Limit.stage == "resolve"))).one()
+
+
+def local(moment: datetime | None) -> str:
+    return f"{moment + timedelta(hours=7):%m-%d %H:%M}" if moment else ""
+
+
+async def sent(client: AsyncClient, as_: As) -> str:
+    code, _ = await a_report(client)
+    await done(as_("dispatcher"), code, "forward", {"lead": LEAD})
+    await done(as_("officer"), code, "accept")
+    return code
+
+
+async def test_what_runs_moves_after_it_was_shown_and_the_old_due_time_is_kept(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    await change(app, clock, "Bão")
+    assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"  # what runs keeps its due time
+    assert await previewed(app, code) == [f"{RESOLVE}: 2026-03-06 17:00 -> 2026-03-09 17:00"]  # Wed 1, Fri 2, Mon 3
+    assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"  # looking changes nothing
+    assert await applied(app) >= 1
+    limit = await resolve_of(app, code)
+    assert local(limit.due_at) == "03-09 17:00"
+    row = (await journal_of(app, code))[-1]
+    (op,) = row.data["limits"]
+    assert (row.kind, op["op"], op["was"], op["breached"]) == (
+        "limit.recounted", "recounted", "2026-03-06T10:00:00+00:00", False,
+    )  # fmt: skip
+    async with state(app).database.transaction() as session:
+        (kept,) = (await session.exec(select(LimitRecount).where(LimitRecount.limit_id == limit.id))).all()
+        case = await case_of(session, code)
+    assert (local(kept.was_due), local(kept.due)) == ("03-06 17:00", "03-09 17:00")
+    assert (local(case.next_due_at), local(case.promised_at)) == ("03-09 17:00", "03-09 17:00")
+    clock.to("2026-03-09T17:00")
+    await remind(app)
+    assert [row.kind for row in await journal_of(app, code)].count("limit.breached") == 1
+
+
+async def test_a_second_time_nothing_is_found_and_nothing_written(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    await change(app, clock, "Bão")
+    assert await applied(app) >= 1
+    before = len(await journal_of(app, code))
+    assert await previewed(app) == []
+    assert await applied(app) == 0
+    assert len(await journal_of(app, code)) == before
+
+
+async def test_killed_in_the_middle_it_goes_on(app: FastAPI, client: AsyncClient, as_: As, clock: Clock) -> None:
+    codes = [await sent(client, as_) for _ in range(5)]
+    await change(app, clock, "Bão")
+    first = batches = 0
+    while not first:  # limits of other stories come before
+        first = await applied(app, 2, stop_after=(batches := batches + 1))
+    assert first <= 2
+    assert first + await applied(app, 2) >= 5
+    for code in codes:
+        assert local((await resolve_of(app, code)).due_at) == "03-09 17:00"
+        assert [row.kind for row in await journal_of(app, code)].count("limit.recounted") == 1
+
+
+async def test_what_was_late_by_a_day_that_was_none_is_not_late_any_more(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    clock.to("2026-03-06T18:00")
+    await settle(app)
+    assert (await resolve_of(app, code)).breached_at is not None
+    await change(app, clock, "Bão, ghi sau")
+    assert await previewed(app, code) == [f"{RESOLVE}: 2026-03-06 17:00 -> 2026-03-09 17:00, no longer late"]
+    await applied(app)
+    assert (await resolve_of(app, code)).breached_at is None
+    await settle(app)
+    assert await figures_wrong(app) == []
+    clock.to("2026-03-09T17:00")
+    await settle(app)
+    assert local((await resolve_of(app, code)).breached_at) == "03-09 17:00"
+
+
+@pytest.mark.parametrize(("answered", "late_before"), [("2026-03-06T16:00", False), ("2026-03-09T09:00", True)])
+async def test_what_was_answered_changes_only_whether_it_was_late(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock, answered: str, late_before: bool
+) -> None:
+    code = await sent(client, as_)
+    clock.to(answered)
+    await settle(app)
+    await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá."})
+    await settle(app)
+    before = await resolve_of(app, code)
+    assert (before.breached_at is not None) is late_before
+    await change(app, clock, "Bão, ghi sau")
+    assert len([each for each in await previewed(app, code) if "resolve" in each]) == int(late_before)
+    await applied(app)
+    after = await resolve_of(app, code)
+    assert after.breached_at is None
+    assert (after.due_at != before.due_at) is late_before
+    await settle(app)
+    assert await figures_wrong(app) == []
+    # and back again: what had not been late by Thursday's work is late by it
+    await change(app, clock, None)
+    await applied(app)
+    again = await resolve_of(app, code)
+    assert ((again.breached_at is not None), local(again.due_at)) == (late_before, "03-06 17:00")
+
+
+async def test_what_was_extended_or_is_over_or_counts_round_the_clock_stays(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    extended, emergency, gone = await sent(client, as_), await sent(client, as_), await sent(client, as_)
+    body = {"until": "2026-03-10T10:00:00+07:00", "reason": "Chờ nhựa nóng"}
+    await done(as_("officer"), extended, "request_extension", body)
+    await done(as_("head"), extended, "grant_extension")
+    await done(as_("dispatcher"), emergency, "classify", {"urgency": "emergency"})
+    await done(as_("dispatcher"), gone, "recall", {"reason": "Nhầm"})
+    await change(app, clock, "Bão")
+    assert [await previewed(app, code) for code in (extended, emergency, gone)] == [[], [], []]
+
+
+async def test_a_calendar_that_never_changed_has_nothing_to_count_again(app: FastAPI, clock: Clock) -> None:
+    async with state(app).database.transaction() as session:
+        with pytest.raises(NotFound):
+            await recount.change_of(session, "so-yte")
+
+
+async def test_the_page_says_how_many_would_move_and_counts_them_again(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    await change(app, clock, "Bão")
+    page = await browser("admin").get("/admin/calendars/province")
+    assert "hạn sẽ dời nếu tính lại theo lịch hiện nay, từ ngày 05/03/2026" in page.text
+    refused = await browser("officer").post("/admin/calendars/province/recount")
+    assert refused.status_code == 403
+    assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"
+    answer = await browser("admin").post("/admin/calendars/province/recount")
+    assert answer.status_code == 303
+    assert local((await resolve_of(app, code)).due_at) == "03-09 17:00"
+    page = await browser("admin").get(answer.headers["location"])
+    assert "Đã tính lại" in page.text
+    assert "sẽ dời nếu" not in page.text
+
+
+# ---- a property of counting again
+
+
+@st.composite
+def weeks(draw: st.DrawFn) -> list[tuple[Span, ...]]:
+    """Five working days of some whole hours, and a free weekend."""
+    hours = draw(st.lists(st.tuples(st.integers(0, 11), st.integers(12, 24)), min_size=5, max_size=5))
+    return [(Span(first * 60, last * 60),) for first, last in hours] + [(), ()]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(weeks(), weeks(), st.integers(0, 20), st.integers(1, 4_000), st.integers(0, 20_000))
+def test_counted_again_a_limit_lies_where_the_new_calendar_puts_it_and_stays_there(
+    old: Any, new: Any, since: int, minutes: int, later: int
+) -> None:
+    zone, opened = "Asia/Ho_Chi_Minh", datetime(2026, 3, 2, 1, 15, tzinfo=UTC)
+    first = date(2026, 3, 2) + timedelta(days=since)
+    before, after = build("unit", zone, old, []), build("unit", zone, old, [], [(first, new)])
+    amount = Amount(minutes, "min", "working")
+    row, case = a_limit(opened, amount, before), Case.model_construct(id=None, code="x", rule_set_id=None)
+    was = row.due_at
+    assert was is not None
+    found = recount.difference(row, case, only(after), opened + timedelta(minutes=later))
+    counted = due(opened, amount, after).astimezone(UTC)
+    assert (found.due if found else was) == counted
+    assert worked(opened, counted, after) == timedelta(minutes=minutes)
+    if was.astimezone(before.zone).date() < first:
+        assert found is None  # it was over before anything changed
+    row.due_at = counted
+    assert recount.difference(row, case, only(after), opened) is None
+
+
+def a_limit(opened: datetime, amount: Amount, calendar: Calendar) -> Limit:
+    return Limit(
+        id=UUID(int=1), case_id=UUID(int=1), stage="resolve", holder="unit", clock=amount.clock, amount=amount.value,
+        unit=amount.unit, calendar=calendar.code, opened_at=opened, stops=[],
+        due_at=due(opened, amount, calendar).astimezone(UTC),
+    )  # fmt: skip
+
+
+def only(calendar: Calendar) -> Any:
+    """As much of the rules as counting again asks for."""
+
+    class Book:
+        day_end = "close"
+
+    class Rules:
+        def __init__(self) -> None:
+            self.calendars = {calendar.code: calendar}
+
+        def rulebook(self, _: object) -> Book:
+            return Book()
+
+    return Rules()
