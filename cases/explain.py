@@ -2,25 +2,10 @@
 
 from typing import Any
 
+from cases.facts import facts_of
 from cases.models import Case
-from routing.decide import Facts
 from routing.explaining import explain
 from routing.queries import Routing
-
-
-def facts_of(case: Case) -> Facts:
-    """The case as the rules see it."""
-    return Facts(
-        received_at=case.received_at,
-        field=case.field,
-        urgency=case.urgency,
-        kind=case.kind,
-        track=case.track,
-        area=case.area,
-        channel=case.channel,
-        mode=case.mode,
-        competence_clear=case.field is not None,
-    )
 
 
 def explain_case(case: Case, routing: Routing) -> dict[str, Any]:

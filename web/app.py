@@ -26,6 +26,8 @@ from web import (
     ioc,
     lists,
     live,
+    looks,
+    modes,
     one_time,
     ops,
     outbox,
@@ -43,7 +45,7 @@ from web.administration import routes as administration
 from web.assets import static
 from web.board import routes as board
 from web.bodies import BodyLimit
-from web.console import acting, case, new, person_acting, queue, undelivered, why
+from web.console import acting, case, emergency, new, person_acting, queue, undelivered, why
 from web.console import calls as call_pages
 from web.hub import Hub
 from web.open311 import routes as open311
@@ -117,6 +119,8 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         ops,
         documentation,
         live,
+        modes,
+        looks,
         voice,  # before the other webhooks of its vendor
         webhooks,
     ):
@@ -134,12 +138,15 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         call_pages,
         new,
         why,
+        emergency,
         case,
         acting,
         person_acting,
         admin,
     ):
         app.include_router(pages.router)
+    app.include_router(modes.pages)
+    app.include_router(looks.pages)
     app.mount("/static", static)
     problems.install(app)
     app.add_middleware(BodyLimit)

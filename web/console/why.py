@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from cases.explain import facts_of
+from cases import looks
+from cases.facts import facts_of
 from cases.limits import amount_of, stops_of
 from cases.models import Case, Limit
 from cases.queries import case_by_code, case_file
@@ -17,7 +18,7 @@ from routing import telling
 from routing.decide import STAGES, Condition, Facts, LeadRule, LimitRule, Rulebook, decide
 from routing.queries import Routing
 from web.console.showing import amount_words
-from web.deps import Db, Rules
+from web.deps import Db, Now, Rules
 from web.names import Lang, name_of
 from web.pages import FromHere, Looking
 from web.rendering import Viewer, is_partial, render, viewer_of
@@ -25,6 +26,7 @@ from web.shapes import named_area, named_department, named_field
 from web.times import weekday
 
 router = APIRouter(include_in_schema=False, dependencies=[FromHere])
+STATED = ("competence_clear", "asset_owner", "road_class", "flags")  # facts that people state
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,10 @@ class WhyPage:
 
 
 @router.get("/console/cases/{code}/explain")
-async def why(request: Request, session: Db, who: Looking, routing: Rules, code: str) -> Response:
+async def why(request: Request, session: Db, who: Looking, routing: Rules, at: Now, code: str) -> Response:
     """The page, or its inside for the dialog of a case's page."""
     case = await case_by_code(session, who, code)
+    await looks.note(session, who, case, "explain", at)
     limits = (await case_file(session, case)).limits
     page = why_page(case, limits, routing, viewer_of(request, who))
     return render(request, "console/why_inside.html" if is_partial(request) else "console/why.html", page, who=who)
@@ -102,7 +105,7 @@ class _Teller:
     view: Viewer
 
     def facts(self) -> Iterator[tuple[str, str]]:
-        for name in ("field", "area", "urgency", "kind", "track", "channel", "mode"):
+        for name in ("field", "area", "urgency", "kind", "track", "channel", "mode", *STATED):
             yield name_of("fact", name, self.view.lang), self.fact(name)
 
     def fact(self, name: str) -> str:
@@ -116,8 +119,9 @@ class _Teller:
         if name == "area":
             return (named_area(value, self.routing) or {"name": value})["name"]
         if isinstance(value, frozenset):
-            return ", ".join(sorted(value)) or self.view.say("không")
-        return name_of(name, value, self.view.lang) if name != "asset_owner" else str(value)
+            named = [name_of("flag", flag, self.view.lang) for flag in sorted(value)]
+            return ", ".join(named) or self.view.say("không")
+        return name_of(name, value, self.view.lang)
 
     def lead(self) -> Matched:
         decision, lineage = decide(self.asked, self.book), self.book.lineage(self.asked)
@@ -169,6 +173,10 @@ class _Teller:
             "area": when.areas,
             "channel": when.channels,
             "mode": when.modes,
+            "asset_owner": when.asset_owners,
+            "road_class": when.road_classes,
+            "flags": when.flags,
+            "competence_clear": when.competence_clear,
         }
         names = [name_of("fact", name, self.view.lang) for name, values in asked.items() if values is not None]
         if not names:
