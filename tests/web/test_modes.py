@@ -11,6 +11,8 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from core.journal import Journal
+from core.staff import Actor, Role
+from routing import modes
 from routing.queries import RoutingCache
 from tests.factories import LEAD, As, Clock, a_report, done, staff_id, state
 from tests.web.problems import problem, where
@@ -184,6 +186,18 @@ async def test_every_screen_says_so_while_it_lasts(browser: As, client: AsyncCli
     for who, path in CONSOLE[:2]:
         assert 'class="badge late">' not in (await browser(who).get(path)).text.partition("</header>")[0]
     assert "Đang có thiên tai." not in (await client.get("/")).text
+
+
+async def test_a_page_that_asks_no_rules_learns_of_a_switch_in_another_process(
+    app: FastAPI, client: AsyncClient, as_: As, normal: None
+) -> None:
+    here = state(app)
+    assert "Đang có thiên tai." not in (await client.get("/sign-in")).text
+    who = Actor(kind="staff", id=await staff_id(app, "supervisor@demo"), roles=frozenset({Role.SUPERVISOR}))
+    async with here.database.transaction() as session:  # as another process does it: nothing here is told
+        await modes.switch(session, who, "disaster", REASON, here.clock())
+    here.routing.forget()  # what was read is older than FRESH_FOR
+    assert "Đang có thiên tai." in (await client.get("/sign-in")).text
 
 
 async def test_the_page_switches_and_undoes(browser: As, as_: As, normal: None) -> None:
