@@ -58,18 +58,23 @@ class AssignOfficer(Body):
 
 
 class Classify(Body):
-    """New classification; what is left out stays."""
+    """New classification; what is left out stays. `not_said` takes a fact back, an empty list takes all flags away."""
 
     field: Code | None = None
     area: Code | None = None
     urgency: Urgency | None = None
     kind: Kind | None = None
+    competence: Literal["clear", "unclear", "not_said"] | None = None
+    asset_owner: Code | None = None
+    road_class: Code | None = None
+    flags: list[Code] | None = Field(default=None, max_length=20)
 
 
 class SetTrack(Body):
-    """Which legal track the matter belongs to."""
+    """Which legal track the matter belongs to; the units it is about, which counts on a restricted track only."""
 
     track: Track
+    accused: list[Code] | None = Field(default=None, max_length=20)
 
 
 class AnswerDirectly(Body):
@@ -156,6 +161,14 @@ class Redirect(Body):
     track: Track | None = None
     to: Literal["113", "114", "115", "reception_board", "inspectorate", "police", "other"] | None = None
     reply: Text
+
+
+class HandOver(Body):
+    """Who has the emergency now, whom there we spoke with, and what they were told."""
+
+    to: Literal["113", "114", "115"]
+    text: Text
+    spoke_with: Short | None = None
 
 
 class Into(Body):

@@ -97,6 +97,7 @@ def _about_work(filters: Filters) -> Iterator[ColumnElement[bool]]:
         (Case.incident_id, filters.incident),
         (Case.approved_at, filters.approved),
         (Case.published_at, filters.published),
+        (Case.suggested_track, filters.track_suggested),
     ):
         if is_there is not None:
             yield col(column).is_not(None) if is_there else col(column).is_(None)

@@ -12,10 +12,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import states
 from cases.codes import read_code
-from cases.explain import facts_of
+from cases.facts import facts_of
 from cases.limits import Clocks, dims, limits_of
 from cases.models import Assignment, Case, Entry
-from cases.queries import visible_to
+from cases.queries import sees_restricted, visible_to
 from cases.reach import address_for
 from cases.replies import Phrase
 from cases.states import Action, Part, Status
@@ -106,6 +106,20 @@ class Desk:
     def open_forward(self) -> None:
         """The centre holds the case afresh."""
         self.clocks.open("forward", self.routing.directory.centre, self.amount("forward"))
+
+    def start_clocks(self) -> None:
+        """Accepting and resolving are now owed by the lead, contributing by the units that help and have not yet."""
+        decision = self.decide()
+        contribute = decision.limit("contribute") or decision.limit("resolve")
+        for part in self.assignments:
+            if part.ended_at is not None:
+                continue
+            if part.role == "lead":
+                if part.state == "open":
+                    self.clocks.open("accept", part.department, self.amount("accept"))
+                self.clocks.open("resolve", part.department, self.amount("resolve"))
+            elif part.state == "open":
+                self.clocks.open("contribute", part.department, contribute.amount if contribute else None)
 
     def local(self, moment: datetime) -> datetime:
         """A moment in the centre's zone, for sentences."""
@@ -301,7 +315,7 @@ def parts_of(actor: Actor, case: Case, assignments: list[Assignment]) -> frozens
     if actor.kind == "system":
         return frozenset({Part.SYSTEM})
     if case.restricted:
-        return frozenset({Part.INSPECTOR}) if Role.INSPECTOR in actor.roles else frozenset()
+        return frozenset({Part.INSPECTOR}) if sees_restricted(actor, case) else frozenset()
     parts = {Part(role.value) for role in actor.roles if role.value in set(Part)}
     for assignment in assignments:
         if assignment.ended_at is None and assignment.department in actor.departments:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, or_
+from sqlalchemy import and_, exists, not_, or_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -89,7 +89,7 @@ async def events_after(session: AsyncSession, case: Case, version: int) -> tuple
 async def colleagues(session: AsyncSession, actor: Actor, case: Case) -> list[Colleague]:
     """Whom this person can give the case to, by name: in a unit its own people; at the centre everybody who may."""
     if case.restricted:
-        suits = _holds({Role.INSPECTOR})
+        suits = and_(_holds({Role.INSPECTOR}), not_(_works_for(case.accused_units)))
     elif actor.roles & CENTRE_ROLES:
         suits = or_(_holds(CENTRE_ROLES), _works_for(case.units))
     else:

@@ -10,12 +10,13 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.codes import read_code
+from cases.facts import facts_of
 from cases.limits import Op, amount_of, limits_of, stops_of
 from cases.models import Case, Limit
 from core.errors import NotAllowed, NotFound
 from core.journal import Journal
 from routing import telling
-from routing.decide import Facts, Rulebook
+from routing.decide import Rulebook
 from routing.queries import Routing
 from routing.telling import Traced
 
@@ -69,21 +70,6 @@ class Change:
             yield f"Decided anew by {', '.join(self.rules) or 'no rule'}; before by {', '.join(self.rules_before)}."
         for op in self.clocks:
             yield f"{op['stage']}, {op['holder']}: {_told(op, book)}."
-
-
-def facts_of(case: Case) -> Facts:
-    """The case as the rules see it."""
-    return Facts(
-        received_at=case.received_at,
-        field=case.field,
-        urgency=case.urgency,
-        kind=case.kind,
-        track=case.track,
-        area=case.area,
-        channel=case.channel,
-        mode=case.mode,
-        competence_clear=case.field is not None,
-    )
 
 
 def explain_case(case: Case, routing: Routing) -> dict[str, Any]:

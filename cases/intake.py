@@ -137,7 +137,6 @@ class IntakeDesk:
     numbers: CaseNumbers
     prefix: str
     secret: bytes
-    mode: str = "normal"
     site: str = ""  # address of our pages, for links in messages
     language: str = "vi"  # of reporters who name none
 
@@ -145,6 +144,11 @@ class IntakeDesk:
     def words(self) -> Words:
         """The sentences to citizens as they are worded now."""
         return Words(self.routing.wordings, self.site)
+
+    @property
+    def mode(self) -> str:
+        """The centre's mode, which cases opened now keep."""
+        return self.routing.mode
 
 
 async def open_case(
@@ -236,8 +240,11 @@ def prepare(
     words, language = desk.words, report.language or desk.language
     area, candidates = _place(routing, report, local.date())
     defaults = book.defaults(report.field)
-    track = book.detect_track(report.text, report.field, report.channel)
-    restricted = track in RESTRICTED_TRACKS
+    seems = book.detect_track(report.text, report.field, report.channel)
+    restricted = seems in RESTRICTED_TRACKS
+    # Who may lose by a delay is hidden at once; any other track changes limits only when a person says so.
+    track = seems if restricted else "ordinary"
+    suggested = None if seems == track else seems
     urgency, kind = report.urgency or defaults.urgency, report.kind or defaults.kind
     facts = Facts(
         received_at=at,
@@ -293,6 +300,8 @@ def prepare(
         "rule_set": f"{book.code} v{book.version}",
         "rules": decision.rules,
     }
+    if suggested is not None:
+        journal["suggested_track"] = suggested
     key_of = split_from[1] if split_from else case_id
     arguments = (
         received or uuid7(at),  # 1 received.id
@@ -353,6 +362,7 @@ def prepare(
         *_receipt_to(report, code),  # 50
         language,  # 52
         words.title("receipt", code, language),
+        suggested,  # 54
     )
     told = {**answer, "tracking_key": tracking_key(desk.secret, key_of, 1)}
     if received is not None:
@@ -360,7 +370,7 @@ def prepare(
     if not report.files and split_from is None:
         return OPEN_CASE, arguments, Opened(case_id, told, restricted)
     more = (
-        # files: 54
+        # files: 55
         [stored.id for stored in report.files],
         [stored.name for stored in report.files],
         [stored.media_type for stored in report.files],
@@ -369,7 +379,7 @@ def prepare(
         [stored.original_sha256 for stored in report.files],
         [stored.width for stored in report.files],
         [stored.height for stored in report.files],
-        split_from[0] if split_from else None,  # 62
+        split_from[0] if split_from else None,  # 63
     )
     return OPEN_CASE_WITH_MORE, (*arguments, *more), Opened(case_id, told, restricted)
 
@@ -441,11 +451,11 @@ _CASE = """, who AS (
         id, code, version, status, track, track_confirmed, restricted, urgency, kind, mode, channel, received_at,
         created_at, citizen_id, contact, identity_revealed, key_of, key_version, text, field, area, area_candidates,
         lat, lng, address, rule_set_id, decision, promised_at, give_backs, needs_supervisor, chased, public,
-        next_due_at, next_stage, next_holder, language
+        next_due_at, next_stage, next_holder, language, suggested_track
     )
     SELECT $8, $17, 1, 'received', $18, false, $19, $20, $21, $22, $2, at,
         at, coalesce((SELECT citizen_id FROM who), $13), $23, false, $49, 1, $24, $25, $26, $27, $28, $29,
-        $30, $31, $32, $33, 0, false, 0, $34, $44, 'forward', $39, $52
+        $30, $31, $32, $33, 0, false, 0, $34, $44, 'forward', $39, $52, $54
     FROM raw
 ), said AS (
     INSERT INTO entries (id, case_id, kind, author_kind, author_id, text, to_citizen, created_at)
@@ -470,12 +480,12 @@ _MORE = """, files AS (
     )
     SELECT f.*, raw.at FROM raw, (
         SELECT a.id, $8::uuid, $35::uuid, a.name, a.media_type, a.size, a.sha256, a.original, a.width, a.height
-        FROM unnest($54::uuid[], $55::text[], $56::text[], $57::int[], $58::text[], $59::text[], $60::int[], $61::int[])
+        FROM unnest($55::uuid[], $56::text[], $57::text[], $58::int[], $59::text[], $60::text[], $61::int[], $62::int[])
             AS a (id, name, media_type, size, sha256, original, width, height)
     ) f
 ), tie AS (
     INSERT INTO case_links (case_id, other_id, kind, at)
-    SELECT $62::uuid, $8, 'split', at FROM raw WHERE $62::uuid IS NOT NULL
+    SELECT $63::uuid, $8, 'split', at FROM raw WHERE $63::uuid IS NOT NULL
 )
 """
 _NEW = "SELECT 1 AS new FROM raw"

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, String, text
+from sqlalchemy import Identity as DbIdentity
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlmodel import Field, SQLModel
 
@@ -116,7 +117,12 @@ class Case(SQLModel, table=True):
         # What somebody stated about themselves that does not say who they are: sought by cases.likeness.
         Index("ix_cases_stated_phone", text("(contact ->> 'phone')"), postgresql_where=text(STATED_PHONE)),
         Index("ix_cases_stated_email", text("(contact ->> 'email')"), postgresql_where=text(STATED_EMAIL)),
+        # Tracks that a text suggests and nobody has confirmed.
+        Index("ix_cases_suggested_track", "received_at", "id", postgresql_where=text("suggested_track IS NOT NULL")),
         CheckConstraint("(track IN ('complaint', 'denunciation', 'crime_tip')) = restricted", name="restricted"),
+        CheckConstraint("competence IN ('clear', 'unclear')", name="competence"),
+        CheckConstraint("restricted OR accused_units = '{}'", name="accused"),
+        CheckConstraint("(handed_over_to IS NULL) = (handed_over_at IS NULL)", name="handed_over"),
     )
 
     id: UUID = Field(primary_key=True)
@@ -125,6 +131,7 @@ class Case(SQLModel, table=True):
     status: str
     track: str
     track_confirmed: bool = False
+    suggested_track: str | None = None  # what the text seems to be, without effect until a person says so
     restricted: bool = False
     urgency: str
     kind: str
@@ -171,6 +178,35 @@ class Case(SQLModel, table=True):
     rating: int | None = None
     merged_into: UUID | None = Field(default=None, foreign_key="cases.id")
     incident_id: UUID | None = Field(default=None, foreign_key="cases.id")
+    # Facts that people state for the rules; NULL: not said.
+    competence: str | None = None  # clear | unclear
+    asset_owner: str | None = None
+    road_class: str | None = None
+    flags: list[str] = Field(default_factory=list, sa_column=Column(ARRAY(String), nullable=False, server_default="{}"))
+    # Departments a restricted case is about: nobody who works for one of them knows of it.
+    accused_units: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(String), nullable=False, server_default="{}")
+    )
+    handed_over_to: str | None = None  # 113, 114 or 115 has the emergency; the case goes on
+    handed_over_at: datetime | None = Field(default=None, sa_type=Moment)
+
+
+class CaseLook(SQLModel, table=True):
+    """Somebody looked at a restricted case. Only ever added; no foreign key, so that nothing ties its hands."""
+
+    __tablename__ = "case_looks"
+    __table_args__ = (
+        Index("ix_case_looks_case_id_id", "case_id", "id"),
+        Index("ix_case_looks_staff_id_id", "staff_id", "id"),
+        CheckConstraint("num_nonnulls(staff_id, api_key_id) = 1", name="one_looker"),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, DbIdentity(always=True), primary_key=True))
+    case_id: UUID
+    staff_id: UUID | None = None
+    api_key_id: UUID | None = None
+    what: str
+    at: datetime = Field(sa_type=Moment)
 
 
 class Entry(SQLModel, table=True):

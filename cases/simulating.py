@@ -19,7 +19,7 @@ import asyncpg
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cases.explain import facts_of
+from cases.facts import facts_of
 from cases.models import Case
 from cases.states import Status
 from core.db import Database, bare

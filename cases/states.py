@@ -67,6 +67,7 @@ class Action(StrEnum):
     UNLINK_INCIDENT = "unlink_incident"
     CHASE = "chase"
     REVEAL_IDENTITY = "reveal_identity"
+    HAND_OVER = "hand_over"
 
 
 class Part(StrEnum):
@@ -158,6 +159,7 @@ TABLE: dict[Action, Rule] = {
     Action.UNLINK_INCIDENT: _rule(OPEN, {P.DISPATCHER}),
     Action.CHASE: _rule({S.FORWARDED, S.IN_PROGRESS, S.WAITING_CITIZEN, S.ANSWERED}, {P.AGENT, P.CITIZEN}),
     Action.REVEAL_IDENTITY: _rule(ANY, {P.AGENT, P.SUPERVISOR}),
+    Action.HAND_OVER: _rule({S.RECEIVED, S.FORWARDED, S.IN_PROGRESS}, CENTRE | {P.SUPERVISOR, P.INSPECTOR}),
 }
 
 NOT_FOR_STAFF = frozenset({Action.REPLY, Action.ADD_MESSAGE, Action.RATE})

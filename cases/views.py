@@ -38,6 +38,7 @@ class Filters:
     channel: str | None = None
     urgency: str | None = None
     track: str | None = None
+    track_suggested: bool | None = None  # the text seems to be of a track that nobody has confirmed
     restricted: bool | None = None
     late: bool | None = None
     due_before: datetime | timedelta | None = None  # a moment, or so long from now
@@ -111,6 +112,13 @@ _UNIT_SOON = View(
     "Due within 24 hours, ours",
     Filters(open=True, part="lead", late=False, due_before=24 * HOUR),
 )
+_TRACK_SUGGESTED = View(
+    "track_suggested",
+    "Chờ xác nhận loại vụ việc",
+    "Track to confirm",
+    Filters(status=(Status.RECEIVED, Status.FORWARDED), open=True, track_suggested=True),
+    "received",
+)
 _OVERVIEW = (_OPEN, _LATE, _DONE_TODAY, _BADLY_RATED)
 
 VIEWS: Mapping[Role, tuple[View, ...]] = {
@@ -131,6 +139,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
             "To publish",
             Filters(stage="publish", status=(Status.REPLIED, Status.CLOSED)),
         ),
+        _TRACK_SUGGESTED,
         _OPEN,
     ),
     Role.DISPATCHER: (
@@ -150,6 +159,13 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
             Filters(status=WITH_UNITS, open=True, late=True),
         ),
         View("incidents", "Cùng sự cố", "Of the same incident", Filters(open=True, incident=True)),
+        View(
+            "admin_regulation",
+            "Quy định hành chính",
+            "Administrative regulation",
+            Filters(open=True, track="admin_regulation"),
+        ),
+        View("national_portal", "Cổng dịch vụ công", "National portal", Filters(open=True, track="national_portal")),
         _WAITING,
         _OPEN,
     ),
@@ -214,6 +230,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
             "Given back three times",
             Filters(open=True, given_back=3),
         ),
+        _TRACK_SUGGESTED,
         View(
             "to_forward_late",
             "Chuyển chậm",

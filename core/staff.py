@@ -41,6 +41,8 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "recordings.play": frozenset(
         {Role.AGENT, Role.DISPATCHER, Role.OFFICER, Role.HEAD, Role.SUPERVISOR, Role.INSPECTOR}
     ),
+    "looks.read": frozenset({Role.INSPECTOR, Role.ADMIN}),  # who looked at restricted cases
+    "mode.switch": frozenset({Role.SUPERVISOR}),
     "inbox.read": frozenset({Role.SUPERVISOR, Role.ADMIN}),
     "outbox.read": frozenset({Role.SUPERVISOR, Role.DISPATCHER, Role.INSPECTOR, Role.ADMIN}),
     "rules.simulate": frozenset({Role.SUPERVISOR, Role.ADMIN}),

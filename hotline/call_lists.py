@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import false, tuple_
+from sqlalchemy import String, cast, false, not_, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -147,4 +148,7 @@ def _earlier(who: Actor) -> Any:
     )  # fmt: skip
     if Role.INSPECTOR not in who.roles:
         counted = counted.where(other.c.restricted == false())
+    elif who.departments:
+        work = cast(sorted(who.departments), ARRAY(String))
+        counted = counted.where(not_(other.c.accused_units.bool_op("&&")(work)))
     return counted.correlate(CallTask).scalar_subquery()

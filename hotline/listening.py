@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, false, or_, true
 from sqlmodel import col, select
 
+from cases import looks
 from cases.models import Case
 from cases.queries import visible_to
 from core.due import Session
@@ -63,6 +64,8 @@ async def listened(session: Session, who: Actor, recording: Recording, purpose: 
     )
     if (await session.exec(lately.limit(1))).first() is not None:
         return
+    if recording.case_id is not None and (case := await session.get(Case, recording.case_id)) is not None:
+        await looks.note(session, who, case, "recording", at)
     session.add(RecordingAccess(id=uuid7(at), recording_id=recording.id, staff_id=who.id, at=at, purpose=purpose))
     await noted(session, recording, "recording.play", at, staff_id=who.id, purpose=purpose)
 

@@ -20,7 +20,7 @@ from cases.queries import visible_to
 from core.errors import Conflict, NotFound
 from core.ids import uuid7
 from core.journal import record
-from core.staff import SYSTEM, Actor, Role
+from core.staff import SYSTEM, Actor
 from hotline.models import CallSession, CallTask
 from routing.queries import Routing
 from routing.working_time import Amount, due
@@ -100,8 +100,7 @@ async def reached(session: AsyncSession, who: Actor, phone: str, case: Case, at:
     """
     owed = select(CallTask).join(Case, col(Case.id) == col(CallTask.case_id), isouter=True)
     owed = owed.where(CallTask.phone == phone, CallTask.state == "open", CallTask.opened_at <= at)
-    if Role.INSPECTOR not in who.roles:
-        owed = owed.where(col(Case.id).is_(None) | col(Case.restricted).is_(False))
+    owed = owed.where(col(Case.id).is_(None) | visible_to(who))
     for task in (await session.exec(owed.order_by(col(CallTask.id)).with_for_update(of=CallTask))).all():
         task.case_id = task.case_id or case.id
         await _close(session, task, "reached", at, who)

@@ -30,6 +30,18 @@ URGENCIES = ("emergency", "urgent", "normal", "complex")
 MODES = ("normal", "epidemic", "disaster")
 CHANNELS = ("web", "app", "zalo", "facebook", "telegram", "email", "sms", "voice", "counter", "open311")
 KINDS = ("report", "question", "proposal", "praise", "emergency", "other")
+# Values of facts that forms offer; rule sets may ask for others, which are then offered too.
+ROAD_CLASSES = ("national", "provincial", "district", "commune", "urban", "private")
+ASSET_OWNERS = (
+    "national_road",
+    "provincial_road",
+    "district_road",
+    "commune_road",
+    "rural_water",
+    "urban_water",
+    "private",
+)
+FLAGS = ("farm_produce", "industrial_food")
 
 FIFTEEN_DAYS, A_WEEK, A_WORKING_DAY = Amount(15, "d", "calendar"), Amount(7, "d", "calendar"), Amount(1, "d", "working")
 
@@ -57,6 +69,7 @@ class Facts:
     competence_clear: bool | None = None
     asset_owner: str | None = None
     flags: frozenset[str] = frozenset()
+    road_class: str | None = None
 
     def __post_init__(self) -> None:
         if self.urgency not in URGENCIES:
@@ -90,6 +103,7 @@ class Condition:
     asset_owners: tuple[str, ...] | None = None
     competence_clear: bool | None = None
     flags: tuple[str, ...] | None = None
+    road_classes: tuple[str, ...] | None = None
 
     def misses(self, facts: Facts, lineage: frozenset[str]) -> tuple[str, ...]:
         """The names of the facts that do not fit, in the order of writing; empty when the condition matches.
@@ -107,6 +121,7 @@ class Condition:
             ("asset_owner", self.asset_owners is None or facts.asset_owner in self.asset_owners),
             ("competence_clear", self.competence_clear is None or facts.competence_clear is self.competence_clear),
             ("flags", self.flags is None or facts.flags.issuperset(self.flags)),
+            ("road_class", self.road_classes is None or facts.road_class in self.road_classes),
         )
         return tuple(name for name, fits in tests if not fits)
 
@@ -119,6 +134,7 @@ class Condition:
             and (self.asset_owners is None or facts.asset_owner in self.asset_owners)
             and (self.competence_clear is None or facts.competence_clear is self.competence_clear)
             and (self.flags is None or facts.flags.issuperset(self.flags))
+            and (self.road_classes is None or facts.road_class in self.road_classes)
         )
 
     def fits_class(self, field: str | None, urgency: str, track: str, mode: str) -> bool:

@@ -171,7 +171,7 @@ def facts_from_dict(data: Mapping[str, Any], rulebook: Rulebook | None = None) -
         if key not in _FACT_KEYS:
             raise BadFacts(str(key), f"unknown; known are {', '.join(_FACT_KEYS)}")
     given = {key: value for key, value in data.items() if value is not None}
-    for key in ("field", "urgency", "kind", "track", "area", "channel", "mode", "asset_owner"):
+    for key in ("field", "urgency", "kind", "track", "area", "channel", "mode", "asset_owner", "road_class"):
         if key in given and (not isinstance(given[key], str) or not given[key]):
             raise BadFacts(key, "must be a text that is not empty")
     if not isinstance(given.get("competence_clear", True), bool):

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Column, ForeignKey, Identity, Index, String, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, ForeignKey, Identity, Index, String, text
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlmodel import Field, SQLModel
 
@@ -163,3 +163,23 @@ class Wording(SQLModel, table=True):
     text: str | None = None  # NULL: as shipped again
     at: datetime = Field(sa_type=Moment)
     by: UUID | None = Field(default=None, foreign_key="staff.id")
+
+
+class Mode(SQLModel, table=True):
+    """A time in which other rules hold, while `until` is NULL: now. None open: normal times."""
+
+    __tablename__ = "modes"
+    __table_args__ = (
+        Index("uq_modes_one_open", text("(true)"), unique=True, postgresql_where=text("until IS NULL")),
+        CheckConstraint("mode IN ('epidemic', 'disaster')", name="mode"),
+        CheckConstraint("until >= since", name="order"),
+        CheckConstraint("(until IS NULL) = (ended_by IS NULL)", name="ended"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    mode: str  # epidemic | disaster
+    reason: str
+    since: datetime = Field(sa_type=Moment)
+    by: UUID = Field(foreign_key="staff.id")
+    until: datetime | None = Field(default=None, sa_type=Moment)
+    ended_by: UUID | None = Field(default=None, foreign_key="staff.id")

@@ -51,6 +51,7 @@ class Routing:
     calendars: Mapping[str, Calendar]
     departments: Mapping[str, models.Department]
     wordings: Mapping[tuple[str, str, str], str] = field(default_factory=dict)  # (sentence, form, language) → own words
+    mode: str = "normal"  # of the centre now: what new cases are opened under
 
     def at(self, moment: datetime) -> DatedRulebook:
         """The rule set in force at a moment; before the first one, the first."""
@@ -114,6 +115,11 @@ class RoutingCache:
         usable = FRESH_FOR * 2 if self._looking else FRESH_FOR
         return self._value if time.monotonic() - self._read_at <= usable else None
 
+    @property
+    def mode(self) -> str:
+        """The centre's mode as last read: for what is shown around a page."""
+        return self._value.mode if self._value is not None else "normal"
+
     async def get(self, session: AsyncSession) -> Routing:
         """The rules in force, at most FRESH_FOR seconds old; twice that while another request looks."""
         value = self.fresh
@@ -135,7 +141,9 @@ class RoutingCache:
         return value
 
 
-_TABLES = ("departments", "fields", "areas", "calendars", "calendar_weeks", "calendar_days", "rule_sets", "wordings")
+_TABLES = (
+    "departments", "fields", "areas", "calendars", "calendar_weeks", "calendar_days", "rule_sets", "wordings", "modes"
+)  # fmt: skip
 _STAMP = text(
     " UNION ALL ".join(f"SELECT count(*), sum(hashtextextended(t::text, 0)) FROM {table} t" for table in _TABLES)  # noqa: S608
 )
@@ -167,7 +175,13 @@ async def load(session: AsyncSession) -> Routing:
         book = as_in_force(build(await read_draft(session, row), directory, fields), calendars)
         books.append(DatedRulebook(row.id, row.valid_from, row.valid_to, book))
     own = await read_wordings(session)
-    return Routing(tuple(books), directory, fields, field_rows, gazetteer, calendars, departments, own)
+    mode = await read_mode(session)
+    return Routing(tuple(books), directory, fields, field_rows, gazetteer, calendars, departments, own, mode)
+
+
+async def read_mode(session: AsyncSession) -> str:
+    """The mode that is switched on, `normal` when none is."""
+    return (await session.exec(select(models.Mode.mode).where(col(models.Mode.until).is_(None)))).first() or "normal"
 
 
 def as_in_force(book: Rulebook, calendars: Mapping[str, Calendar]) -> Rulebook:

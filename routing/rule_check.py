@@ -269,7 +269,7 @@ class _Checker:
 
     def _wider(self, wide: Condition, narrow: Condition) -> bool:
         """Whether `wide` asks no more than `narrow` of the facts that are not enumerated by `_classes`."""
-        for key in ("kinds", "channels", "asset_owners"):
+        for key in ("kinds", "channels", "asset_owners", "road_classes"):
             outer, inner = getattr(wide, key), getattr(narrow, key)
             if outer is not None and (inner is None or not set(inner) <= set(outer)):
                 return False
@@ -379,6 +379,7 @@ class _Checker:
                     competence_clear=when.competence_clear,
                     asset_owner=next(iter(when.asset_owners or ()), None),
                     flags=frozenset(when.flags or ()),
+                    road_class=next(iter(when.road_classes or ()), None),
                 )
                 yield facts, self.directory.lineage(area, self.draft.valid_from)
 

@@ -12,7 +12,9 @@ from typing import Any
 from routing.decide import Condition, Extension
 from routing.tracks import TrackPhrases
 
-CONDITION_LISTS = ("fields", "urgencies", "kinds", "tracks", "areas", "channels", "modes", "asset_owners", "flags")
+CONDITION_LISTS = (
+    "fields", "urgencies", "kinds", "tracks", "areas", "channels", "modes", "asset_owners", "flags", "road_classes",
+)  # fmt: skip
 DISTRICT_TYPES = frozenset({"huyện", "thị xã", "thành phố"})
 COMMUNE_TYPES = frozenset({"xã", "phường", "thị trấn"})
 

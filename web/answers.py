@@ -82,13 +82,14 @@ class NextDue(BaseModel):
 
 
 class CaseRow(BaseModel):
-    """A case in a list; `text` is cut at 280 characters."""
+    """A case in a list; `text` is cut at 280 characters, and empty for restricted ones, which have to be opened."""
 
     code: str
     version: int
     status: Status
     kind: Kind
     track: Track
+    suggested_track: Annotated[Track | None, Field(description="What the text seems to be; no limits follow yet")]
     channel: str
     urgency: Urgency
     mode: str
@@ -132,6 +133,13 @@ class Reporter(BaseModel):
     revealed: bool
 
 
+class HandedOver(BaseModel):
+    """Who has the emergency, and since when."""
+
+    to: Literal["113", "114", "115"]
+    at: datetime
+
+
 class Line(BaseModel):
     """One line of the conversation."""
 
@@ -157,6 +165,12 @@ class StaffCase(CaseRow):
     """A case with everything this person may see, and in `actions` what they may do now."""
 
     track_confirmed: bool
+    competence: Literal["clear", "unclear"] | None
+    asset_owner: str | None
+    road_class: str | None
+    flags: list[str]
+    accused: Annotated[list[Named], Field(description="Units that a restricted case is about")]
+    handed_over: HandedOver | None
     location: Location
     attachments: list[File]
     assignments: list[Part]

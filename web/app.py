@@ -27,6 +27,8 @@ from web import (
     lateness,
     lists,
     live,
+    looks,
+    modes,
     one_time,
     ops,
     outbox,
@@ -45,7 +47,7 @@ from web.assets import static
 from web.board import lateness as late_board
 from web.board import routes as board
 from web.bodies import BodyLimit
-from web.console import acting, case, new, person_acting, queue, undelivered, why
+from web.console import acting, case, emergency, new, person_acting, queue, undelivered, why
 from web.console import calls as call_pages
 from web.hub import Hub
 from web.open311 import routes as open311
@@ -120,6 +122,8 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         ops,
         documentation,
         live,
+        modes,
+        looks,
         voice,  # before the other webhooks of its vendor
         webhooks,
     ):
@@ -138,12 +142,15 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         call_pages,
         new,
         why,
+        emergency,
         case,
         acting,
         person_acting,
         admin,
     ):
         app.include_router(pages.router)
+    app.include_router(modes.pages)
+    app.include_router(looks.pages)
     app.mount("/static", static)
     problems.install(app)
     app.add_middleware(BodyLimit)

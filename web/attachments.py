@@ -9,6 +9,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response, StreamingResponse
 
+from cases import looks
 from cases.models import Case, Entry
 from cases.queries import visible_to
 from core.attachments import Attachment
@@ -43,12 +44,16 @@ async def attachment(
     if code is not None and (key or tracking_key) and not signed_in:
         own = await own_case(request, here, session, code, tracking_key or key, at)
         return await send(here, await own_attachment(session, own, attachment_id), size)
+    who = await who_of(request, here, session, at)
     statement = (
-        select(Attachment)
+        select(Attachment, Case)
         .join(Case, Case.id == Attachment.case_id)  # type: ignore[arg-type]
-        .where(Attachment.id == attachment_id, visible_to(await who_of(request, here, session, at)))
+        .where(Attachment.id == attachment_id, visible_to(who))
     )
-    return await send(here, _there((await session.exec(statement)).first()), size)
+    file, case = (await session.exec(statement)).first() or (None, None)
+    if case is not None:
+        await looks.note(session, who, case, "attachment", at)
+    return await send(here, _there(file), size)
 
 
 async def own_attachment(session: AsyncSession, case: Case, attachment_id: UUID) -> Attachment:

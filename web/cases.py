@@ -9,6 +9,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
+from cases import looks
 from cases.actions import conversation  # noqa: F401 - registers all actions
 from cases.bodies import Forward, Kind, Urgency
 from cases.desk import HANDLERS, Office, perform
@@ -150,24 +151,29 @@ async def open_report(
 
 
 @router.get("/cases/{code}", response_model=None, responses=answers(StaffCase, description="The case"))
-async def case(response: Response, session: Db, who: Who, office: AtOffice, code: str) -> dict[str, Any]:
+async def case(response: Response, session: Db, who: Who, office: AtOffice, at: Now, code: str) -> dict[str, Any]:
     """One case with everything this person may see; `ETag` is its version."""
-    return await _shown(response, session, await case_by_code(session, who, code), who, office)
+    found = await case_by_code(session, who, code)
+    await looks.note(session, who, found, "api", at)
+    return await _shown(response, session, found, who, office)
 
 
 @router.get("/cases/{code}/timeline", response_model=None, responses=answers(Timeline, description="Its history"))
-async def case_timeline(session: Db, who: Who, routing: Rules, code: str) -> dict[str, Any]:
+async def case_timeline(session: Db, who: Who, routing: Rules, at: Now, code: str) -> dict[str, Any]:
     """What happened, oldest first."""
     found = await case_by_code(session, who, code)
+    await looks.note(session, who, found, "timeline", at)
     zone = zone_of(routing)
     items = await timeline(session, found, internal=True)
     return {"items": [{**item, "at": when(item["at"], zone)} for item in items]}
 
 
 @router.get("/cases/{code}/explain")
-async def explain(session: Db, who: Who, routing: Rules, code: str) -> dict[str, Any]:
+async def explain(session: Db, who: Who, routing: Rules, at: Now, code: str) -> dict[str, Any]:
     """Which rules matched and which did not and why, the deadlines hour by hour, and every later change in order."""
-    return await story(session, await case_by_code(session, who, code), routing)
+    found = await case_by_code(session, who, code)
+    await looks.note(session, who, found, "explain", at)
+    return await story(session, found, routing)
 
 
 @router.get("/refusal-reasons", response_model=list[Reason])
@@ -212,11 +218,14 @@ def _route(action: Action) -> None:
         files = tuple(await take(uploads, here.files, at=at)) if uploads else ()
 
         async def present(case: Case) -> dict[str, Any]:
+            if case.restricted:  # the refusal undoes its transaction, and with it the line that says who looked
+                return {"code": case.code, "version": case.version}
             return case_to_staff(await case_file(session, case), who, office.routing)
 
         done = await perform(
             session, office, who, code, action, members, at, files=files, if_version=version, present=present
         )
+        await looks.note(session, who, done, "act", at)
         return await _shown(response, session, done, who, office)
 
     content = {**json_body(shape), **multipart_body(shape, "attachments")}

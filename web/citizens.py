@@ -1,5 +1,6 @@
 """The person behind a report, for the staff who may know: addresses, wishes, who else they are and may be."""
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cases import person_file
+from cases import looks, person_file
 from cases.citizens import masked_handle
 from cases.likeness import Suggestion
 from cases.person_file import PersonFile
@@ -130,18 +131,18 @@ PERSON: dict[str, Any] = {"response_model": None, "responses": answers(PersonSha
 
 
 @router.get("/{code}", **PERSON)
-async def person(session: Db, who: Who, routing: Rules, code: str) -> dict[str, Any]:
+async def person(session: Db, who: Who, routing: Rules, at: Now, code: str) -> dict[str, Any]:
     """The person behind this case. For the centre; of restricted cases for inspectors. Nothing else about them leaks:
     who has only cases that the reader does not see is not there."""
-    return await _person(session, who, routing, code)
+    return await _person(session, who, routing, at, code)
 
 
 @router.get(
     "/{code}/suggestions", response_model=None, responses=answers(SuggestionList, description="Who they may be")
 )
-async def suggestions(session: Db, who: Who, routing: Rules, code: str) -> dict[str, Any]:
+async def suggestions(session: Db, who: Who, routing: Rules, at: Now, code: str) -> dict[str, Any]:
     """Who else may be this person, and why; a person decides."""
-    return {"items": (await _person(session, who, routing, code))["suggestions"]}
+    return {"items": (await _person(session, who, routing, at, code))["suggestions"]}
 
 
 @router.post("/{code}/merge", **PERSON)
@@ -149,7 +150,7 @@ async def merge(session: Db, who: Who, routing: Rules, at: Now, code: str, given
     """The reporters of both cases are one person. 409 when they are already."""
     case = await case_by_code(session, who, code)
     await person_file.same_as(session, who, case, given.with_, at, given.note)
-    return await _person(session, who, routing, code)
+    return await _person(session, who, routing, at, code)
 
 
 @router.post("/{code}/apart", **PERSON)
@@ -157,7 +158,7 @@ async def apart(session: Db, who: Who, routing: Rules, at: Now, code: str, given
     """They are not: it is not suggested again."""
     case = await case_by_code(session, who, code)
     await person_file.not_same_as(session, who, case, given.with_, at)
-    return await _person(session, who, routing, code)
+    return await _person(session, who, routing, at, code)
 
 
 @router.post("/{code}/undo", **PERSON)
@@ -165,7 +166,7 @@ async def undo(session: Db, who: Who, routing: Rules, at: Now, code: str, given:
     """Undo a merge; what came since stays where it was written to."""
     case = await case_by_code(session, who, code)
     await person_file.part(session, who, case, given.merge, at)
-    return await _person(session, who, routing, code)
+    return await _person(session, who, routing, at, code)
 
 
 @router.post("/{code}/preferred", **PERSON)
@@ -173,7 +174,7 @@ async def preferred(session: Db, who: Who, routing: Rules, at: Now, code: str, g
     """The channel they said they want to be answered on."""
     case = await case_by_code(session, who, code)
     await person_file.set_preferred(session, who, case, given.channel, at)
-    return await _person(session, who, routing, code)
+    return await _person(session, who, routing, at, code)
 
 
 @router.post("/{code}/consents", **PERSON)
@@ -181,11 +182,12 @@ async def consents(session: Db, who: Who, routing: Rules, at: Now, code: str, gi
     """What they told this member of staff they agree to or take back; purposes: answers, care_calls, surveys."""
     case = await case_by_code(session, who, code)
     await person_file.set_consent(session, who, case, given.channel, given.purpose, given.given, at)
-    return await _person(session, who, routing, code)
+    return await _person(session, who, routing, at, code)
 
 
-async def _person(session: AsyncSession, who: Actor, routing: Routing, code: str) -> dict[str, Any]:
+async def _person(session: AsyncSession, who: Actor, routing: Routing, at: datetime, code: str) -> dict[str, Any]:
     case = await case_by_code(session, who, code)
+    await looks.note(session, who, case, "person", at)
     person_file.may_know(who, case)
     await session.flush()  # what was just decided, before it is read
     return shape(await person_file.person_file(session, who, case), routing)

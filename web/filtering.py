@@ -40,6 +40,7 @@ class Narrowing(BaseModel):
     channel: Code | None = None
     urgency: Code | None = None
     track: Code | None = None
+    track_suggested: Annotated[bool | None, Field(description="Seems to be of a track nobody has confirmed")] = None
     late: bool | None = None
     q: Annotated[Words | None, Field(max_length=200)] = None
     assigned: Annotated[Words | None, Field(max_length=254)] = None

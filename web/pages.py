@@ -1,6 +1,7 @@
 """What page routes ask for: who is looking, the form that was sent, and that it came from a page of ours."""
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -10,11 +11,12 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from core import auth
-from core.errors import Invalid, NotAllowed, NotSignedIn
+from core.db import FAILURES
+from core.errors import DomainError, Invalid, NotAllowed, NotSignedIn
 from core.files import Upload
 from core.staff import Actor
 from web.bodies import FORMS, LARGEST_JSON, MOST_FILES
-from web.deps import COOKIE, SAFE, Db, Now, state_of
+from web.deps import COOKIE, SAFE, Db, Now, rules_in_force, state_of
 
 MOST_FIELDS = 500
 
@@ -47,6 +49,9 @@ def _host(address: str) -> str | None:
 
 async def _same_site(request: Request) -> None:
     same_site(request)
+    if request.method in SAFE and request.headers.get("hx-request") != "true":
+        with suppress(*FAILURES, DomainError):  # the banner above the page; the page itself says what is out of order
+            await rules_in_force(state_of(request))
     if request.method not in SAFE:
         await read_page_form(request)
 

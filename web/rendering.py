@@ -62,6 +62,7 @@ class Viewer:
     back: str
     who: Actor | None = None
     csrf: str = ""
+    mode: str = "normal"  # of the centre, for the banner
 
     def say(self, text: str, **values: object) -> str:
         """A Vietnamese sentence in the viewer's language."""
@@ -193,6 +194,7 @@ def viewer_of(request: Request, who: Actor | None = None) -> Viewer:
         back=path if request.method in SAFE else _way_back(request),
         who=who,
         csrf=auth.csrf_token(here.key, token) if who and token else "",
+        mode=here.routing.mode,
     )
 
 

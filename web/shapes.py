@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from cases import citizens
 from cases.desk import offered, parts_of
 from cases.lists import Page
+from cases.looks import text_in_list
 from cases.models import Case, Limit
 from cases.queries import CaseFile, sees_identity
 from cases.states import NOT_FOR_STAFF, Status, possible
@@ -105,7 +106,8 @@ def case_row(case: Case, routing: Routing, officer: str | None = None) -> dict[s
         "channel": case.channel,
         "urgency": case.urgency,
         "mode": case.mode,
-        "text": case.text[:LIST_TEXT],
+        "suggested_track": case.suggested_track,
+        "text": text_in_list(case)[:LIST_TEXT],
         "field": named_field(case.field, routing),
         "area": named_area(case.area, routing),
         "lead": named_department(case.lead, routing),
@@ -129,6 +131,12 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
         **case_row(case, routing, file.officer),
         "text": case.text,
         "track_confirmed": case.track_confirmed,
+        "competence": case.competence,
+        "asset_owner": case.asset_owner,
+        "road_class": case.road_class,
+        "flags": case.flags,
+        "accused": [named_department(code, routing) for code in case.accused_units],
+        "handed_over": _handed_over(case, zone),
         "location": {"lat": case.lat, "lng": case.lng, "address": case.address, "area": case.area},
         "attachments": [attachment_shape(each) for each in file.attachments],
         "assignments": [
@@ -184,6 +192,13 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
         "rule_set": _rule_set(case, routing),
         "actions": [action.value for action in offered(case, parts, book) if action not in NOT_FOR_STAFF],
     }
+
+
+def _handed_over(case: Case, zone: ZoneInfo) -> dict[str, Any] | None:
+    """Who has had the emergency since when."""
+    if case.handed_over_at is None:
+        return None
+    return {"to": case.handed_over_to, "at": when(case.handed_over_at, zone)}
 
 
 def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routing) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from cases import replies
-from cases.actions.triage import assign, end_parts, promise, start_clocks, take_from_units, tell_units
+from cases.actions.triage import assign, end_parts, promise, take_from_units, tell_units
 from cases.bodies import Body, Publish, Rate, Reason
 from cases.desk import Desk, action
 from cases.models import Case, Rating
@@ -85,7 +85,7 @@ async def reopen(desk: Desk, given: Reason) -> Status:
         return Status.RECEIVED
     if lead is not None and heir == lead.department:
         lead.state, lead.opened_at, lead.accepted_at = "open", desk.at, None
-        start_clocks(desk)
+        desk.start_clocks()
     else:
         end_parts(desk, "succeeded")
         await desk.session.flush()

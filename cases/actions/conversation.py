@@ -70,7 +70,10 @@ async def assign_officer(desk: Desk, given: AssignOfficer) -> None:
         )
         roles = set((await desk.session.exec(select(RoleGrant.role).where(RoleGrant.staff_id == person))).all())
     units = {a.department for a in desk.assignments if a.ended_at is None}
-    suits = Role.INSPECTOR in roles if desk.case.restricted else bool(homes & units or roles & CENTRE_ROLES)
+    if desk.case.restricted:
+        suits = Role.INSPECTOR in roles and homes.isdisjoint(desk.case.accused_units)
+    else:
+        suits = bool(homes & units or roles & CENTRE_ROLES)
     if person is None or not suits:
         raise Invalid.at(
             "officer",

@@ -1,7 +1,8 @@
 """Reports that do not become work of a department."""
 
 from cases import replies
-from cases.actions.triage import change_track, end_parts
+from cases.actions.classifying import change_track
+from cases.actions.triage import end_parts
 from cases.bodies import Body, Redirect, Refuse
 from cases.desk import Desk, action
 from cases.sentences import LANGUAGES

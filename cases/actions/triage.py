@@ -1,12 +1,10 @@
-"""What the centre does with a report: classify it, send it to a department, take it back, split it."""
+"""What the centre does with a report: send it to a department, take it back, split it, join it."""
 
 from datetime import datetime
 
-from sqlalchemy import func
-from sqlmodel import select
-
 from cases import replies
-from cases.bodies import Body, Classify, Forward, Into, Reason, SetTrack, Split
+from cases.actions.classifying import check_field
+from cases.bodies import Body, Forward, Into, Reason, Split
 from cases.desk import Desk, action, writer_of
 from cases.intake import Report, open_case
 from cases.models import Assignment
@@ -15,46 +13,7 @@ from cases.states import OPEN, Action, Status
 from core.db import bare
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
-from core.journal import Journal
-from core.staff import Role
-from routing.tracks import RESTRICTED_TRACKS
 from routing.working_time import due
-
-
-@action(Action.CLASSIFY, Classify)
-async def classify(desk: Desk, given: Classify) -> None:
-    """Say what and where it is, and decide anew: running limits are counted again from their opening."""
-    case = desk.case
-    changed = [name for name in ("field", "area", "urgency", "kind") if getattr(given, name) is not None]
-    if given.field is not None:
-        check_field(desk, given.field)
-        case.field = given.field
-        meant = desk.book.defaults(given.field).track
-        if meant in RESTRICTED_TRACKS and case.track == "ordinary" and case.status != Status.IN_PROGRESS:
-            change_track(desk, meant)  # naming such a field is as good as naming the track: hidden until confirmed
-        if given.urgency is None:
-            case.urgency = desk.book.defaults(given.field).urgency
-            changed.append("urgency")
-    if given.area is not None:
-        if desk.routing.area(given.area) is None:
-            raise Invalid.at("area", f"Không có địa bàn mã {given.area}.", f"Unknown area {given.area}.", "unknown")
-        case.area, case.area_candidates = given.area, []
-    if given.urgency is not None:
-        case.urgency = given.urgency
-    if given.kind is not None:
-        case.kind = given.kind
-    await _decide_anew(desk)
-    desk.data["changed"] = sorted(set(changed))
-
-
-@action(Action.SET_TRACK, SetTrack)
-async def set_track(desk: Desk, given: SetTrack) -> None:
-    """Move the case to a legal track. An agent's word counts at once, so that a denouncer is hidden at once, and
-    waits to be confirmed; a supervisor's or inspector's is the confirmation."""
-    change_track(desk, given.track)
-    desk.case.track_confirmed = bool(desk.actor.roles & {Role.SUPERVISOR, Role.INSPECTOR})
-    desk.data["confirmed"] = desk.case.track_confirmed
-    await _decide_anew(desk)
 
 
 @action(Action.FORWARD, Forward)
@@ -165,12 +124,6 @@ async def unlink_incident(desk: Desk, given: Body) -> None:
     desk.case.incident_id = None
 
 
-def check_field(desk: Desk, code: str) -> None:
-    """Invalid unless a field of the second level."""
-    if code not in desk.routing.fields:
-        raise Invalid.at("field", f"Không có lĩnh vực mã {code}.", f"Unknown field {code}.", "unknown")
-
-
 def check_department(desk: Desk, where: str, code: str) -> str:
     """The code, if the department is alive today and is not the centre."""
     directory = desk.routing.directory
@@ -200,7 +153,7 @@ def assign(desk: Desk, lead: str, supporting: list[str]) -> None:
         desk.assignments.append(part)
     case.lead, case.units = lead, [lead, *supporting]
     case.needs_supervisor, case.officer_id = False, None
-    start_clocks(desk)
+    desk.start_clocks()
 
 
 async def tell_units(desk: Desk, *, again: bool = False) -> None:
@@ -229,21 +182,6 @@ def give_back_until(desk: Desk, part: Assignment) -> datetime | None:
     return due(part.opened_at, amount, calendar, day_end=desk.book.day_end)
 
 
-def start_clocks(desk: Desk) -> None:
-    """Accepting and resolving are now owed by the lead, contributing by the units that help and have not yet."""
-    decision = desk.decide()
-    contribute = decision.limit("contribute") or decision.limit("resolve")
-    for part in desk.assignments:
-        if part.ended_at is not None:
-            continue
-        if part.role == "lead":
-            if part.state == "open":
-                desk.clocks.open("accept", part.department, desk.amount("accept"))
-            desk.clocks.open("resolve", part.department, desk.amount("resolve"))
-        elif part.state == "open":
-            desk.clocks.open("contribute", part.department, contribute.amount if contribute else None)
-
-
 def promise(desk: Desk) -> None:
     """The citizen may expect an answer by the limit to resolve that runs now, and by no day where none runs."""
     resolve = desk.clocks.find("resolve")
@@ -263,40 +201,3 @@ def take_from_units(desk: Desk, state: str) -> None:
     desk.case.lead, desk.case.units, desk.case.officer_id = None, [], None
     desk.clocks.cancel()
     desk.open_forward()
-
-
-def change_track(desk: Desk, track: str) -> None:
-    """Put the case on a track; a restricted one is promised and published nothing."""
-    case = desk.case
-    desk.data |= {"track": track, "was": case.track}
-    case.track, case.restricted = track, track in RESTRICTED_TRACKS
-    if case.restricted:
-        case.promised_at = None
-        case.public = False
-
-
-async def _decide_anew(desk: Desk) -> None:
-    decision = desk.decide()
-    desk.case.decision = {
-        "lead": decision.lead,
-        "supporting": list(decision.supporting),
-        "rules": list(decision.rules),
-        "limits": {limit.stage: str(limit.amount) for limit in decision.limits},
-    }
-    desk.data["rules"] = list(decision.rules)
-    desk.clocks.amend(decision)
-    if desk.case.status == Status.RECEIVED:  # a stage that had no limit before has one from now on
-        desk.open_forward()
-    else:
-        start_clocks(desk)
-    if desk.case.status == Status.RECEIVED and not desk.case.restricted and (limit := decision.limit("resolve")):
-        # Not forwarded yet: the date the citizen is told with that follows the new decision.
-        calendar = desk.routing.calendar_of(decision.lead, desk.book)
-        reopened = select(func.max(Journal.occurred_at)).where(
-            Journal.case_id == desk.case.id, Journal.kind == "case.reopen"
-        )
-        again: datetime | None = (await desk.session.exec(reopened)).one()
-        promised = due(again or desk.case.received_at, limit.amount, calendar, day_end=desk.book.day_end)
-        if promised <= desk.at:  # nobody is promised a moment that is over
-            promised = due(desk.at, limit.amount, calendar, day_end=desk.book.day_end)
-        desk.case.promised_at = promised

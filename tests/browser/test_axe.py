@@ -504,3 +504,36 @@ async def test_axe_finds_what_is_wrong(site: Site) -> None:
         "light: color-contrast",
         "dark: color-contrast",
     }
+
+
+async def _disaster(page: Page) -> None:
+    """The supervisor switches, so that the banner is there."""
+    if await page.locator("input[value=disaster]").count():
+        await page.locator("input[value=disaster]").check()
+        await page.locator("#f-reason").fill("Bão số 7")
+        await page.locator("main form button", has_text=re.compile("Chuyển ngay|Switch now")).click()
+    await page.locator(".top .mode .badge").wait_for()
+
+
+async def _normal(page: Page) -> None:
+    await page.locator("form[action$='/end'] button").click()
+    await page.locator(".top .mode .badge").wait_for(state="detached")
+
+
+@pytest.mark.parametrize("lang", LONG)
+async def test_modes_the_log_of_looks_and_a_new_emergency(site: Site, world: World, lang: str) -> None:
+    code = (await site.report("Đánh nhau trước chợ, có người bị thương", field="security.public"))["code"]
+    wrong = submitted("main form[aria-labelledby=switch]")
+    await look(site, "supervisor", lang, [
+        State("mode, normal", "/console/mode"),
+        State("mode, wrong", "/console/mode", wrong),
+        State("mode, disaster", "/console/mode", _disaster),
+    ])  # fmt: skip
+    emergency = State("emergency", f"/console/emergencies/{code}")
+    await look(site, "agent", lang, [emergency])
+    await look(site, "agent", lang, [emergency], 390)
+    await look(site, "", lang, [State("portal in a disaster", "/")], 390)
+    await site.asked("inspector", f"/api/v1/cases/{world.code('restricted')}")
+    await look(site, "inspector", lang, [State("looks", "/console/looks")])
+    await look(site, "inspector", lang, [State("looks", "/console/looks?case=BP-26-0000000")], 390)
+    await look(site, "supervisor", lang, [State("mode, normal again", "/console/mode", _normal)])

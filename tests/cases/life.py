@@ -70,6 +70,7 @@ LIFE = {
     "unlink_incident": [("dispatcher", OPEN, "same")],
     "chase": [("agent citizen", "forwarded in_progress waiting_citizen answered", "same")],
     "reveal_identity": [("agent supervisor", ALL, "same")],
+    "hand_over": [("agent dispatcher supervisor inspector", "received forwarded in_progress", "same")],
 }
 
 

@@ -318,6 +318,11 @@ ACTIONS: list[tuple[str, str, Any, str]] = [
     ("assign_officer", "agent", {"officer": "nobody@nowhere"}, "officer"),
     ("set_track", "supervisor", {"track": "secret"}, "track"),
     ("reveal_identity", "agent", {}, "reason"),
+    ("hand_over", "agent", {"to": "115"}, "text"),
+    ("hand_over", "agent", {"to": "1022", "text": "x"}, "to"),
+    ("classify", "agent", {"asset_owner": "the_moon"}, "asset_owner"),
+    ("classify", "agent", {"flags": ["x"]}, "flags"),
+    ("classify", "agent", {"competence": "perhaps"}, "competence"),
 ]
 
 

@@ -155,6 +155,7 @@ FILLED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("unlink_incident", "dispatcher", "linked", {}),
     ("chase", "agent", "forwarded", {}),
     ("reveal_identity", "agent", "received", {"reason": "Người dân nhờ gọi lại"}),
+    ("hand_over", "agent", "received", {"to": "115", "text": "Một người ngã xe", "spoke_with": ""}),
 ]
 
 

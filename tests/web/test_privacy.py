@@ -3,6 +3,7 @@ before the eyes of those who have no part in it.
 """
 
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -14,9 +15,18 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
 from PIL import Image
 from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import col, select
 from structlog.testing import capture_logs
 
+from cases.conditions import conditions
+from cases.models import Case
+from cases.queries import visible_to
+from cases.views import Filters
+from core import auth
+from core.ids import uuid7
+from core.staff import Actor, Role, RoleGrant, Staff, StaffDepartment
 from core.text import fold
 from tests.factories import (
     LEAD,
@@ -472,6 +482,163 @@ async def test_its_citizen_still_follows_it_and_learns_nothing_of_the_inside(
         assert shown["lead"] is None
         assert shown["limits"] == []
         assert "inspect" not in answer.text
+
+
+# ---- whom a denunciation is about
+
+
+@pytest.fixture(scope="module")
+async def accused(app: FastAPI, hidden: dict[str, Any], as_: As) -> AsyncIterator[tuple[str, AsyncClient]]:
+    """A denunciation of LEAD by its code, and an inspector who works there (officer and head of it besides)."""
+    here, at = state(app), NOW.now
+    async with here.database.transaction() as session:
+        person = Staff(id=uuid7(at), email="inspector2@demo", name="X", password_hash="-", created_at=at)
+        session.add(person)
+        await session.flush()
+        session.add_all(RoleGrant(staff_id=person.id, role=r, granted_at=at) for r in ("inspector", "officer", "head"))
+        session.add(StaffDepartment(staff_id=person.id, department=LEAD))
+        token = await auth.sign_in(session, person.id, "bearer", datetime(2090, 1, 1, tzinfo=UTC))
+    code = hidden["codes"]["denunciation"]
+    headers = {"Authorization": f"Bearer {token}"}
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://1022.test", headers=headers) as them:
+        assert (await them.get(f"/api/v1/cases/{code}")).status_code == 200  # before anybody has said whom it is about
+        shown = await done(as_("inspector"), code, "set_track", {"track": "denunciation", "accused": [LEAD]})
+        assert [unit["code"] for unit in shown["accused"]] == [LEAD]
+        await settle(app)
+        yield code, them
+
+
+async def test_an_inspector_of_the_accused_unit_does_not_know_of_it(
+    as_: As, hidden: dict[str, Any], accused: tuple[str, AsyncClient]
+) -> None:
+    code, them = accused
+    unknown = bare_answer(await them.get("/api/v1/cases/BP-26-0000000"))
+    for path in ("", "/timeline", "/explain"):
+        assert bare_answer(await them.get(f"/api/v1/cases/{code}{path}")) == unknown
+    for filters in (
+        {},
+        {"q": NEEDLE},
+        {"q": code},
+        {"restricted": "true"},
+        {"track": "denunciation"},
+        {"open": "true"},
+    ):
+        listed = {row["code"] for row in await everything_listed(them, **filters)}
+        assert code not in listed, filters
+    # The others of the restricted tracks are theirs to work on still.
+    restricted = {row["code"] for row in await everything_listed(them, restricted="true")}
+    assert restricted == set(hidden["codes"].values()) - {code}
+    for action in ("note", "redirect", "set_track", "hand_over", "assign_officer"):
+        assert (await act(them, code, action, {"text": "x"})).status_code == 404
+    for into in (code, "BP-26-0000000"):
+        other = hidden["codes"]["complaint"]
+        assert (await act(them, other, "merge", {"into": into})).status_code == 403
+    looks = (await them.get("/api/v1/looks", params={"limit": 200})).json()["items"]
+    assert code not in {row["case"] for row in looks}
+    assert (await as_("inspector").get(f"/api/v1/cases/{code}")).status_code == 200
+
+
+async def test_nobody_of_the_accused_unit_can_be_given_the_case(as_: As, accused: tuple[str, AsyncClient]) -> None:
+    code, _ = accused
+    told = problem(await act(as_("inspector"), code, "assign_officer", {"officer": "inspector2@demo"}), 422)
+    assert told["errors"][0]["where"] == "officer"
+    await done(as_("inspector"), code, "assign_officer", {"officer": "inspector@demo"})
+
+
+@pytest.mark.parametrize("who", ["officer", "head", "leader", "supervisor", "admin"])
+async def test_what_the_accused_unit_reads_tells_nothing_of_it(
+    as_: As, hidden: dict[str, Any], accused: tuple[str, AsyncClient], who: str
+) -> None:
+    code, them = accused
+    for client in (as_(who), them):
+        for path in ("/api/v1/cases", "/api/v1/outbox", "/api/v1/calls", "/api/v1/call-tasks", "/feed/v1/events"):
+            answer = await client.get(path)
+            assert code not in answer.text, path
+            assert NEEDLE not in answer.text, path
+
+
+async def test_figures_by_unit_are_as_if_it_had_never_been(
+    app: FastAPI, as_: As, accused: tuple[str, AsyncClient]
+) -> None:
+    code, _ = accused
+    await settle(app)
+    before = await figures(as_)
+    await done(as_("inspector"), code, "note", {"text": NEEDLE})
+    await done(as_("inspector"), code, "set_track", {"track": "denunciation", "accused": [LEAD, "so-yte"]})
+    await settle(app)
+    assert await figures(as_) == before
+    assert any("so-xd" in by for _, by, _ in before["department"])  # the unit has figures, of its ordinary cases
+
+
+async def test_somebody_has_to_be_left_who_may_know_of_it(
+    app: FastAPI, client: AsyncClient, as_: As, accused: tuple[str, AsyncClient]
+) -> None:
+    """Both inspectors work for one of two units: accusing both would hide the case from everybody."""
+    code, _ = await a_report(client, text="Tố cáo cả hai nơi")
+    here = state(app)
+    async with here.database.transaction() as session:
+        inspector = (await session.exec(select(Staff.id).where(Staff.email == "inspector@demo"))).one()
+        session.add(StaffDepartment(staff_id=inspector, department="so-yte"))
+    try:
+        both = {"track": "denunciation", "accused": [LEAD, "so-yte"]}
+        told = problem(await act(as_("inspector"), code, "set_track", both), 422)
+        assert [(e["where"], e["code"]) for e in told["errors"]] == [("accused", "nobody_left")]
+        assert (await as_("inspector").get(f"/api/v1/cases/{code}")).json()["accused"] == []
+    finally:
+        async with here.database.transaction() as session:
+            await session.execute(text("DELETE FROM staff_departments WHERE staff_id = :id"), {"id": inspector})
+    told = problem(await act(as_("inspector"), code, "set_track", {"track": "denunciation", "accused": ["x"]}), 422)
+    assert told["errors"][0]["where"] == "accused"
+
+
+async def test_who_took_over_the_accused_units_work_does_not_see_it_either(client: AsyncClient, as_: As) -> None:
+    code, _ = await a_report(client, text="Tố cáo thanh tra giao thông nhận tiền")
+    shown = await done(as_("inspector"), code, "set_track", {"track": "denunciation", "accused": ["so-gtvt"]})
+    assert {unit["code"] for unit in shown["accused"]} == {"so-gtvt", LEAD}  # LEAD is its heir
+    lifted = await done(as_("inspector"), code, "set_track", {"track": "ordinary"})
+    assert lifted["accused"] == []
+
+
+async def test_units_named_in_the_text_are_offered_and_take_no_effect_by_themselves(
+    client: AsyncClient, as_: As, browser: As, accused: tuple[str, AsyncClient]
+) -> None:
+    code, _ = await a_report(client, text="Kính gửi thanh tra: to cáo cán bộ Sở Xây dựng nhận hối lộ")
+    assert (await as_("inspector").get(f"/api/v1/cases/{code}")).json()["accused"] == []
+    _, them = accused
+    assert (await them.get(f"/api/v1/cases/{code}")).status_code == 200
+    form = (await browser("inspector").get(f"/console/cases/{code}/set_track")).text
+    assert f'name="accused" value="{LEAD}" checked' in form
+
+
+async def test_the_inspectors_list_walks_an_index(
+    app: FastAPI, database_url: str, accused: tuple[str, AsyncClient]
+) -> None:
+    """The filter is asked of rows that an index gives in order: no list reads all cases to leave a few out."""
+    who = Actor(kind="staff", roles=frozenset({Role.INSPECTOR}), departments=frozenset({LEAD}))
+    async with state(app).database.transaction() as session:
+        routing = await state(app).routing.get(session)
+    wanted = conditions(who, Filters(restricted=True), routing, NOW.now)
+    listed = select(Case.code).where(visible_to(who), *wanted)
+    ordered = listed.order_by(col(Case.received_at).desc(), col(Case.id).desc()).limit(51)
+    statement = ordered.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+    many = """
+        INSERT INTO cases SELECT (jsonb_populate_record(c, jsonb_build_object(
+            'id', gen_random_uuid(), 'code', 'X' || n || c.code, 'received_at', c.received_at - make_interval(mins => n)
+        ))).* FROM cases c, generate_series(1, 400) n WHERE NOT c.restricted OR n <= 4
+    """
+    connection = await asyncpg.connect(database_url)
+    try:
+        work = connection.transaction()
+        await work.start()
+        await connection.execute(many)
+        await connection.execute("ANALYZE cases")
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN ANALYZE {statement}"))
+        await work.rollback()
+    finally:
+        await connection.close()
+    assert "ix_cases_restricted" in plan, plan
+    assert "Seq Scan" not in plan, plan
+    assert "accused_units &&" in plan, plan
 
 
 # ---- units, leaders, citizens

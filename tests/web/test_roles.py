@@ -85,6 +85,10 @@ ROUTES: dict[str, tuple[str, int]] = {
     "POST /api/v1/outbox/resend": (OUTBOX, 403),
     "POST /api/v1/outbox/{id}/resend": (OUTBOX, 403),
     "POST /api/v1/outbox/{id}/told": (OUTBOX, 403),
+    "GET /api/v1/mode": (f"{STAFF} key keyless", 401),
+    "POST /api/v1/mode": ("supervisor", 403),
+    "POST /api/v1/mode/end": ("supervisor", 403),
+    "GET /api/v1/looks": ("inspector admin", 403),
     "GET /feed/v1/events": (FEED, 403),
     "GET /feed/v1/aggregates": (FEED, 403),
     "GET /feed/v1/lateness": (FEED, 403),
@@ -197,6 +201,7 @@ ACTIONS: dict[str, str] = {
     "unlink_incident": "dispatcher",
     "chase": "agent",
     "reveal_identity": "agent supervisor",
+    "hand_over": f"{CENTRE} inspector",
 }
 ROUTES |= {f"POST /api/v1/cases/{{code}}/{name}": (who, 403) for name, who in ACTIONS.items()}
 BODIES: dict[str, Any] = {
@@ -209,6 +214,8 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/reports/{code}/otp": {"phone": "0912345678"},
     "POST /api/v1/reports/{code}/otp/verify": {"phone": "0912345678", "otp": "123456"},
     "POST /api/v1/reports/{code}/preferred": {"channel": None},
+    "POST /api/v1/mode": {"mode": "epidemic", "reason": "x"},
+    "POST /api/v1/mode/end": {},
     "POST /api/v1/citizens/{code}/merge": {"with": "BP-26-0000018"},
     "POST /api/v1/citizens/{code}/apart": {"with": "BP-26-0000018"},
     "POST /api/v1/citizens/{code}/undo": {"merge": "00000000-0000-0000-0000-000000000000"},

@@ -34,7 +34,7 @@ WITH_UNITS = ("forwarded", "in_progress", "waiting_citizen", "answered", "replie
 LEFT_TO_THE_HEAD = ("approve_answer", "grant_extension", "deny_extension")
 # Acts that leave nothing behind which another act minds: one case serves them all.
 HARMLESS = (
-    "note", "assign_officer", "attach", "contribute", "tell_progress", "split", "chase", "reveal_identity",
+    "note", "assign_officer", "attach", "contribute", "tell_progress", "split", "chase", "reveal_identity", "hand_over",
 )  # fmt: skip
 PHOTO = a_photo()
 
@@ -91,6 +91,7 @@ def body_of(action: str, case: dict[str, Any], other: str) -> dict[str, Any]:
         "split": {"text": "Đèn đường cũng hỏng"},
         "link_incident": {"into": other},
         "reveal_identity": {"reason": "Cần gọi lại để xác minh"},
+        "hand_over": {"to": "115", "text": "Một người ngã xe, tỉnh, chảy máu đầu"},
     }
     return bodies.get(action, {})
 

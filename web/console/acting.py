@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
+from cases import looks
 from cases.actions import conversation  # noqa: F401 - registers all actions
 from cases.desk import Office, perform
 from cases.dossier import dossier, events_after
@@ -51,6 +52,7 @@ async def act(
     if name is None:
         raise NotFound("Không có việc này.", "No such action.")
     case = await case_by_code(session, who, code)
+    await looks.note(session, who, case, "act", at)
     view, version = viewer_of(request, who), _version(form)
     rehearsing = form.flag("preview")
     shown = None
@@ -214,10 +216,11 @@ class PeekPage:
 
 
 @router.get("/console/peek")
-async def peek(request: Request, session: Db, who: Looking, into: str = "") -> Response:
+async def peek(request: Request, session: Db, who: Looking, at: Now, into: str = "") -> Response:
     """What stands behind a code that is being typed: its first line, before anybody joins anything with it."""
     try:
         case = await case_by_code(session, who, into)
     except NotFound:
         return render(request, "console/case_peek.html", None, who=who)
+    await looks.note(session, who, case, "peek", at)
     return render(request, "console/case_peek.html", PeekPage(case, first_line(case.text)), who=who)

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Query, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
-from cases import citizens
+from cases import citizens, looks
 from cases.codes import read_code
 from cases.desk import Office, offered, parts_of
 from cases.dossier import Dossier, dossier
 from cases.models import Case, Extension, Limit
 from cases.queries import case_by_code, sees_identity
 from cases.reach import address_for
-from cases.states import STAFF_ACTIONS, Action
+from cases.states import STAFF_ACTIONS, Action, Status
 from core.errors import Conflict, NotFound
 from core.journal import last_position
 from core.staff import Actor
@@ -35,7 +35,7 @@ from web.console.story import Line, Picture, conversation, picture, timeline
 from web.deps import AtOffice, Db, Now
 from web.names import NAMES, Lang, name_of
 from web.pages import FromHere, Looking
-from web.rendering import Viewer, is_partial, render, viewer_of
+from web.rendering import Viewer, go, is_partial, render, viewer_of
 from web.shapes import named_area, named_department, named_field, zone_of
 from web.times import short
 
@@ -125,6 +125,7 @@ class CasePage:
     places: tuple[Tap, ...]
     units: tuple[Unit, ...]
     suggested: str
+    accused: tuple[str, ...]
     officer: str
     take: bool
     me: str
@@ -161,9 +162,20 @@ Part = Annotated[Literal["case"] | None, Query()]
 
 @router.get("/console/cases/{code}")
 async def case_page(
-    request: Request, session: Db, who: Looking, office: AtOffice, at: Now, code: str, part: Part = None, done: str = ""
+    request: Request,
+    session: Db,
+    who: Looking,
+    office: AtOffice,
+    at: Now,
+    code: str,
+    part: Part = None,
+    done: str = "",
+    seen: bool = False,
 ) -> Response:
-    """A case. `part=case` for its own script: what changed, or that it is gone."""
+    """A case. `part=case` for its own script: what changed, or that it is gone.
+
+    A new emergency first asks whether 113, 114 or 115 know of it; `seen`: it has asked.
+    """
     position = await last_position(session)
     try:
         case = await case_by_code(session, who, code)
@@ -171,8 +183,11 @@ async def case_page(
         if part is None or read_code(code) is None:
             raise
         return render(request, "console/case_left.html", LeftPage(code), who=who, status=404)
+    await looks.note(session, who, case, "live" if part else "page", at)
     told = await dossier(session, who, case)
     view = viewer_of(request, who)
+    if part is None and not seen and not done and asks_for_hand_over(case, actions_for(told, who, office.routing)):
+        return go(f"/console/emergencies/{case.code}")
     made = done_sentence(case, name, view, office.routing, at) if (name := action_named(done)) else ""
     page = await case_view(session, told, who, office, view, position=position, done=made)
     return render(request, "console/case_main.html" if part else "console/case.html", page, who=who)
@@ -185,6 +200,7 @@ async def form_page(
     """The form of an action: alone for the page's script, else the page with the form open."""
     position = await last_position(session)
     case = await case_by_code(session, who, code)
+    await looks.note(session, who, case, "page", at)
     name = action_named(action)
     if name is None:
         raise NotFound("Không có trang này.", "No such page.")
@@ -198,6 +214,12 @@ async def form_page(
     page = await case_view(session, told, who, office, view, position=position, opened=name)
     part = "console/case_form.html" if page.form else "console/case_main.html"
     return render(request, part if is_partial(request) else "console/case.html", page, who=who)
+
+
+def asks_for_hand_over(case: Case, may: Sequence[Action]) -> bool:
+    """Whether this is a new emergency of which nobody has told those who come at once."""
+    new = case.status == Status.RECEIVED and case.handed_over_at is None
+    return new and "emergency" in (case.urgency, case.kind) and Action.HAND_OVER in may
 
 
 def actions_for(told: Dossier, who: Actor, routing: Routing) -> list[Action]:
@@ -258,6 +280,7 @@ async def case_view(
         places=tuple(_places(case, routing)) if Action.CLASSIFY in may else (),
         units=tuple(_unit(each, routing) for each in told.file.assignments),
         suggested=_suggested(case, routing),
+        accused=tuple((named_department(code, routing) or {"name": code})["name"] for code in case.accused_units),
         officer=told.names.get(case.officer_id, "") if case.officer_id else "",
         take=Action.ASSIGN_OFFICER in may and case.officer_id != who.id and _works_on(who, case),
         me=who.email,
@@ -298,6 +321,8 @@ def _first(case: Case, asked: Extension | None) -> tuple[Action, ...]:
     if case.restricted:
         track, hand_over = Action.SET_TRACK, Action.REDIRECT
         return (hand_over, track) if case.track_confirmed else (track, hand_over)
+    if "emergency" in (case.urgency, case.kind) and case.status == Status.RECEIVED and case.handed_over_at is None:
+        return (Action.HAND_OVER,)
     return (Action.GRANT_EXTENSION, Action.DENY_EXTENSION) if asked else ()
 
 

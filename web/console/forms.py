@@ -20,6 +20,7 @@ Kind = Literal[
     "text",  # several
     "department",
     "departments",
+    "flags",  # any of some words, each with its box
     "field",
     "area",
     "officer",
@@ -234,6 +235,10 @@ FORMS: dict[Action, FormSpec] = {
             FieldSpec("area", "area", "Địa bàn", required=False, none="Để nguyên"),
             FieldSpec("urgency", "choice", "Mức khẩn", required=False, choices="urgency", none="Theo lĩnh vực"),
             FieldSpec("kind", "choice", "Loại nội dung", required=False, choices="kind", none="Để nguyên"),
+            FieldSpec("competence", "choice", "Thẩm quyền", required=False, choices="competence", none="Để nguyên"),
+            FieldSpec("road_class", "choice", "Cấp đường", required=False, choices="road_class", none="Để nguyên"),
+            FieldSpec("asset_owner", "choice", "Của ai", required=False, choices="asset_owner", none="Để nguyên"),
+            FieldSpec("flags", "flags", "Dấu hiệu", required=False),
         ),
         order=30,
         key="c",
@@ -301,9 +306,12 @@ FORMS: dict[Action, FormSpec] = {
         "scale",
         "more",
         "Xác nhận",
-        (FieldSpec("track", "choice", "Vụ việc thuộc loại", choices="track"),),
+        (
+            FieldSpec("track", "choice", "Vụ việc thuộc loại", choices="track"),
+            FieldSpec("accused", "departments", "Đơn vị bị khiếu nại, tố cáo", required=False),
+        ),
         order=54,
-        about="Khiếu nại, tố cáo, tin báo tội phạm: chỉ thanh tra còn thấy.",
+        about="Khiếu nại, tố cáo, tin báo tội phạm: chỉ thanh tra không thuộc đơn vị bị tố cáo còn thấy.",
         done="Đã xác định loại vụ việc.",
     ),
     Action.RECALL: FormSpec(
@@ -345,6 +353,20 @@ FORMS: dict[Action, FormSpec] = {
         order=64,
         about="Mọi cán bộ đang xử lý thấy tên, số điện thoại, thư điện tử. Lý do được lưu và người dân có quyền biết.",
         done="Đã mở thông tin người phản ánh.",
+    ),
+    Action.HAND_OVER: FormSpec(
+        "phone",
+        "more",
+        "Đã bàn giao",
+        (
+            FieldSpec("to", "choice", "Đã gọi", choices="emergency"),
+            FieldSpec("text", "text", "Đã nói gì", rows=3),
+            FieldSpec("spoke_with", "line", "Gặp ai ở đó", required=False),
+        ),
+        order=65,
+        tone="danger",
+        about="Phản ánh vẫn ở lại trung tâm, hạn chuyển tính lại từ lúc bàn giao.",
+        done="Đã ghi bàn giao khẩn cấp.",
     ),
     Action.REOPEN: FormSpec(
         "rotate-clockwise",
@@ -447,8 +469,10 @@ def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
     for field in fields_of(action):
         if field.kind == "files":
             continue
-        if field.kind == "departments":
+        if field.kind == "departments" or (field.kind == "flags" and form.flag(f"{field.name}_shown")):
             body[field.name] = form.all(field.name)
+            continue
+        if field.kind == "flags":  # a tap that says something else leaves them as they are
             continue
         given = form.text(field.name)
         if field.kind == "officer":

@@ -76,6 +76,7 @@ class TakenPage:
     promised_at: datetime | None
     lead: str
     restricted: bool
+    emergency: bool  # 113, 114 or 115 have to know of it
 
 
 @router.get("/console/new")
@@ -107,7 +108,12 @@ async def take_in(
         return render(request, "console/new.html", page, who=who, status=refused.status)
     lead = named_department(case.lead, office.routing)
     taken = TakenPage(
-        case.code, opened.answer["tracking_key"], case.promised_at, lead["name"] if lead else "", case.restricted
+        case.code,
+        opened.answer["tracking_key"],
+        case.promised_at,
+        lead["name"] if lead else "",
+        case.restricted,
+        "emergency" in (case.urgency, case.kind) and not case.restricted,
     )
     return render(request, "console/new_taken.html", taken, who=who)
 

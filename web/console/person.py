@@ -7,6 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.citizens import masked_handle
 from cases.likeness import Reason
+from cases.looks import text_in_list
 from cases.models import Case, Identity
 from cases.people import AGREEABLE, PREFERABLE, PURPOSES
 from cases.people_models import Merge
@@ -92,7 +93,7 @@ async def person_view(session: AsyncSession, who: Actor, case: Case, view: Viewe
         tuple(
             Likely(
                 each.newest,
-                picking.first_line(each.newest.text),
+                picking.first_line(text_in_list(each.newest)),
                 each.cases,
                 tuple(_reason(why, view) for why in each.reasons),
             )

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
-from cases import person_file
+from cases import looks, person_file
 from cases.desk import Office
 from cases.dossier import dossier
 from cases.models import Case
@@ -36,6 +36,7 @@ async def decide(
 ) -> Response:
     """Merge with the reporter of another case or not, undo a merge, set the channel for answers, note a consent."""
     case = await case_by_code(session, who, code)
+    await looks.note(session, who, case, "person", at)
     person_file.may_know(who, case)
     await _do(session, who, case, what, form, at)
     await session.flush()

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from cases.dossier import Colleague
+from cases.looks import text_in_list
 from cases.models import Case
 from cases.replies import REFUSALS
 from cases.wording import Words
 from core.text import fold
 from routing.queries import Routing
-from web.names import NAMES, Lang
+from web.names import NAMES, Lang, name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,14 @@ def named(group: str, lang: Lang, words: Words | None = None, reads: str = "vi")
     return [Option(code, pair[lang == "en"], text=filled.get(code, "")) for code, pair in NAMES[group].items()]
 
 
+def stated(group: str, codes: Iterable[str], lang: Lang) -> list[Option]:
+    """Values of a fact with their names, in this order; those that only a rule set knows by their codes."""
+    return [Option(code, name_of(group, code, lang)) for code in codes]
+
+
 def other_codes(cases: Iterable[Case]) -> list[Option]:
     """Other cases somebody may mean, to be offered while a code is typed."""
-    return [Option(each.code, first_line(each.text, 80)) for each in cases]
+    return [Option(each.code, first_line(text_in_list(each), 80)) for each in cases]
 
 
 def first_line(text: str, most: int = 160) -> str:

@@ -278,6 +278,7 @@ FILTER_NAMES = {
     "due_before": ("Đến hạn trước", "Due before"),
     "needs_supervisor": ("Cần trưởng ca", "Needs the supervisor"),
     "restricted": ("Luồng hạn chế", "Restricted"),
+    "track_suggested": ("Chờ xác nhận loại vụ việc", "Track to confirm"),
     "extension_asked": ("Xin gia hạn", "Extension asked for"),
     "incident": ("Cùng sự cố", "Incident"),
     "given_back": ("Số lần trả lại từ", "Given back at least"),

@@ -6,7 +6,9 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases.accused import named_in
 from cases.dossier import Dossier, colleagues
+from cases.facts import NOT_SAID, asset_owners, flags, road_classes
 from cases.models import Case
 from cases.replies import TRACK_DESTINATION
 from cases.states import Action
@@ -125,7 +127,9 @@ def _suggested(action: Action, told: Dossier, routing: Routing, view: Viewer) ->
     if action == Action.PUBLISH:
         return {"public_text": [case.public_text or ""]}
     if action == Action.SET_TRACK:
-        return {"track": [case.track]}
+        return {"track": [case.suggested_track or case.track], "accused": _accused(case, routing, view)}
+    if action == Action.CLASSIFY:
+        return {"flags": case.flags}
     if action == Action.SPLIT:
         return {"text": [case.text]}
     if action == Action.REDIRECT:
@@ -134,6 +138,13 @@ def _suggested(action: Action, told: Dossier, routing: Routing, view: Viewer) ->
     if action == Action.ASSIGN_OFFICER:
         return {"officer": []}
     return {}
+
+
+def _accused(case: Case, routing: Routing, view: Viewer) -> list[str]:
+    """Whom a restricted case is about: as it was said, else the units its text names, for a person to confirm."""
+    if not case.restricted or case.accused_units:
+        return list(case.accused_units)
+    return named_in(case.text, routing.directory.departments.values(), view.at.astimezone(zone_of(routing)).date())
 
 
 def _decided(case: Case) -> list[str]:
@@ -155,6 +166,11 @@ async def _options(
         return picking.areas(routing, on, [each["code"] for each in case.area_candidates])
     if spec.kind == "officer":
         return picking.people(await colleagues(session, who, case))
+    if spec.kind == "flags":
+        return picking.stated("flag", flags(routing.rulebook(case.rule_set_id)), view.lang)
+    if spec.name in ("asset_owner", "road_class"):
+        known = (asset_owners if spec.name == "asset_owner" else road_classes)(routing.rulebook(case.rule_set_id))
+        return picking.stated(spec.name, (*known, NOT_SAID), view.lang)
     if spec.kind == "choice":
         return picking.named(spec.choices, view.lang, Words(routing.wordings), case.language)
     if spec.kind == "code":
@@ -168,8 +184,9 @@ def _now(spec: FieldSpec, case: Case, routing: Routing, lang: Lang) -> str:
         return (named_field(case.field, routing) or {"name": ""})["name"]
     if spec.kind == "area":
         return (named_area(case.area, routing) or {"name": ""})["name"]
-    if spec.name in ("urgency", "kind", "track"):
-        return name_of(spec.name, getattr(case, spec.name), lang)
+    if spec.name in ("urgency", "kind", "track", "competence", "asset_owner", "road_class"):
+        known = getattr(case, spec.name)
+        return name_of(spec.name, known, lang) if known else ""
     if spec.name == "lead":
         return (named_department(case.lead, routing) or {"name": ""})["name"]
     return ""

@@ -7,7 +7,9 @@ from datetime import datetime
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from cases.explain import Change, changes, facts_of, traced
+from cases import looks
+from cases.explain import Change, changes, traced
+from cases.facts import facts_of
 from cases.limits import Op
 from cases.models import Case, Limit
 from cases.queries import case_by_code, case_file
@@ -15,13 +17,14 @@ from routing.decide import STAGES, Condition, Facts, LeadRule, LimitRule, Rulebo
 from routing.queries import Routing
 from web.console.hours import in_vietnamese
 from web.console.showing import amount_words
-from web.deps import Db, Rules
+from web.deps import Db, Now, Rules
 from web.names import name_of
 from web.pages import FromHere, Looking
 from web.rendering import Viewer, is_partial, render, viewer_of
 from web.shapes import named_area, named_department, named_field
 
 router = APIRouter(include_in_schema=False, dependencies=[FromHere])
+STATED = ("competence_clear", "asset_owner", "road_class", "flags")  # facts that people state
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,10 @@ class WhyPage:
 
 
 @router.get("/console/cases/{code}/explain")
-async def why(request: Request, session: Db, who: Looking, routing: Rules, code: str) -> Response:
+async def why(request: Request, session: Db, who: Looking, routing: Rules, at: Now, code: str) -> Response:
     """The page, or its inside for the dialog of a case's page."""
     case = await case_by_code(session, who, code)
+    await looks.note(session, who, case, "explain", at)
     limits = (await case_file(session, case)).limits
     page = why_page(case, limits, await changes(session, case), routing, viewer_of(request, who))
     return render(request, "console/why_inside.html" if is_partial(request) else "console/why.html", page, who=who)
@@ -124,8 +128,8 @@ class _Teller:
     view: Viewer
 
     def facts(self) -> Iterator[tuple[str, str]]:
-        for name in ("field", "area", "urgency", "kind", "track", "channel", "mode", *_SELDOM):
-            if name in _SELDOM and not getattr(self.asked, name):
+        for name in ("field", "area", "urgency", "kind", "track", "channel", "mode", *STATED):
+            if name in STATED and getattr(self.asked, name) in (None, frozenset()):
                 continue
             yield name_of("fact", name, self.view.lang), self.fact(name)
 
@@ -140,8 +144,9 @@ class _Teller:
         if name == "area":
             return (named_area(value, self.routing) or {"name": value})["name"]
         if isinstance(value, frozenset):
-            return ", ".join(sorted(value)) or self.view.say("không")
-        return name_of(name, value, self.view.lang) if name != "asset_owner" else str(value)
+            named = [name_of("flag", flag, self.view.lang) for flag in sorted(value)]
+            return ", ".join(named) or self.view.say("không")
+        return name_of(name, value, self.view.lang)
 
     def lead(self) -> Matched:
         decision, lineage = decide(self.asked, self.book), self.book.lineage(self.asked)
@@ -194,8 +199,9 @@ class _Teller:
             "channel": when.channels,
             "mode": when.modes,
             "asset_owner": when.asset_owners,
-            "competence_clear": when.competence_clear,
+            "road_class": when.road_classes,
             "flags": when.flags,
+            "competence_clear": when.competence_clear,
         }
         names = [name_of("fact", name, self.view.lang) for name, values in asked.items() if values is not None]
         if not names:
@@ -255,7 +261,6 @@ class _Teller:
         return Turn(op["stage"], self.unit(op["holder"]), en if self.view.lang == "en" else vi, was, due)
 
 
-_SELDOM = ("asset_owner", "competence_clear", "flags")  # facts that most cases have nothing to say of
 _TURNS = {  # ops of the journal: what happened to a clock
     "opened": ("bắt đầu", "begins"),
     "met": ("xong", "done"),
