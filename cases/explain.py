@@ -6,6 +6,7 @@ from cases.models import Case
 from routing.decide import Facts
 from routing.explaining import explain
 from routing.queries import Routing
+from routing.rule_known import SEVERAL_UNITS
 
 
 def facts_of(case: Case) -> Facts:
@@ -20,6 +21,7 @@ def facts_of(case: Case) -> Facts:
         channel=case.channel,
         mode=case.mode,
         competence_clear=case.field is not None,
+        flags=frozenset({SEVERAL_UNITS}) if len(case.units) > 1 else frozenset(),
     )
 
 
