@@ -39,6 +39,7 @@ DUTIES = {
     "codes.forget",
     "calls.lost",
     "people.give_up",
+    "rules.retire",
     "ioc.reconcile",
 }
 
