@@ -41,7 +41,7 @@ TWO_DAYS = LimitDraft("", "resolve", "2d/working", when=Condition(fields=("infra
 
 
 async def in_force(database: Database) -> RuleSetHead:
-    heads = await does(database, lambda s: rule_sets.listed(s, AT))
+    heads: list[RuleSetHead] = await does(database, lambda s: rule_sets.listed(s, AT))
     return next(head for head in heads if head.in_force)
 
 

@@ -2,8 +2,22 @@
 
 from fastapi import APIRouter
 
-from web.admin import account, areas, calendars, channels, departments, events, fields, overview, rules, staff, wording
+from web.admin import (
+    account,
+    areas,
+    calendars,
+    channels,
+    departments,
+    events,
+    fields,
+    overview,
+    rule_desk,
+    rules,
+    staff,
+    wording,
+)
 
 router = APIRouter()
 for part in (overview, staff, departments, fields, areas, calendars, rules, wording, channels, events, account):
     router.include_router(part.router)
+router.include_router(rule_desk.router)
