@@ -38,6 +38,7 @@ from hotline.recordings import Keeping
 from hotline.sessions import Calls
 from hotline.voicemail import Voicemails
 from ioc import project, reconcile
+from routing.editing import rule_desk
 from routing.queries import RoutingCache
 
 IDLE, LONGEST_IDLE = 0.25, 1.0  # seconds between two looks for something to deliver
@@ -150,6 +151,7 @@ class Worker:
             "calls.lost": (timedelta(minutes=10), self.calls.give_up),
             "codes.forget": (timedelta(minutes=1), self.forget_codes),
             "people.give_up": (timedelta(hours=1), withdrawing.give_up_due),
+            "rules.retire": (timedelta(hours=1), rule_desk.retire_due),
         }
         self.nightly: dict[str, tuple[timedelta, due.Work]] = {
             "ioc.reconcile": (timedelta(days=1), self.reconcile),

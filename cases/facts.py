@@ -1,9 +1,10 @@
 """The facts of a case as the rules see them, and which values of them may be stated."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from cases.models import Case
-from routing.decide import ASSET_OWNERS, FLAGS, ROAD_CLASSES, Condition, Facts, Rulebook
+from routing.decide import Condition, Facts, Rulebook
+from routing.rule_known import ASSET_OWNERS, ROAD_CLASSES, SEVERAL_UNITS, STATED_FLAGS
 
 NOT_SAID = "not_said"  # takes back what was stated
 COMPETENCE = {"clear": True, "unclear": False}
@@ -24,7 +25,7 @@ def facts_of(case: Case) -> Facts:
         mode=case.mode,
         competence_clear=COMPETENCE.get(case.competence or "", case.field is not None),
         asset_owner=case.asset_owner or OWNER_OF_ROAD.get(case.road_class or ""),
-        flags=frozenset(case.flags),
+        flags=frozenset((*case.flags, SEVERAL_UNITS)) if len(case.units) > 1 else frozenset(case.flags),
         road_class=case.road_class,
     )
 
@@ -41,7 +42,8 @@ def road_classes(book: Rulebook) -> tuple[str, ...]:
 
 def flags(book: Rulebook) -> tuple[str, ...]:
     """Flags that may be set."""
-    return _with(FLAGS, (when.flags for when in _conditions(book)))
+    asked = (set(when.flags or ()) - {SEVERAL_UNITS} for when in _conditions(book))
+    return _with(STATED_FLAGS, asked)
 
 
 def _conditions(book: Rulebook) -> Iterator[Condition]:
@@ -49,6 +51,6 @@ def _conditions(book: Rulebook) -> Iterator[Condition]:
     yield from (rule.when for rule in book.limits)
 
 
-def _with(usual: Sequence[str], asked: Iterable[Sequence[str] | None]) -> tuple[str, ...]:
+def _with(usual: Iterable[str], asked: Iterable[Iterable[str] | None]) -> tuple[str, ...]:
     more = {value for values in asked for value in values or ()}
-    return (*usual, *sorted(more - set(usual)))
+    return (*usual, *sorted(more.difference(usual)))

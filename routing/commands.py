@@ -201,7 +201,7 @@ async def activate(session: AsyncSession, rule_set_id: UUID) -> models.RuleSet:
     draft = (await session.exec(statement.execution_options(populate_existing=True))).first()
     if draft is None:
         raise NotFound("Không có bộ quy tắc này.", "There is no such rule set.")
-    if draft.state != "draft":
+    if draft.state not in ("draft", "checked"):
         raise Conflict("Bộ quy tắc này không còn là bản nháp.", "Only a draft can be activated.")
     before = (
         await session.exec(
@@ -240,10 +240,10 @@ async def overlapping(session: AsyncSession, draft: models.RuleSet) -> models.Ru
 
 
 def checked(draft: RuleSetDraft) -> list[Problem]:
-    """What `check` finds with the departments and fields shipped here."""
+    """What `check` finds with the departments, fields and calendar shipped here."""
     places = load_areas((SEED / "areas.csv").read_text(encoding="utf-8"))
     directory = seeds.seed_directory({place.code: place for place in places})
-    return check(draft, directory, seeds.seed_fields())
+    return check(draft, directory, seeds.seed_fields(), province_calendar())
 
 
 async def _any(session: AsyncSession, table: type) -> bool:

@@ -30,19 +30,6 @@ URGENCIES = ("emergency", "urgent", "normal", "complex")
 MODES = ("normal", "epidemic", "disaster")
 CHANNELS = ("web", "app", "zalo", "facebook", "telegram", "email", "sms", "voice", "counter", "open311")
 KINDS = ("report", "question", "proposal", "praise", "emergency", "other")
-# Values of facts that forms offer; rule sets may ask for others, which are then offered too.
-ROAD_CLASSES = ("national", "provincial", "district", "commune", "urban", "private")
-ASSET_OWNERS = (
-    "national_road",
-    "provincial_road",
-    "district_road",
-    "commune_road",
-    "rural_water",
-    "urban_water",
-    "private",
-)
-FLAGS = ("farm_produce", "industrial_food")
-
 FIFTEEN_DAYS, A_WEEK, A_WORKING_DAY = Amount(15, "d", "calendar"), Amount(7, "d", "calendar"), Amount(1, "d", "working")
 
 

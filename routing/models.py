@@ -119,18 +119,39 @@ class RuleSet(SQLModel, table=True):
             using="gist",
             where=text("state IN ('active', 'retired')"),
         ),
+        CheckConstraint("state IN ('draft', 'checked', 'active', 'retired')", name="state"),
+        CheckConstraint("state <> 'checked' OR checked_at IS NOT NULL", name="checked"),
     )
 
     id: UUID = Field(primary_key=True)
     code: str
     version: int
-    state: str  # draft | active | retired
+    state: str  # draft | checked | active | retired
     valid_from: datetime = Field(sa_type=Moment)
     valid_to: datetime | None = Field(default=None, sa_type=Moment)
     note: str = ""
     source_document: str = ""
     created_at: datetime = Field(sa_type=Moment)
     settings: dict[str, Any] = Field(sa_type=JSONB)  # everything of the set that is not a rule
+    checked_at: datetime | None = Field(default=None, sa_type=Moment)  # found without errors, and not edited since
+    checked_by: UUID | None = None  # a person or another system's key
+    retired_at: datetime | None = Field(default=None, sa_type=Moment)
+
+
+class RuleSetFile(SQLModel, table=True):
+    """A file of the document a rule set comes from; its bytes lie in the file store under `sha256`."""
+
+    __tablename__ = "rule_set_files"
+    __table_args__ = (Index("ix_rule_set_files_rule_set_id", "rule_set_id"),)
+
+    id: UUID = Field(primary_key=True)
+    rule_set_id: UUID = Field(foreign_key="rule_sets.id")
+    name: str
+    media_type: str
+    size: int  # bytes
+    sha256: str
+    added_by: UUID | None = None  # a person or another system's key
+    added_at: datetime = Field(sa_type=Moment)
 
 
 class RuleRow(SQLModel, table=True):

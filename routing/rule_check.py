@@ -4,36 +4,63 @@ Pure. A rule set without an error among its problems can be built and decides ev
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from itertools import pairwise, product
 from typing import Literal
 
 from routing.calendars import BadCalendar, parse_calendar
-from routing.decide import CHANNELS, MODES, STAGES, URGENCIES, CaseField, Condition, Facts, group_pattern, in_patterns
+from routing.decide import (
+    CHANNELS,
+    KINDS,
+    MODES,
+    STAGES,
+    URGENCIES,
+    CaseField,
+    Condition,
+    Facts,
+    group_pattern,
+    in_patterns,
+)
 from routing.directory import Directory, Selector
 from routing.rule_drafts import COMMUNE_TYPES, CONDITION_LISTS, LeadDraft, LimitDraft, RuleSetDraft, read_share
+from routing.rule_known import ASSET_OWNERS, FLAGS, ROAD_CLASSES
+from routing.rule_law import over_the_law
+from routing.rule_problems import Problem
+from routing.rule_reach import fields_without_rule, unknown_roles, unused_calendar
 from routing.tracks import TRACKS
-from routing.working_time import Amount, BadAmount
+from routing.working_time import Amount, BadAmount, Calendar
+
+__all__ = ["Problem", "check", "check_timeline"]
 
 _DIMENSION_OF = {"channels": CHANNELS, "urgencies": URGENCIES, "tracks": TRACKS, "modes": MODES}
+_KNOWN = {
+    **_DIMENSION_OF,
+    "kinds": KINDS,
+    "asset_owners": tuple(ASSET_OWNERS),
+    "road_classes": tuple(ROAD_CLASSES),
+    "flags": tuple(FLAGS),
+}
+    **_DIMENSION_OF,
+    "kinds": KINDS,
+    "asset_owners": tuple(ASSET_OWNERS),
+    "road_classes": tuple(ROAD_CLASSES),
+    "flags": tuple(FLAGS),
+}
 _WINDOWS = ("close_after", "reopen_within", "progress_when_late_every", "directive_review_within")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One fault of a rule set, in two languages. `where` is the code of the rule, or the member of the document."""
+def check(
+    draft: RuleSetDraft, directory: Directory, fields: Mapping[str, CaseField], calendar: Calendar | None = None
+) -> list[Problem]:
+    """Everything wrong with a rule set, errors first; with no error among them it can be built and always decides.
 
-    code: str
-    where: str
-    message_vi: str
-    message_en: str
-    severity: Literal["error", "warning"] = "error"
-
-
-def check(draft: RuleSetDraft, directory: Directory, fields: Mapping[str, CaseField]) -> list[Problem]:
-    """Everything wrong with a rule set, errors first; with no error among them it can be built and always decides."""
+    With the province's `calendar` it also says when the one written in the text is another, which has no effect.
+    """
     problems = list(_Checker(draft, directory, fields).problems())
+    problems += [*over_the_law(draft), *fields_without_rule(draft, fields), *unknown_roles(draft)]
+    if calendar is not None:
+        problems += unused_calendar(draft, calendar)
     return sorted(problems, key=lambda problem: problem.severity != "error")
 
 
@@ -127,7 +154,7 @@ class _Checker:
                     vi = f"Quy tắc {where}: không có địa bàn {area}."
                     en = f"Rule {where}: there is no area {area}."
                     yield Problem("unknown_area", where, vi, en)
-            for key, known in _DIMENSION_OF.items():
+            for key, known in _KNOWN.items():
                 for value in getattr(when, key) or ():
                     if value not in known:
                         vi = f"Quy tắc {where}: {key} có giá trị lạ {value}; chỉ dùng {', '.join(known)}."

@@ -191,6 +191,36 @@ def inside(part: str) -> Steps:
     return steps
 
 
+async def copied_rules(page: Page) -> None:
+    """The set in force as a draft for the coming Monday."""
+    await page.locator("main a.primary[href$='/change']").first.click()
+    await page.locator("main button.primary").click()
+    await page.locator("#head-step").wait_for()
+
+
+async def a_limit_for_lights(page: Page) -> None:
+    """Street lights in two days, as the form says it."""
+    await copied_rules(page)
+    await page.locator("#limits .head a.primary").click()
+    await page.locator("#f-amount-value").fill("2")
+    await page.locator("#f-fields-1").select_option("infra.light")
+
+
+async def changed_rules(page: Page) -> None:
+    """What the draft changes, and that it may be put in force."""
+    await a_limit_for_lights(page)
+    await page.locator("main form[action$='/limit'] button.primary").click()
+    await page.locator("main form[action$='/check'] button").click()
+    await page.locator("main form[action$='/activate']").wait_for()
+
+
+async def rule_settings(page: Page) -> None:
+    """The settings of a draft."""
+    await copied_rules(page)
+    await page.locator("main a[href$='/settings']").click()
+    await page.locator("#f-remind").wait_for()
+
+
 SHOTS = (
     Shot("report-1", "", "/", first_step),
     Shot("report-2", "", "/", second_step),
@@ -236,6 +266,9 @@ SHOTS = (
     Shot("admin-calendar", "admin", "/admin/calendars", inside("calendars")),
     Shot("admin-rules", "admin", "/admin/rules"),
     Shot("admin-rule-set", "admin", "/admin/rules", inside("rules")),
+    Shot("admin-rule-limit", "admin", "/admin/rules", a_limit_for_lights),
+    Shot("admin-rule-draft", "admin", "/admin/rules", changed_rules),
+    Shot("admin-rule-settings", "admin", "/admin/rules", rule_settings),
     Shot("admin-wordings", "admin", "/admin/wording"),
     Shot("admin-wording", "admin", "/admin/wording/receipt/long/vi"),
     Shot("admin-channels", "admin", "/admin/channels"),

@@ -38,6 +38,7 @@ DUTIES = {
     "codes.forget",
     "calls.lost",
     "people.give_up",
+    "rules.retire",
     "ioc.reconcile",
 }
 

@@ -1,7 +1,7 @@
 """Files of cases, for staff who see the case and for the citizen with its key."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -72,7 +72,20 @@ def _there(file: Attachment | None) -> Attachment:
     return file
 
 
-async def send(here: State, file: Attachment, size: Literal["small"] | None) -> Response:
+class Kept(Protocol):
+    """A file whose bytes lie in the file store."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+async def send(here: State, file: Kept, size: Literal["small"] | None) -> Response:
     """The bytes of a file: pictures that we wrote ourselves may be shown, all else is a download.
 
     Where there is no small one, as of a video or a damaged picture, the file itself is sent.

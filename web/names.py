@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from routing import rule_known
+
 Lang = Literal["vi", "en"]
 
 NAMES: dict[str, dict[str, tuple[str, str]]] = {
@@ -328,29 +330,9 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "unclear": ("Chưa rõ của ai", "Not clear whose it is"),
         "not_said": ("Không nói", "Not said"),
     },
-    "asset_owner": {
-        "national_road": ("Nhà nước, quốc lộ", "The state, national road"),
-        "provincial_road": ("Tỉnh, đường tỉnh", "The province, its road"),
-        "district_road": ("Huyện cũ, đường huyện", "The former district, its road"),
-        "commune_road": ("Xã, phường", "The commune"),
-        "rural_water": ("Cấp nước nông thôn", "Rural water works"),
-        "urban_water": ("Công ty cấp nước", "The water company"),
-        "private": ("Tư nhân", "Private"),
-        "not_said": ("Không nói", "Not said"),
-    },
-    "road_class": {
-        "national": ("Quốc lộ", "National road"),
-        "provincial": ("Đường tỉnh (ĐT)", "Provincial road"),
-        "district": ("Đường huyện (ĐH)", "District road"),
-        "commune": ("Đường xã, thôn, ấp", "Commune road"),
-        "urban": ("Đường đô thị", "Street in a town"),
-        "private": ("Đường nội bộ", "Private road"),
-        "not_said": ("Không nói", "Not said"),
-    },
-    "flag": {
-        "farm_produce": ("nông sản, thịt, cá tươi", "farm produce"),
-        "industrial_food": ("thực phẩm công nghiệp, rượu bia, bánh kẹo", "industrial food"),
-    },
+    "asset_owner": {**rule_known.ASSET_OWNERS, "not_said": ("Không nói", "Not said")},
+    "road_class": {**rule_known.ROAD_CLASSES, "not_said": ("Không nói", "Not said")},
+    "flag": dict(rule_known.FLAGS),
     "look": {
         "page": ("Trang phản ánh", "The case's page"),
         "live": ("Trang phản ánh, tải lại", "The case's page, again"),

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import delete as sql_delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -18,7 +19,7 @@ from routing import commands, models
 from routing.decide import STAGES, Condition
 from routing.directory import Directory
 from routing.editing.shared import Finding, as_finding, begin, in_force_from, note, zone_of_province
-from routing.queries import local_midnight, read_directory, read_draft, read_fields
+from routing.queries import PROVINCE, local_midnight, read_calendars, read_directory, read_draft, read_fields
 from routing.rule_check import Problem
 from routing.rule_check import check as check_rules
 from routing.rule_drafts import CONDITION_LISTS, LeadDraft, LimitDraft, RuleSetDraft
@@ -30,6 +31,7 @@ LONGEST_TEXT = 200_000  # characters; the shipped examples have 20,000
 MOST_RULES = 500  # the shipped examples have 100; the checker's time grows with their square
 LARGEST_NUMBER = 1_000_000  # version and rank
 DAYS = (date(2000, 1, 1), date(2199, 12, 31))
+DRAFTS = ("draft", "checked")  # states in which a set may still be edited
 _CODE = re.compile(r"[\w.\-]{1,80}")
 
 
@@ -40,13 +42,15 @@ class RuleSetHead:
     id: UUID
     code: str
     version: int
-    state: str  # draft | active | retired
+    state: str  # draft | checked | active | retired
     valid_from: datetime
     valid_to: datetime | None
     note: str
     source: str
     created_at: datetime
     in_force: bool
+    checked_at: datetime | None = None
+    retired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +140,12 @@ async def listed(session: AsyncSession, at: datetime) -> list[RuleSetHead]:
         col(models.RuleSet.created_at).desc(),
         col(models.RuleSet.id).desc(),
     )
-    return [_head(row, at) for row in (await session.exec(select(models.RuleSet).order_by(*order))).all()]
+    return [head_of(row, at) for row in (await session.exec(select(models.RuleSet).order_by(*order))).all()]
 
 
 async def one(session: AsyncSession, rule_set_id: UUID, at: datetime) -> RuleSetView:
     """A rule set as tables, or NotFound."""
-    row = await _found(session, rule_set_id)
+    row = await found(session, rule_set_id)
     draft, directory = await read_draft(session, row), await read_directory(session)
     leads = tuple(
         LeadLine(
@@ -169,12 +173,12 @@ async def one(session: AsyncSession, rule_set_id: UUID, at: datetime) -> RuleSet
         for stage in stages
     )
     provisions = tuple(ProvisionLine(p.number, p.key, p.says, p.mark, p.source) for p in draft.provisions)
-    return RuleSetView(_head(row, at), leads, limits, _settings(draft), provisions)
+    return RuleSetView(head_of(row, at), leads, limits, _settings(draft), provisions)
 
 
 async def yaml_of(session: AsyncSession, rule_set_id: UUID) -> str:
     """A rule set as YAML that `store` takes, or NotFound."""
-    return dump(await read_draft(session, await _found(session, rule_set_id)))
+    return dump(await read_draft(session, await found(session, rule_set_id)))
 
 
 async def store(session: AsyncSession, by: Actor, at: datetime, text: str) -> RuleSetChange:
@@ -187,14 +191,15 @@ async def store(session: AsyncSession, by: Actor, at: datetime, text: str) -> Ru
     draft = read(text)
     row = await commands.store(session, draft, at)
     await note(session, by, "rule_set.store", str(row.id), at, code=row.code, version=row.version)
-    return RuleSetChange(_head(row, at), await _findings(session, row, draft, at, text))
+    return RuleSetChange(head_of(row, at), await findings_of(session, row, draft, at, text))
 
 
 async def rewrite(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID, text: str) -> RuleSetChange:
     """Another text for a draft. As `store`; Conflict too when the set is no draft any more."""
     await begin(session, by)
-    row = await _draft(session, rule_set_id)
+    row = await open_draft(session, rule_set_id)
     draft = read(text)
+    await reopened(session, row)
     taken = select(models.RuleSet.id).where(
         models.RuleSet.code == draft.code, models.RuleSet.version == draft.version, models.RuleSet.id != row.id
     )
@@ -205,13 +210,15 @@ async def rewrite(session: AsyncSession, by: Actor, at: datetime, rule_set_id: U
         )
     await commands.rewrite(session, row, draft)
     await note(session, by, "rule_set.rewrite", str(row.id), at, code=row.code, version=row.version)
-    return RuleSetChange(_head(row, at), await _findings(session, row, draft, at, text))
+    return RuleSetChange(head_of(row, at), await findings_of(session, row, draft, at, text))
 
 
 async def delete(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID) -> None:
     """Forget a draft. Conflict for a set that holds or held: it is never deleted."""
     await begin(session, by)
-    row = await _draft(session, rule_set_id)
+    row = await open_draft(session, rule_set_id)
+    await reopened(session, row)
+    await session.execute(sql_delete(models.RuleSetFile).where(col(models.RuleSetFile.rule_set_id) == row.id))
     await commands.drop_rules(session, row)
     await session.delete(row)
     await note(session, by, "rule_set.delete", str(row.id), at, code=row.code, version=row.version)
@@ -219,9 +226,9 @@ async def delete(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UU
 
 async def check(session: AsyncSession, rule_set_id: UUID, at: datetime) -> tuple[Finding, ...]:
     """What the checker finds in a set with the tables as they are now; lines are those of `yaml_of`."""
-    row = await _found(session, rule_set_id)
+    row = await found(session, rule_set_id)
     draft = await read_draft(session, row)
-    return await _findings(session, row, draft, at, dump(draft))
+    return await findings_of(session, row, draft, at, dump(draft))
 
 
 async def activate(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID) -> RuleSetChange:
@@ -231,9 +238,9 @@ async def activate(session: AsyncSession, by: Actor, at: datetime, rule_set_id: 
     another set holds, or when another set's dates overlap.
     """
     await begin(session, by)
-    row = await _draft(session, rule_set_id)
+    row = await open_draft(session, rule_set_id)
     draft = await read_draft(session, row)
-    findings = await _findings(session, row, draft, at, dump(draft))
+    findings = await findings_of(session, row, draft, at, dump(draft))
     if wrong := [finding for finding in findings if finding.severity == "error"]:
         raise Conflict(
             f"Bộ quy tắc còn {len(wrong)} lỗi, chưa thể đưa vào áp dụng. {wrong[0].detail}",
@@ -245,7 +252,7 @@ async def activate(session: AsyncSession, by: Actor, at: datetime, rule_set_id: 
         )
     row = await commands.activate(session, row.id)
     await note(session, by, "rule_set.activate", str(row.id), at, code=row.code, version=row.version)
-    return RuleSetChange(_head(row, at), findings)
+    return RuleSetChange(head_of(row, at), findings)
 
 
 def read(text: str) -> RuleSetDraft:
@@ -259,12 +266,12 @@ def read(text: str) -> RuleSetDraft:
         draft = parse_rule_set(text)
     except BadRuleSet as error:
         raise _unreadable(error.problems, lines) from None
-    if problems := list(_unstorable(draft)):
+    if problems := list(unstorable(draft)):
         raise _unreadable(problems, lines)
     return draft
 
 
-def _unstorable(draft: RuleSetDraft) -> list[str]:
+def unstorable(draft: RuleSetDraft) -> list[str]:
     """What can be read but not kept as rows."""
     problems = []
     if not _CODE.fullmatch(draft.code):
@@ -332,7 +339,8 @@ def _unreadable(problems: tuple[str, ...] | list[str], lines: Mapping[str, int])
     )
 
 
-async def _found(session: AsyncSession, rule_set_id: UUID) -> models.RuleSet:
+async def found(session: AsyncSession, rule_set_id: UUID) -> models.RuleSet:
+    """The set with this id; NotFound when there is none."""
     statement = select(models.RuleSet).where(models.RuleSet.id == rule_set_id)
     row = (await session.exec(statement.execution_options(populate_existing=True))).first()
     if row is None:
@@ -340,9 +348,10 @@ async def _found(session: AsyncSession, rule_set_id: UUID) -> models.RuleSet:
     return row
 
 
-async def _draft(session: AsyncSession, rule_set_id: UUID) -> models.RuleSet:
-    row = await _found(session, rule_set_id)
-    if row.state != "draft":
+async def open_draft(session: AsyncSession, rule_set_id: UUID) -> models.RuleSet:
+    """The set with this id while it may be edited: a draft, checked or not. Conflict when it holds or held."""
+    row = await found(session, rule_set_id)
+    if row.state not in DRAFTS:
         raise Conflict(
             "Bộ quy tắc đã áp dụng thì không sửa, không xóa được. Hãy lập phiên bản mới.",
             "A rule set that holds or held does not change. Make a new version.",
@@ -350,20 +359,28 @@ async def _draft(session: AsyncSession, rule_set_id: UUID) -> models.RuleSet:
     return row
 
 
-async def _findings(
+async def reopened(session: AsyncSession, row: models.RuleSet) -> None:
+    """A checked set is a draft again before anything of it changes, which the database insists on."""
+    if row.state == "checked":
+        row.state, row.checked_at, row.checked_by = "draft", None, None
+        await session.flush()
+
+
+async def findings_of(
     session: AsyncSession, row: models.RuleSet, draft: RuleSetDraft, at: datetime, text: str
 ) -> tuple[Finding, ...]:
     """What the checker finds, with lines of `text`, and for a draft what stands against putting it in force."""
     lines = lines_of(text)
     directory, fields = await read_directory(session), await read_fields(session)
     # In a thread: hundreds of rules take seconds, in which others are served.
-    problems = await asyncio.to_thread(check_rules, draft, directory, fields)
-    found = [as_finding(problem, line=line_of(problem.where, lines)) for problem in problems]
-    if row.state == "draft":
-        found += [
+    calendar = (await read_calendars(session)).get(PROVINCE)
+    problems = await asyncio.to_thread(check_rules, draft, directory, fields, calendar)
+    told = [as_finding(problem, line=line_of(problem.where, lines)) for problem in problems]
+    if row.state in DRAFTS:
+        told += [
             as_finding(problem, line=line_of(problem.where, lines)) for problem in await _dates(session, row, draft, at)
         ]
-    return tuple(sorted(found, key=lambda finding: finding.severity != "error"))
+    return tuple(sorted(told, key=lambda finding: finding.severity != "error"))
 
 
 async def _dates(session: AsyncSession, row: models.RuleSet, draft: RuleSetDraft, at: datetime) -> list[Problem]:
@@ -393,7 +410,8 @@ async def _dates(session: AsyncSession, row: models.RuleSet, draft: RuleSetDraft
     return found
 
 
-def _head(row: models.RuleSet, at: datetime) -> RuleSetHead:
+def head_of(row: models.RuleSet, at: datetime) -> RuleSetHead:
+    """The set as a line of the list."""
     return RuleSetHead(
         id=row.id,
         code=row.code,
@@ -405,6 +423,8 @@ def _head(row: models.RuleSet, at: datetime) -> RuleSetHead:
         source=row.source_document,
         created_at=row.created_at,
         in_force=row.state == "active" and row.valid_from <= at and (row.valid_to is None or at < row.valid_to),
+        checked_at=row.checked_at,
+        retired_at=row.retired_at,
     )
 
 

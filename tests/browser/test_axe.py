@@ -449,6 +449,27 @@ async def test_the_board(site: Site, lang: str) -> None:
     await look(site, "leader", lang, states[:1], 390)
 
 
+async def _rule_desk(page: Page, rule_set: str) -> list[State]:
+    """The pages of a draft that changes a limit, one of which has an error below its row."""
+    await page.goto(f"{rule_set}/change")
+    await page.locator("main button.primary").click()
+    draft = page.url.partition("?")[0]
+    await page.goto(f"{draft}/limit?stage=accept&field=infra.light")
+    await page.locator("#f-amount-value").fill("20")
+    await page.locator("main form[action$='/limit'] button.primary").click()
+    empty = submitted("main form[method=post]")
+    return [
+        State("a draft", draft, _all_open),
+        State("a limit", f"{draft}/limit?code=R09", _all_open),
+        State("a new limit, empty", f"{draft}/limit", empty),
+        State("a lead rule", f"{draft}/lead?code=water", _all_open),
+        State("a new lead rule, empty", f"{draft}/lead", empty),
+        State("settings", f"{draft}/settings"),
+        State("dates", f"{draft}/head"),
+        State("a draft that was checked and is not fit", draft, submitted("main form[action$='/check']")),
+    ]
+
+
 @pytest.mark.parametrize("lang", LONG)
 async def test_administration(site: Site, lang: str) -> None:
     page = await site.page("admin", "/admin", lang=lang)
@@ -467,7 +488,8 @@ async def test_administration(site: Site, lang: str) -> None:
         assert inside
         states.append(State(f"one of {part}", inside, _all_open))
         if part == "rules":
-            states += [State(f"rules {more}", f"{inside}/{more}") for more in ("check",)]
+            states += [State(f"rules {more}", f"{inside}/{more}") for more in ("check", "change")]
+            states += await _rule_desk(page, inside)
     await look(site, "admin", lang, states)
     await look(site, "agent", lang, [State("not for agents", "/admin", status=403)])
 

@@ -497,7 +497,7 @@ def test_on_the_first_of_july_2025_every_old_commune_has_a_living_handler() -> N
 
 FIELD_NAMES = [None, "infra.light", "infra.road", "infra.*", "health.covid", "tax", "no.such", *list(FIELDS)[:20]]
 AREA_NAMES = [None, TAN_BINH, "bp-d-dong-xoai", "dn-c-binh-phuoc", "bp", "dn", "nowhere"]
-CHANNELS, OWNERS, FLAGS = ["voice", "zalo", "web"], ["provincial_road", "private"], ["minor", "anonymous"]
+CHANNELS, OWNERS, FLAGS = ["voice", "zalo", "web"], ["provincial_road", "rural_water"], ["farm_produce", "anonymous"]
 
 random_facts = st.builds(
     Facts,
@@ -559,7 +559,7 @@ random_limits = st.lists(
 CALENDAR = {"week": {"mon-fri": ["07:00-11:30", "13:30-17:00"]}}
 FLOOR = tuple(
     LimitDraft(f"floor-{stage}", stage, amount, rank=9)
-    for stage, amount in zip(STAGES, ("1h", "8h", "4h", "20d", "2d", "1d", "2d"), strict=True)
+    for stage, amount in zip(STAGES, ("1h", "8h", "4h", "10d", "2d", "1d", "2d"), strict=True)
     for amount in [f"{amount}/working"]
 )
 

@@ -47,6 +47,7 @@ PAGES = (
     "/admin/rules/{rule_set}",
     "/admin/rules/{rule_set}/yaml",
     "/admin/rules/{rule_set}/check",
+    "/admin/rules/{rule_set}/change",
 )
 WRITES = (
     "/admin/new/account",
@@ -75,6 +76,17 @@ WRITES = (
     "/admin/rules/{rule_set}/edit",
     "/admin/rules/{rule_set}/activate",
     "/admin/rules/{rule_set}/delete",
+    "/admin/rules/{rule_set}/change",
+    "/admin/rules/{rule_set}/limit",
+    "/admin/rules/{rule_set}/lead",
+    "/admin/rules/{rule_set}/move",
+    "/admin/rules/{rule_set}/drop",
+    "/admin/rules/{rule_set}/settings",
+    "/admin/rules/{rule_set}/head",
+    "/admin/rules/{rule_set}/check",
+    "/admin/rules/{rule_set}/withdraw",
+    "/admin/rules/{rule_set}/files",
+    "/admin/rules/{rule_set}/files/00000000-0000-0000-0000-000000000000/delete",
 )
 
 

@@ -11,6 +11,7 @@ from web.admin import (
     events,
     fields,
     overview,
+    rule_desk,
     rules,
     simulate,
     staff,
@@ -33,3 +34,4 @@ for part in (
     account,
 ):
     router.include_router(part.router)
+router.include_router(rule_desk.router)

@@ -11,21 +11,17 @@ from starlette.responses import Response
 
 from core.errors import Conflict, DomainError, Invalid, NotFound
 from routing.editing import rule_sets
-from routing.editing.rule_sets import LONGEST_TEXT, Asked, RuleSetHead, RuleSetView
+from routing.editing.rule_sets import DRAFTS, LONGEST_TEXT, RuleSetHead
 from routing.editing.shared import Finding
-from routing.queries import Routing
-from routing.working_time import Amount, BadAmount
 from web.admin.ground import Admin, Filled, Word, again, read, trying
+from web.admin.rule_desk import show_set
 from web.administration.edge import RulesChange
 from web.administration.rule_sets import RuleSetText
-from web.console.showing import amount_words
 from web.deps import Db, Now, Rules
-from web.names import NAMES, Lang
 from web.pages import Form, FromHere, PageForm
 from web.rendering import go, language_of, render
 
 router = APIRouter(include_in_schema=False, dependencies=[FromHere, RulesChange])
-_GROUPS = {"urgencies": "urgency", "kinds": "kind", "tracks": "track", "channels": "channel", "modes": "mode"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +30,6 @@ class RuleSetsPage:
 
     sets: Sequence[RuleSetHead]
     done: str
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSetPage:
-    """A rule set as tables; `words` says what its codes mean."""
-
-    view: RuleSetView
-    words: "Words"
-    done: str
-    alert: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,39 +59,6 @@ class CheckPage:
         return sum(finding.severity == "error" for finding in self.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What the codes of rules are called."""
-
-    routing: Routing
-    lang: Lang
-
-    def value(self, about: str, code: str) -> str:
-        """One value of a condition in words; the code itself where it has no name."""
-        if group := _GROUPS.get(about):
-            pair = NAMES[group].get(code)
-            return pair[self.lang == "en"] if pair else code
-        if about == "fields":
-            row = self.routing.field_rows.get(code.removesuffix(".*"))
-            return f"{row.name} ({code})" if row else code
-        if about == "areas":
-            place = self.routing.area(code)
-            return f"{place.name} ({place.type})" if place else code
-        return code
-
-    def values(self, asked: Asked) -> str:
-        """All values of a condition."""
-        return ", ".join(self.value(asked.about, code) for code in asked.values)
-
-    def amount(self, written: str) -> str:
-        """8 giờ làm việc; as it is written where it cannot be read."""
-        try:
-            amount = Amount.parse(written)
-        except BadAmount:
-            return written
-        return amount_words(amount.value, amount.unit, amount.clock, self.lang)
-
-
 @router.get("/admin/rules")
 async def listed(request: Request, session: Db, who: Admin, at: Now, done: Word = "") -> Response:
     """Every rule set."""
@@ -130,14 +83,6 @@ async def store(request: Request, session: Db, who: Admin, at: Now, form: PageFo
         return _written(request, who, None, text, trial.refused)
     page = CheckPage(change.rule_set, change.findings, None, activating=False, kept=True)
     return render(request, "admin/rule_check.html", page, who=who) if page.findings else _kept(change.rule_set)
-
-
-@router.get("/admin/rules/{rule_set}")
-async def one(
-    request: Request, session: Db, who: Admin, routing: Rules, at: Now, rule_set: UUID, done: Word = ""
-) -> Response:
-    """A rule set as tables."""
-    return await _one(request, session, who, routing, at, rule_set, done=done)
 
 
 @router.get("/admin/rules/{rule_set}/yaml")
@@ -200,7 +145,7 @@ async def delete(request: Request, session: Db, who: Admin, routing: Rules, at: 
         await rule_sets.delete(session, who, at, rule_set)
     if trial.refused:
         alert = trial.refused.en if language_of(request) == "en" else trial.refused.vi
-        return await _one(request, session, who, routing, at, rule_set, alert=alert)
+        return await show_set(request, session, who, routing, at, rule_set, alert=alert)
     return go("/admin/rules?done=deleted")
 
 
@@ -247,22 +192,6 @@ async def _head(session: AsyncSession, rule_set: UUID, at: Any) -> RuleSetHead:
     return found
 
 
-async def _one(
-    request: Request,
-    session: AsyncSession,
-    who: Admin,
-    routing: Routing,
-    at: Any,
-    rule_set: UUID,
-    *,
-    done: str = "",
-    alert: str = "",
-) -> Response:
-    view = await rule_sets.one(session, rule_set, at)
-    page = RuleSetPage(view, Words(routing, language_of(request)), done, alert)
-    return render(request, "admin/rule_set.html", page, who=who, status=409 if alert else 200)
-
-
 async def _checked(
     request: Request, session: AsyncSession, who: Admin, at: Any, rule_set: UUID, *, activating: bool, alert: str = ""
 ) -> Response:
@@ -270,7 +199,7 @@ async def _checked(
     head = next((each for each in heads if each.id == rule_set), None)
     if head is None:
         raise NotFound("Không có bộ quy tắc này.", "There is no such rule set.")
-    if activating and head.state != "draft" and not alert:
+    if activating and head.state not in DRAFTS and not alert:
         raise Conflict("Bộ quy tắc này không còn là bản nháp.", "Only a draft can be put in force.")
     replaces = next(
         (

@@ -1,5 +1,6 @@
-"""Rule sets: read, kept as drafts, checked, put in force."""
+"""Rule sets: read, kept as drafts, copied to a later day, checked, put in force, withdrawn."""
 
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
 from cases.bodies import no_controls
-from routing.editing import rule_sets
+from routing.editing import rule_desk, rule_sets
 from routing.editing.rule_sets import LONGEST_TEXT, RuleSetChange, RuleSetHead, RuleSetView
 from routing.editing.shared import Finding
 from web.administration.edge import Admin, Body, Nothing, RulesChange
@@ -29,6 +30,13 @@ class RuleSetText(Body):
     """A rule set as YAML text."""
 
     yaml: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT), AfterValidator(no_controls)]
+
+
+class NextVersion(Body):
+    """From which day a copy of a set is to hold, and the document that says so."""
+
+    valid_from: date
+    source: Annotated[str, Field(max_length=500), AfterValidator(no_controls)] = ""
 
 
 class RuleSets(BaseModel):
@@ -88,6 +96,24 @@ async def yaml(session: Db, who: Admin, rule_set: UUID) -> Response:
 async def check(session: Db, who: Admin, at: Now, rule_set: UUID) -> Findings:
     """What the checker finds with departments, fields and areas as they are now; lines are those of the YAML."""
     return Findings(items=list(await rule_sets.check(session, rule_set, at)))
+
+
+@router.post("/{rule_set}/check")
+async def mark_checked(session: Db, who: Admin, at: Now, rule_set: UUID, body: Nothing | None = None) -> RuleSetChange:
+    """Ask the checker; without an error the draft is `checked` until its next edit."""
+    return await rule_desk.mark_checked(session, who, at, rule_set)
+
+
+@router.post("/{rule_set}/next", status_code=201)
+async def next_version(session: Db, who: Admin, at: Now, rule_set: UUID, body: NextVersion) -> RuleSetHead:
+    """A copy of the set as a draft of the next version, to hold from `valid_from` on."""
+    return await rule_desk.next_version(session, who, at, rule_set, body.valid_from, body.source)
+
+
+@router.post("/{rule_set}/withdraw")
+async def withdraw(session: Db, who: Admin, at: Now, rule_set: UUID, body: Nothing | None = None) -> RuleSetHead:
+    """Make a set that waits for its first day a draft again; 409 once it holds."""
+    return await rule_desk.withdraw(session, who, at, rule_set)
 
 
 @router.post("/{rule_set}/activate")
