@@ -41,12 +41,6 @@ _KNOWN = {
     "road_classes": tuple(ROAD_CLASSES),
     "flags": tuple(FLAGS),
 }
-    **_DIMENSION_OF,
-    "kinds": KINDS,
-    "asset_owners": tuple(ASSET_OWNERS),
-    "road_classes": tuple(ROAD_CLASSES),
-    "flags": tuple(FLAGS),
-}
 _WINDOWS = ("close_after", "reopen_within", "progress_when_late_every", "directive_review_within")
 
 

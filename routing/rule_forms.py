@@ -133,6 +133,7 @@ def witness(when: Condition, fields: Mapping[str, CaseField]) -> Facts:
         mode=_one(when.modes, "normal", MODES),
         competence_clear=True if when.competence_clear is None else when.competence_clear,
         asset_owner=next(iter(when.asset_owners or ()), None),
+        road_class=next(iter(when.road_classes or ()), None),
         flags=frozenset(when.flags or ()),
     )
 
