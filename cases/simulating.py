@@ -134,6 +134,8 @@ async def simulate(
             raise Invalid(
                 "Có lịch làm việc không có giờ làm nào, nên không tính được hạn.", f"Limits cannot be counted: {none}."
             ) from None
+        for book in (draft, *books.values()):  # hardly asked again, and a burden on every look for garbage
+            book.decided.clear()
         left = None if left is None else left - len(rows)
     rows, _ = await _read(database, since, before, 1)
     return Simulation(draft, result, whole=not rows)
