@@ -4,8 +4,13 @@ Hours Monday to Friday 07:00-11:30 and 13:30-17:00; a road report is resolved wi
 Tuesday 3 March 2026 at 08:00: due on Friday the 6th at 17:00. On Thursday a storm closes every office.
 """
 
+import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +45,7 @@ from tests.factories import (
 )
 
 ADMIN = Actor("staff", roles=frozenset({Role.ADMIN}))
+TOP = Path(__file__).parents[2]
 THURSDAY = date(2026, 3, 5)
 RESOLVE = f"resolve {LEAD}"
 
@@ -238,6 +244,35 @@ async def test_the_page_says_how_many_would_move_and_counts_them_again(
     page = await browser("admin").get(answer.headers["location"])
     assert "Đã tính lại" in page.text
     assert "sẽ dời nếu" not in page.text
+
+
+async def test_the_command_shows_what_would_move_asks_and_keeps_what_was(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock, database_url: str, tmp_path: Path
+) -> None:
+    def command(*words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        given = {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path), "SECRET_KEY": "k" * 40}
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("HOTLINE_")}
+        return subprocess.run(
+            [sys.executable, "main.py", "limits", "recompute", *words],
+            cwd=TOP, env=plain | {f"HOTLINE_{name}": value for name, value in given.items()},
+            input=typed, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    province = ("--calendar", "province", "--since", "2026-03-05")
+    code = await sent(client, as_)
+    await change(app, clock, "Bão")
+    asked = await asyncio.to_thread(command, *province, typed="n\n")
+    assert f"{code} {RESOLVE}: 2026-03-06 17:00 -> 2026-03-09 17:00\n" in asked.stdout, asked.stderr
+    assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"
+    counted = await asyncio.to_thread(command, *province, "--yes")
+    assert (counted.returncode, "limits moved" in counted.stdout) == (0, True), counted.stderr
+    assert local((await resolve_of(app, code)).due_at) == "03-09 17:00"
+    assert (await asyncio.to_thread(command, *province, "--yes")).stdout == "0 limits would move\n"
+    wrong = await asyncio.to_thread(command, "--calendar", "so-none", "--since", "2026-03-05")
+    assert (wrong.returncode != 0, "Traceback" in wrong.stderr) == (True, False)
+    await change(app, clock, None)
+    assert (await asyncio.to_thread(command, *province, "--yes")).returncode == 0
+    assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"
 
 
 # ---- a property of counting again
