@@ -41,6 +41,12 @@ POST /admin/staff/{person}/deactivate | POST /admin/staff/{person}/reset-passwor
 GET /admin/wording | GET /admin/wording/{sentence} | GET /admin/wording/{sentence}/{form}/{language}
 POST /admin/wording/{sentence}/{form}/{language} | POST /admin/wording/{sentence}/{form}/{language}/reset
 GET /admin/channels | GET /admin/alarms | POST /admin/channels/zalo/token | GET /admin/events
+GET /admin/rules/{rule_set}/change | GET /admin/rules/{rule_set}/limit | GET /admin/rules/{rule_set}/lead
+GET /admin/rules/{rule_set}/settings | GET /admin/rules/{rule_set}/head | GET /admin/rules/{rule_set}/files/{file}
+POST /admin/rules/{rule_set}/change | POST /admin/rules/{rule_set}/limit | POST /admin/rules/{rule_set}/lead
+POST /admin/rules/{rule_set}/settings | POST /admin/rules/{rule_set}/head | POST /admin/rules/{rule_set}/files
+POST /admin/rules/{rule_set}/move | POST /admin/rules/{rule_set}/drop | POST /admin/rules/{rule_set}/check
+POST /admin/rules/{rule_set}/withdraw | POST /admin/rules/{rule_set}/files/{file}/delete
 POST /admin/events/reread | POST /admin/events/{id} | POST /admin/events/{id}/reread
 """
 
@@ -138,6 +144,7 @@ MAY_FIND_NOTHING = {
     "POST /console/outbox/{id}/told",
     "POST /admin/events/{id}",
     "POST /admin/events/{id}/reread",
+    "GET /admin/rules/{rule_set}/files/{file}",
     "GET /console/peek",
 }
 
@@ -168,6 +175,7 @@ async def path_of(app: FastAPI, client: AsyncClient, drive: Drive) -> dict[str, 
         "attachment_id": str(person),
         "person": str(person),
         "rule_set": str(rule_set),
+        "file": str(person),  # no file of this id
         "department": "so-yte",
         "field": "infra.road",
         "area": "bp-d-dong-xoai",

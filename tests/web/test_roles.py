@@ -155,6 +155,9 @@ ADMINISTRATION = (
     "DELETE rule-sets/{rule_set}",  # one in force: 409
     "GET rule-sets/{rule_set}/yaml",
     "GET rule-sets/{rule_set}/check",
+    "POST rule-sets/{rule_set}/check",  # one in force: 409
+    "POST rule-sets/{rule_set}/next",
+    "POST rule-sets/{rule_set}/withdraw",
     "POST rule-sets/{rule_set}/activate",
     "GET wording",
     "GET wording/{sentence}/{form}/{language}",

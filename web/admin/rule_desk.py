@@ -20,7 +20,7 @@ from routing.editing import rule_desk, rule_sets
 from routing.editing.rule_desk import Desk
 from routing.editing.rule_sets import DRAFTS, RuleSetHead, RuleSetView, findings_of, found, open_draft
 from routing.editing.shared import Finding
-from routing.queries import Routing, read_draft
+from routing.queries import PROVINCE, Routing, read_draft
 from routing.rule_drafts import LeadDraft
 from routing.rulesets import dump
 from web.admin.ground import Admin, Filled, Word, again, trying
@@ -390,8 +390,8 @@ async def _row_page(
         told = await findings_of(session, row, draft, at, dump(draft))
         findings = tuple(each for each in told if was in each.where.split(", "))
     words = Words(routing, language_of(request))
-    today = at.astimezone(routing.calendars["province"].zone).date()
-    options = words.options(max(today, row.valid_from.astimezone(routing.calendars["province"].zone).date()))
+    zone = routing.calendars[PROVINCE].zone
+    options = words.options(max(at, row.valid_from).astimezone(zone).date())
     page = RowPage(rule_sets.head_of(row, at), kind, was or None, form, words, findings, options)
     return render(request, "admin/rule_row.html", page, who=who, status=form.status)
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from routing.decide import CHANNELS, KINDS, MODES, URGENCIES, Condition
 from routing.editing.rule_sets import Asked
-from routing.queries import Routing
+from routing.queries import PROVINCE, Routing
 from routing.rule_differences import Change
 from routing.rule_drafts import CONDITION_LISTS
 from routing.rule_known import ASSET_OWNERS, FLAGS, ROAD_CLASSES, ROLES
@@ -169,7 +169,7 @@ class Words:
 
     def day(self, moment: datetime | date) -> str:
         """Thứ Hai 30/11/2026, in the province's zone."""
-        zone = self.routing.calendars["province"].zone
+        zone = self.routing.calendars[PROVINCE].zone
         told = weekday(moment, zone, self.lang).replace(",", "")
         return told if self._second else told[0].lower() + told[1:]
 
