@@ -54,6 +54,11 @@ class _Row(NamedTuple):
     area: str | None
     channel: str
     mode: str
+    competence: str | None
+    asset_owner: str | None
+    road_class: str | None
+    flags: list[str]
+    units: list[str]
 
 
 # Read by the driver: a page of the past is a hundred thousand rows, of which the ORM would make as many objects.
