@@ -36,7 +36,7 @@ from core.settings import Settings
 
 CHANNEL: Final = "email"
 LARGEST: Final = 35 << 20  # bytes; servers take 25 MB as a rule, which base64 makes a third more of
-LISTEN: Final = 5 * 60.0  # seconds of one IDLE: firewalls forget silent connections long before the 29 min of RFC 2177
+LISTEN: Final = 60.0  # seconds of one IDLE (RFC 2177: below 29 min): what a server forgets to tell waits no longer
 LOOK: Final = 20.0  # seconds between two looks at a server that knows no IDLE
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before connecting again
 REFUSED_PAUSE: Final = 300.0  # after a refused password: servers lock accounts that are guessed at
