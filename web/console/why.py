@@ -272,5 +272,4 @@ _TURNS = {  # ops of the journal: what happened to a clock
     "resumed": ("chạy tiếp", "runs on"),
     "breached": ("quá hạn", "late"),
     "recounted": ("tính lại theo lịch đã sửa", "recounted by a corrected calendar"),
-    "handed": ("chuyển cho đơn vị kế thừa", "handed to the heir"),
 }
