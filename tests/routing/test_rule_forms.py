@@ -248,6 +248,54 @@ def test_changes_are_told_by_what_cases_get(
     assert brief(differences(EXAMPLE, edit(EXAMPLE), FIELDS)) == told
 
 
+URGENT = ("urgent",)
+SLOW = with_limit("R09-urgent", amount="4d/working")
+
+
+@pytest.mark.parametrize(
+    ("old", "edit", "told"),
+    [
+        # What is urgent is mended as fast as an emergency: of two urgencies the second is another matter, too.
+        (
+            EXAMPLE,
+            with_limit("R08", when=Condition(urgencies=("emergency", "urgent"))),
+            [(Condition(urgencies=URGENT), "3d/working", "4h/calendar")],
+        ),
+        (
+            with_limit("R08", when=Condition(urgencies=("emergency", "urgent")))(EXAMPLE),
+            lambda d: EXAMPLE,
+            [(Condition(urgencies=URGENT), "4h/calendar", "3d/working")],
+        ),
+        # A rule for every urgency is kept for normal lights: those that are urgent get what is urgent gets.
+        (
+            SLOW(rule_forms.put_limit(EXAMPLE, TWO_DAYS, None, FIELDS)),
+            with_limit("resolve-infra-light", when=replace(LIGHTS, urgencies=("normal",))),
+            [(replace(LIGHTS, urgencies=URGENT), "2d/working", "3d/working")],
+        ),
+        (EXAMPLE, with_limit("R09", amount="4d/working"), None),
+    ],
+    ids=["one more", "one less", "kept for one", "an amount"],
+)
+def test_each_value_a_rule_names_is_asked_about(
+    old: RuleSetDraft, edit: Fault, told: list[tuple[Condition, str, str]] | None
+) -> None:
+    found = differences(old, edit(old), FIELDS)
+    if told is None:
+        assert {each.when.urgencies for each in found} == {None}
+    else:
+        assert [(each.when, *each.was, *each.now) for each in found] == told
+
+
+def test_a_rule_that_names_too_much_is_asked_about_its_fields_alone() -> None:
+    many = Condition(
+        fields=("infra.*", "env.*", "order.*"), urgencies=("normal", "urgent"), channels=("web", "app", "zalo"),
+        kinds=("report", "question"), areas=tuple(sorted(AREAS)[:200]),
+    )  # fmt: skip
+    draft = rule_forms.put_limit(EXAMPLE, LimitDraft("", "accept", "1h/working", when=many), None, FIELDS)
+    (change,) = differences(EXAMPLE, draft, FIELDS)
+    assert (change.was, change.now, change.when.channels) == (("8h/working",), ("1h/working",), ("web",))
+
+
 def test_a_catch_all_that_comes_too_early_is_told_for_every_rule_it_hides() -> None:
     early = rule_forms.move(rule_forms.move(EXAMPLE, "R10", up=True), "R10", up=True)
     by_field, by_urgency = differences(EXAMPLE, early, FIELDS)
