@@ -33,7 +33,7 @@ from routing.editing.rule_sets import (
     unstorable,
 )
 from routing.editing.shared import Finding, begin, local_day, note
-from routing.queries import read_draft, read_fields
+from routing.queries import local_midnight, read_draft, read_fields
 from routing.rule_differences import Change, differences
 from routing.rule_drafts import RuleSetDraft
 from routing.rulesets import dump
@@ -156,10 +156,21 @@ async def withdraw(session: AsyncSession, by: Actor, at: datetime, rule_set_id: 
     ends = select(models.RuleSet).where(models.RuleSet.state == "active", models.RuleSet.valid_to == row.valid_from)
     before = (await session.exec(ends)).first()
     if before is not None:
-        before.valid_to = row.valid_to
+        before.valid_to = await _own_end(session, before, row.valid_from)
         await session.flush()
     await note(session, by, "rule_set.withdraw", str(row.id), at, code=row.code, version=row.version)
     return head_of(row, at)
+
+
+async def _own_end(session: AsyncSession, row: models.RuleSet, since: datetime) -> datetime | None:
+    """How long a set holds from `since` on: as long as it says, at most until another set begins."""
+    draft = await read_draft(session, row)
+    said = local_midnight(draft.valid_to, commands.zone_named(draft.calendar.get("tz"))) if draft.valid_to else None
+    later = select(func.min(models.RuleSet.valid_from)).where(
+        models.RuleSet.state == "active", models.RuleSet.valid_from > since
+    )
+    ends = (said if said is not None and said > since else None, (await session.exec(later)).one())
+    return min((end for end in ends if end is not None), default=None)
 
 
 async def retire_due(session: AsyncSession, at: datetime) -> int:
