@@ -12,8 +12,8 @@ from itertools import product
 from math import prod
 from typing import Any, Literal
 
-from routing.decide import CHANNELS, KINDS, MODES, STAGES, URGENCIES, CaseField, Condition, group_pattern
-from routing.rule_drafts import LeadDraft, LimitDraft, RuleSetDraft
+from routing.decide import CHANNELS, KINDS, MODES, STAGES, URGENCIES, CaseField, Condition, Extension, group_pattern
+from routing.rule_drafts import EscalationDraft, LeadDraft, LimitDraft, RuleSetDraft
 from routing.rule_forms import SETTINGS, Rule, decides_today, in_order
 from routing.tracks import TRACKS
 
@@ -181,11 +181,34 @@ def _settings(old: RuleSetDraft, new: RuleSetDraft) -> Iterator[Change]:
         was, now = getattr(old, name), getattr(new, name)
         if was != now:
             yield Change("setting", name, Condition(), _texts(was), _texts(now))
+    for name in ("tracks", "track_fields", "track_channels"):
+        before, after = _triggers(getattr(old, name)), _triggers(getattr(new, name))
+        if before != after:
+            gone, more = (tuple(each for each in one if each not in other) for one, other in
+                          ((before, after), (after, before)))  # fmt: skip
+            yield Change("setting", name, Condition(), gone, more)
 
 
 def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, Extension):
+        limits = (("late", value.before_due), ("no_reason", value.reason_required))
+        return (
+            f"{value.max} × {value.max_ratio:g}",
+            value.granted_by,
+            *(name for name, usual in limits if not usual),
+        )
     if isinstance(value, tuple):
-        return tuple(f"{each.after} → {each.to}" if hasattr(each, "after") else str(each) for each in value)
-    if hasattr(value, "granted_by"):
-        return (f"{value.max} × {value.max_ratio:g}", value.granted_by)  # type: ignore[attr-defined]
+        return tuple(f"{each.after} → {each.to}" if isinstance(each, EscalationDraft) else each for each in value)
     return (str(value),)
+
+
+def _triggers(value: Any) -> tuple[str, ...]:
+    """What makes a case look like a track, one thing each: `tố cáo → denunciation`."""
+    if isinstance(value, Mapping):
+        return tuple(f"{what} → {track}" for what, track in value.items())
+    return tuple(
+        f"{mark}{phrase} → {each.track}"
+        for each in value
+        for mark, phrases in (("", each.phrases), ("− ", each.unless))
+        for phrase in phrases
+    )

@@ -225,13 +225,15 @@ async def test_what_was_extended_or_is_over_or_counts_round_the_clock_stays(
 async def late_minutes(app: FastAPI, code: str) -> dict[str, int]:
     """What the unit is charged with for this case in March, by stage."""
     here = state(app)
-    found = {}
+    found: dict[str, int] = {}
     async with here.database.transaction(frozen=True) as session:
         given = (session, date(2026, 3, 1), date(2026, 3, 31), await load(session), here.clock(), here.settings.zone)
         for row in await lateness.report(*given):
             if row.holder == LEAD:
                 cases = await lateness.behind(*given, holder=LEAD, stage=row.stage)
-                found |= {row.stage: each.minutes for each in cases if each.code == code}
+                for each in cases:
+                    if each.code == code:
+                        found[row.stage] = each.minutes
     return found
 
 

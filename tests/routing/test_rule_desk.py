@@ -135,7 +135,7 @@ async def test_a_set_that_waits_for_its_day_is_withdrawn_and_the_one_before_goes
 
 async def test_what_is_withdrawn_leaves_no_end_of_its_own_behind(database: Database) -> None:
     made = await copied(database)
-    for_a_year = {"valid_from": MONDAY, "valid_to": date(2027, 3, 8), "source": "", "note": ""}
+    for_a_year: dict[str, Any] = {"valid_from": MONDAY, "valid_to": date(2027, 3, 8), "source": "", "note": ""}
     await does(
         database,
         lambda s: rule_desk.edit(s, ADMIN, AT, made.id, lambda d, f: rule_forms.put_head(d, **for_a_year)),
@@ -147,7 +147,7 @@ async def test_what_is_withdrawn_leaves_no_end_of_its_own_behind(database: Datab
     await does(database, lambda s: rule_sets.activate(s, ADMIN, AT, made.id))
     head = await in_force(database)
     between = await does(database, lambda s: rule_desk.next_version(s, ADMIN, AT, head.id, date(2026, 3, 6)))
-    until = {"valid_from": date(2026, 3, 6), "valid_to": MONDAY, "source": "", "note": ""}
+    until: dict[str, Any] = {"valid_from": date(2026, 3, 6), "valid_to": MONDAY, "source": "", "note": ""}
     await does(
         database,
         lambda s: rule_desk.edit(s, ADMIN, AT, between.id, lambda d, f: rule_forms.put_head(d, **until)),

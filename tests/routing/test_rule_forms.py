@@ -20,6 +20,7 @@ from routing.rule_known import ASSET_OWNERS, FLAGS, ROLES, SEVERAL_UNITS
 from routing.rule_law import law
 from routing.rulesets import dump, load_rule_set, parse_rule_set
 from routing.seeds import seed_directory, seed_fields, seed_rule_sets
+from routing.tracks import TrackPhrases
 from routing.working_time import Amount
 
 AREAS = {place.code: place for place in load_areas((SEED / "areas.csv").read_text(encoding="utf-8"))}
@@ -232,6 +233,18 @@ def test_a_new_limit_is_told_as_what_it_was_and_becomes() -> None:
                 )
             ],
         ),
+        (
+            lambda d: rule_forms.put_settings(d, {"extend": Extension(before_due=False, reason_required=False)}),
+            [("extend", None, ("1 × 1", "head"), ("1 × 1", "head", "late", "no_reason"))],
+        ),
+        (
+            lambda d: replace(d, track_fields={**d.track_fields, "infra.light": "complaint"}),
+            [("track_fields", None, (), ("infra.light → complaint",))],
+        ),
+        (
+            lambda d: replace(d, tracks=(*d.tracks, TrackPhrases("complaint", ("khiếu",), ("khiếu hài",)))),
+            [("tracks", None, (), ("khiếu → complaint", "− khiếu hài → complaint"))],
+        ),
         # Two rules that speak of different fields may change places without a case noticing.
         (lambda d: rule_forms.move(d, "water", up=True), []),
         # The rule for urgent cases before the one for the field: urgent roads stay at three days, nothing is told.
@@ -239,6 +252,7 @@ def test_a_new_limit_is_told_as_what_it_was_and_becomes() -> None:
     ],
     ids=[
         "nothing", "a note", "an amount", "a rule less", "a lead more", "a lead less", "day end", "extension", "ladder",
+        "more lenient", "a field of a track", "wordings of a track",
         "a step that nobody feels", "a step for the urgent",
     ],
 )  # fmt: skip

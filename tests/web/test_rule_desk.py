@@ -56,6 +56,11 @@ async def test_from_a_council_that_changed_a_limit_to_active_from_monday(app: Fa
     page = await gone_on(admin, await admin.post(f"{path}/check"))
     assert "Đã kiểm tra, không có lỗi" in page
     assert "Áp dụng từ thứ Hai 30/11/2099" in page
+    draft = path.rpartition("/")[2]
+    assert f'href="/admin/simulate?set={draft}"' in page
+    first = re.search(r'<option value="([^"]+)"[^>]*>([^<]+)', unescape((await admin.get("/admin/simulate")).text))
+    assert first  # what was checked is still a draft
+    assert (first[1], first[2]) == (draft, "example-2025 v2 – bản nháp")
     page = await gone_on(admin, await admin.post(f"{path}/activate"))
     assert "Sẽ áp dụng từ thứ Hai 30/11/2099" in page
     admin.cookies.set(LANG_COOKIE, "en")
@@ -96,17 +101,19 @@ async def test_a_row_is_edited_moved_and_taken_out(app: FastAPI, browser: As) ->
 @pytest.mark.parametrize(
     ("part", "members", "told"),
     [
-        ("limit", {**LIGHTS, "amount-value": "two"}, "Viết một số nguyên lớn hơn 0."),
-        ("limit", {**LIGHTS, "amount-value": "0"}, "Viết một số nguyên lớn hơn 0."),
-        ("limit", {**LIGHTS, "amount-unit": "week"}, "Viết một số nguyên lớn hơn 0."),
+        ("limit", {**LIGHTS, "amount-value": "two"}, "Viết một số nguyên lớn hơn 0, nhiều nhất mười năm."),
+        ("limit", {**LIGHTS, "amount-value": "0"}, "Viết một số nguyên lớn hơn 0, nhiều nhất mười năm."),
+        ("limit", {**LIGHTS, "amount-unit": "week"}, "Viết một số nguyên lớn hơn 0, nhiều nhất mười năm."),
         ("limit", {**LIGHTS, "stage": "finish"}, "Chọn một bước."),
         ("limit", {**LIGHTS, "note": "x" * 501}, "Nhiều nhất 500 ký tự."),
         ("limit", {**LIGHTS, "fields": "x" * 101}, "Có giá trị không hợp lệ."),
         ("lead", {"lead": ""}, "Chọn đơn vị chủ trì."),
         ("head", {"valid_from": "monday"}, "Ngày không hợp lệ."),
         ("head", {"valid_from": ""}, "Chọn ngày bắt đầu áp dụng."),
-        ("head", {"valid_from": "2099-01-01", "valid_to": "2098-01-01"}, "valid_to"),
+        ("head", {"valid_from": "2099-01-01", "valid_to": "2099-01-01"}, "Ngày này phải sau ngày bắt đầu áp dụng."),
+        ("limit", {**LIGHTS, "amount-value": "9999"}, "nhiều nhất mười năm."),
         ("settings", {"extend_max": "many"}, "Viết một số từ 0 đến 20."),
+        ("settings", {"extend_max": "000000999"}, "Viết một số từ 0 đến 20."),
     ],
 )
 async def test_a_form_that_does_not_fit_is_shown_again(
@@ -156,9 +163,10 @@ async def test_settings_and_dates_are_forms_and_saving_them_as_shown_changes_not
     assert shown["close_after-value"] == ["15"]
     page = await gone_on(admin, await admin.post(f"{path}/settings", data=shown))
     assert "Chưa có gì khác đối với phản ánh." in page
-    shown |= {"day_end": ["midnight"], "remind": ["50, 90%"], "to-2": [""], "after-2-value": [""]}
+    shown |= {"extend_max": ["2"], "day_end": ["midnight"], "remind": ["50, 90%"], "to-2": [""], "after-2-value": [""]}
     page = await gone_on(admin, await admin.post(f"{path}/settings", data=shown))
     assert "hết giờ làm việc → " in page
+    assert '1 lần, mỗi lần nhiều nhất 100% hạn gốc, thủ trưởng đơn vị → <span class="strong">2 lần' in page
     assert "50%, 90%" in page
     head = {"valid_from": "2099-12-07", "valid_to": "", "source": "QĐ 1", "note": "x"}
     page = await gone_on(admin, await admin.post(f"{path}/head", data=head))
