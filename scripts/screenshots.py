@@ -221,6 +221,13 @@ async def rule_settings(page: Page) -> None:
     await page.locator("#f-remind").wait_for()
 
 
+async def tried_rules(page: Page) -> None:
+    """Street lights in two days, tried on the cases of the last month."""
+    await changed_rules(page)
+    await page.locator("main a[href^='/admin/simulate']").click()
+    await page.locator("#s-stages").wait_for()
+
+
 SHOTS = (
     Shot("report-1", "", "/", first_step),
     Shot("report-2", "", "/", second_step),
@@ -255,6 +262,7 @@ SHOTS = (
     Shot("undelivered", "supervisor", "/console/outbox"),
     Shot("board", "leader", "/ioc"),
     Shot("board-dark", "leader", "/ioc", theme="dark", widths=(1920,)),
+    Shot("late-minutes", "leader", "/ioc/lateness"),
     Shot("admin", "admin", "/admin"),
     Shot("admin-staff", "admin", "/admin/staff"),
     Shot("admin-person", "admin", "/admin/staff", inside("staff")),
@@ -269,6 +277,7 @@ SHOTS = (
     Shot("admin-rule-limit", "admin", "/admin/rules", a_limit_for_lights),
     Shot("admin-rule-draft", "admin", "/admin/rules", changed_rules),
     Shot("admin-rule-settings", "admin", "/admin/rules", rule_settings),
+    Shot("admin-simulate", "admin", "/admin/rules", tried_rules),
     Shot("admin-wordings", "admin", "/admin/wording"),
     Shot("admin-wording", "admin", "/admin/wording/receipt/long/vi"),
     Shot("admin-channels", "admin", "/admin/channels"),
