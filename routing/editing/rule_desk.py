@@ -127,11 +127,16 @@ async def edit(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID
 
 
 async def mark_checked(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID) -> RuleSetChange:
-    """Ask the checker; without errors the draft is checked from now on, until the next edit. With errors it stays."""
+    """Ask the checker; without errors the draft is checked from now on, until the next edit.
+
+    With errors it is a draft, also one that was checked: departments end and days pass meanwhile.
+    """
     await begin(session, by)
     row = await open_draft(session, rule_set_id)
     findings = await check(session, rule_set_id, at)
-    if not any(finding.severity == "error" for finding in findings):
+    if any(finding.severity == "error" for finding in findings):
+        await reopened(session, row)
+    else:
         row.state, row.checked_at, row.checked_by = "checked", at, by.id
         await session.flush()
         await note(session, by, "rule_set.check", str(row.id), at, code=row.code, version=row.version)

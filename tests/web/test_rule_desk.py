@@ -189,6 +189,25 @@ async def test_a_finding_stands_below_the_row_it_is_about(app: FastAPI, browser:
     await the_end_of(admin, path)
 
 
+async def test_what_was_checked_and_is_not_fit_any_more_has_to_be_checked_again(
+    app: FastAPI, browser: As, clock: Clock
+) -> None:
+    admin = browser("admin")
+    clock.to("2026-03-08T23:50")
+    path = await copy_of_it(app, admin, "2026-03-08")
+    assert "Bước 2" in await gone_on(admin, await admin.post(f"{path}/check"))
+    clock.to("2026-03-09T00:10")  # its day is over
+    page = unescape((await admin.get(path)).text)
+    assert "Bước 1" in page
+    assert "còn 1 lỗi" in page
+    assert "Ngày có hiệu lực 2026-03-08 đã qua" in page
+    assert f'action="{path}/activate"' not in page
+    page = await gone_on(admin, await admin.post(f"{path}/check"))
+    assert "Còn 1 lỗi" in page
+    assert "Bản nháp</span>" in page
+    await the_end_of(admin, path)
+
+
 async def test_the_document_is_kept_beside_the_set_and_only_real_files_are_taken(
     app: FastAPI, browser: As, client: AsyncClient
 ) -> None:
