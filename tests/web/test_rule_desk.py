@@ -189,6 +189,22 @@ async def test_a_finding_stands_below_the_row_it_is_about(app: FastAPI, browser:
     await the_end_of(admin, path)
 
 
+async def test_a_text_that_was_opened_before_another_edit_does_not_undo_it(app: FastAPI, browser: As) -> None:
+    admin = browser("admin")
+    path = await copy_of_it(app, admin)
+    opened = (await admin.get(f"{path}/edit")).text
+    seen = re.search(r'name="seen" value="([^"]+)"', opened)
+    assert seen
+    text = unescape(opened.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]).strip() + "\n"
+    members = {"yaml": text, "seen": seen[1]}
+    assert (await admin.post(f"{path}/limit", data=LIGHTS)).status_code == 303
+    refused(await admin.post(f"{path}/edit", data=members), "Bản nháp đã được sửa ở nơi khác")
+    assert 'id="rule-resolve-infra-light"' in (await admin.get(path)).text
+    assert (await admin.post(f"{path}/drop", data={"code": "resolve-infra-light"})).status_code == 303
+    assert (await admin.post(f"{path}/edit", data=members)).status_code in (200, 303)  # it says again what was seen
+    await the_end_of(admin, path)
+
+
 async def test_what_was_checked_and_is_not_fit_any_more_has_to_be_checked_again(
     app: FastAPI, browser: As, clock: Clock
 ) -> None:
