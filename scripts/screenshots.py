@@ -173,6 +173,18 @@ async def why(page: Page) -> None:
     await page.locator("dialog[open]").wait_for()
 
 
+async def looks(page: Page) -> None:
+    """Who looked at restricted cases: at least who asks, a moment ago."""
+    await open_first(page)
+    await page.goto("/console/looks")
+
+
+async def emergency(page: Page) -> None:
+    """What to do while an emergency's caller is on the line."""
+    address = await page.locator("#cases a.open").first.get_attribute("href") or ""
+    await page.goto(f"/console/emergencies/{address.partition('?')[0].rpartition('/')[2]}")
+
+
 async def taking_in(page: Page) -> None:
     """A call being taken down."""
     await page.locator("#f-phone").fill("0912 345 678")
@@ -224,7 +236,7 @@ async def rule_settings(page: Page) -> None:
 async def tried_rules(page: Page) -> None:
     """Street lights in two days, tried on the cases of the last month."""
     await changed_rules(page)
-    await page.locator("main a[href^='/admin/simulate']").click()
+    await page.locator("main a[href^='/admin/simulate?set']").click()
     await page.locator("#s-stages").wait_for()
 
 
@@ -258,6 +270,9 @@ SHOTS = (
     Shot("case-inspector", "inspector", "/console", open_first),
     Shot("case-dark", "officer", "/console?status=in_progress", open_first, theme="dark", widths=(1280,)),
     Shot("new", "agent", "/console/new", taking_in),
+    Shot("emergency", "agent", "/console?urgency=emergency", emergency),
+    Shot("mode", "supervisor", "/console/mode"),
+    Shot("looks", "inspector", "/console", looks),
     Shot("calls", "agent", "/console/calls"),
     Shot("undelivered", "supervisor", "/console/outbox"),
     Shot("board", "leader", "/ioc"),
