@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from routing.decide import CHANNELS, KINDS, MODES, STAGES, URGENCIES, CaseField, Condition, Extension, group_pattern
 from routing.rule_drafts import EscalationDraft, LeadDraft, LimitDraft, RuleSetDraft
-from routing.rule_forms import SETTINGS, Rule, decides_today, in_order
+from routing.rule_forms import SETTINGS, Known, Rule, decides_today, in_order
 from routing.tracks import TRACKS
 
 _ALL: Mapping[str, tuple[str, ...]] = {
@@ -39,28 +39,28 @@ class Change:
     rule: str = ""
 
 
-def differences(old: RuleSetDraft, new: RuleSetDraft, fields: Mapping[str, CaseField]) -> tuple[Change, ...]:
-    """What changes for cases and settings from one set to the other, stage by stage."""
-    found = list(_joined(_leads(old, new, fields), fields))
+def differences(old: RuleSetDraft, new: RuleSetDraft, known: Known) -> tuple[Change, ...]:
+    """What changes for cases and settings from one set to the other, on the new one's first day, stage by stage."""
+    found = list(_joined(_leads(old, new, known), known.fields))
     for stage in STAGES:
-        found += _joined(_limits(old, new, stage, fields), fields)
+        found += _joined(_limits(old, new, stage, known), known.fields)
     return (*found, *_settings(old, new))
 
 
-def _leads(old: RuleSetDraft, new: RuleSetDraft, fields: Mapping[str, CaseField]) -> Iterator[Change]:
+def _leads(old: RuleSetDraft, new: RuleSetDraft, known: Known) -> Iterator[Change]:
     def outcome(row: LeadDraft | None) -> tuple[str, ...]:
         return () if row is None else (row.lead, *row.supporting)
 
-    for rule, one in _asked(_touched(old.leads, new.leads), fields):
-        was, now = (outcome(decides_today(each.leads, one, fields)) for each in (old, new))
+    for rule, one in _asked(_touched(old.leads, new.leads), known.fields):
+        was, now = (outcome(decides_today(each.leads, one, known, new.valid_from)) for each in (old, new))
         if was != now:
             yield Change("lead", "lead", one, was, now, rule)
 
 
-def _limits(old: RuleSetDraft, new: RuleSetDraft, stage: str, fields: Mapping[str, CaseField]) -> Iterator[Change]:
+def _limits(old: RuleSetDraft, new: RuleSetDraft, stage: str, known: Known) -> Iterator[Change]:
     before, after = ([row for row in each.limits if row.stage == stage] for each in (old, new))
-    for rule, one in _asked(_touched(before, after), fields):
-        was, now = (_amount(decides_today(rows, one, fields)) for rows in (before, after))
+    for rule, one in _asked(_touched(before, after), known.fields):
+        was, now = (_amount(decides_today(rows, one, known, new.valid_from)) for rows in (before, after))
         if was != now:
             yield Change("limit", stage, one, was, now, rule)
 

@@ -178,7 +178,7 @@ async def put_limit(
     async with trying(session) as trial:
         row = limit_of(form)
         await rule_desk.edit(
-            session, who, at, rule_set, lambda draft, fields: rule_forms.put_limit(draft, row, was, fields)
+            session, who, at, rule_set, lambda draft, known: rule_forms.put_limit(draft, row, was, known)
         )
     if trial.refused:
         filled = again(request, trial.refused, typed(form, BLANK_LIMIT), "stage", "amount")
@@ -205,7 +205,7 @@ async def put_lead(
     async with trying(session) as trial:
         row = lead_of(form)
         await rule_desk.edit(
-            session, who, at, rule_set, lambda draft, fields: rule_forms.put_lead(draft, row, was, fields)
+            session, who, at, rule_set, lambda draft, known: rule_forms.put_lead(draft, row, was, known)
         )
     if trial.refused:
         filled = again(request, trial.refused, typed(form, BLANK_LEAD), "lead")
@@ -217,7 +217,7 @@ async def put_lead(
 async def move(session: Db, who: Admin, at: Now, form: PageForm, rule_set: UUID) -> Response:
     """Ask a rule one step earlier or later."""
     code, up = form.text("code"), form.text("direction") == "up"
-    await rule_desk.edit(session, who, at, rule_set, lambda draft, fields: rule_forms.move(draft, code, up=up))
+    await rule_desk.edit(session, who, at, rule_set, lambda draft, _: rule_forms.move(draft, code, up=up))
     return go(f"/admin/rules/{rule_set}#rule-{code}")
 
 
@@ -225,7 +225,7 @@ async def move(session: Db, who: Admin, at: Now, form: PageForm, rule_set: UUID)
 async def drop(session: Db, who: Admin, at: Now, form: PageForm, rule_set: UUID) -> Response:
     """Take a rule out."""
     code = form.text("code")
-    await rule_desk.edit(session, who, at, rule_set, lambda draft, fields: rule_forms.drop_rule(draft, code))
+    await rule_desk.edit(session, who, at, rule_set, lambda draft, _: rule_forms.drop_rule(draft, code))
     return go(f"/admin/rules/{rule_set}?done=dropped")
 
 
@@ -247,7 +247,7 @@ async def put_settings(
             who,
             at,
             rule_set,
-            lambda draft, fields: rule_forms.put_settings(draft, settings_of(form, draft)),
+            lambda draft, _: rule_forms.put_settings(draft, settings_of(form, draft)),
         )
     if trial.refused:
         known = ("escalate", *rule_forms.SETTINGS)
@@ -276,7 +276,7 @@ async def put_head(
     """Keep dates, source and note."""
     async with trying(session) as trial:
         members = head_members(form)
-        await rule_desk.edit(session, who, at, rule_set, lambda draft, fields: rule_forms.put_head(draft, **members))
+        await rule_desk.edit(session, who, at, rule_set, lambda draft, _: rule_forms.put_head(draft, **members))
     if trial.refused:
         filled = again(request, trial.refused, typed(form, BLANK_HEAD), "valid_to")
         return await _part(request, session, who, routing, at, rule_set, "head", filled)
