@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from sqlmodel import select
 
 from cases import lateness, recount
+from cases.explain import explain_command
 from cases.models import Case, Limit, LimitRecount
 from core.errors import NotFound
 from core.staff import SYSTEM, Actor, Role
@@ -133,6 +134,10 @@ async def test_what_runs_moves_after_it_was_shown_and_the_old_due_time_is_kept(
     async with state(app).database.transaction() as session:
         (kept,) = (await session.exec(select(LimitRecount).where(LimitRecount.limit_id == limit.id))).all()
         case = await case_of(session, code)
+        told = await explain_command(session, code, await load(session))
+    assert told["changes"][-1]["lines"] == [
+        f"resolve, {LEAD}: counted again by the calendar, due moved from 2026-03-06 17:00 to 2026-03-09 17:00."
+    ]
     assert (local(kept.was_due), local(kept.due)) == ("03-06 17:00", "03-09 17:00")
     assert (local(case.next_due_at), local(case.promised_at)) == ("03-09 17:00", "03-09 17:00")
     clock.to("2026-03-09T17:00")

@@ -209,7 +209,7 @@ class _Teller:
         return self.view.say("xét theo %(facts)s", facts=", ".join(names))
 
     def passed(self, tried: list[tuple[str, tuple[str, ...]]]) -> Iterator[Passed]:
-        """Neighbours that failed on the same facts together."""
+        """Rules that failed on the same facts together."""
         groups: dict[tuple[str, ...], list[str]] = {}
         for code, misses in tried:
             groups.setdefault(misses, []).append(code)
