@@ -154,6 +154,7 @@ def _told(op: Op, book: Rulebook) -> str:
         "breached": f"late since {due}",
         "stopped": f"stopped {at}",
         "resumed": f"runs on from {at}, due {due}",
+        "recounted": f"counted again by the calendar, due moved from {_was(op, book)} to {due}",
     }
     return told.get(name, f"{name}, due {due}")
 

@@ -277,6 +277,12 @@ class Limit(SQLModel, table=True):
         Index("ix_limits_next_at", "next_at", postgresql_where=text("next_at IS NOT NULL")),
         Index("ix_limits_recount", "calendar", "id", postgresql_where=text("clock = 'working'")),
         Index(
+            "ix_limits_breached",  # who was late in a period: over after it began, late before it ended
+            text("COALESCE(met_at, cancelled_at, 'infinity'::timestamptz)"),
+            "breached_at",
+            postgresql_where=text("breached_at IS NOT NULL"),
+        ),
+        Index(
             "ix_limits_late",
             "due_at",
             postgresql_where=text("met_at IS NULL AND cancelled_at IS NULL"),

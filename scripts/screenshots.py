@@ -173,6 +173,18 @@ async def why(page: Page) -> None:
     await page.locator("dialog[open]").wait_for()
 
 
+async def looks(page: Page) -> None:
+    """Who looked at restricted cases: at least who asks, a moment ago."""
+    await open_first(page)
+    await page.goto("/console/looks")
+
+
+async def emergency(page: Page) -> None:
+    """What to do while an emergency's caller is on the line."""
+    address = await page.locator("#cases a.open").first.get_attribute("href") or ""
+    await page.goto(f"/console/emergencies/{address.partition('?')[0].rpartition('/')[2]}")
+
+
 async def taking_in(page: Page) -> None:
     """A call being taken down."""
     await page.locator("#f-phone").fill("0912 345 678")
@@ -221,6 +233,13 @@ async def rule_settings(page: Page) -> None:
     await page.locator("#f-remind").wait_for()
 
 
+async def tried_rules(page: Page) -> None:
+    """Street lights in two days, tried on the cases of the last month."""
+    await changed_rules(page)
+    await page.locator("main a[href^='/admin/simulate?set']").click()
+    await page.locator("#s-stages").wait_for()
+
+
 SHOTS = (
     Shot("report-1", "", "/", first_step),
     Shot("report-2", "", "/", second_step),
@@ -251,10 +270,14 @@ SHOTS = (
     Shot("case-inspector", "inspector", "/console", open_first),
     Shot("case-dark", "officer", "/console?status=in_progress", open_first, theme="dark", widths=(1280,)),
     Shot("new", "agent", "/console/new", taking_in),
+    Shot("emergency", "agent", "/console?urgency=emergency", emergency),
+    Shot("mode", "supervisor", "/console/mode"),
+    Shot("looks", "inspector", "/console", looks),
     Shot("calls", "agent", "/console/calls"),
     Shot("undelivered", "supervisor", "/console/outbox"),
     Shot("board", "leader", "/ioc"),
     Shot("board-dark", "leader", "/ioc", theme="dark", widths=(1920,)),
+    Shot("late-minutes", "leader", "/ioc/lateness"),
     Shot("admin", "admin", "/admin"),
     Shot("admin-staff", "admin", "/admin/staff"),
     Shot("admin-person", "admin", "/admin/staff", inside("staff")),
@@ -269,6 +292,7 @@ SHOTS = (
     Shot("admin-rule-limit", "admin", "/admin/rules", a_limit_for_lights),
     Shot("admin-rule-draft", "admin", "/admin/rules", changed_rules),
     Shot("admin-rule-settings", "admin", "/admin/rules", rule_settings),
+    Shot("admin-simulate", "admin", "/admin/rules", tried_rules),
     Shot("admin-wordings", "admin", "/admin/wording"),
     Shot("admin-wording", "admin", "/admin/wording/receipt/long/vi"),
     Shot("admin-channels", "admin", "/admin/channels"),

@@ -444,9 +444,11 @@ async def test_the_board(site: Site, lang: str) -> None:
         State("a year", "/ioc?period=year"),
         State("of one unit", "/ioc?period=7&department=so-xd"),
         State("own days, wrong", "/ioc?period=own&from=2026-02-01&to=2026-01-01", status=422),
+        State("minutes late", "/ioc/lateness", click("main td a", "#cases")),
+        State("minutes late, wrong", "/ioc/lateness?from=2026-02-01&to=2026-01-01", status=422),
     ]
     await look(site, "leader", lang, states)
-    await look(site, "leader", lang, states[:1], 390)
+    await look(site, "leader", lang, [states[0], states[5]], 390)
 
 
 async def _rule_desk(page: Page, rule_set: str) -> list[State]:
@@ -454,7 +456,9 @@ async def _rule_desk(page: Page, rule_set: str) -> list[State]:
     await page.goto(f"{rule_set}/change")
     await page.locator("main button.primary").click()
     draft = page.url.partition("?")[0]
-    await page.goto(f"{draft}/limit?stage=accept&field=infra.light")
+    await page.goto(f"{draft}/limit")
+    await page.locator("#f-stage").select_option("accept")
+    await page.locator("#f-fields-1").select_option("infra.light")
     await page.locator("#f-amount-value").fill("20")
     await page.locator("main form[action$='/limit'] button.primary").click()
     empty = submitted("main form[method=post]")
@@ -490,6 +494,8 @@ async def test_administration(site: Site, lang: str) -> None:
         if part == "rules":
             states += [State(f"rules {more}", f"{inside}/{more}") for more in ("check", "change")]
             states += await _rule_desk(page, inside)
+            states.append(State("rules tried", f"/admin/simulate?set={inside.rpartition('/')[2]}", _all_open))
+            states.append(State("rules tried, wrong", "/admin/simulate?set=x", status=422))
     await look(site, "admin", lang, states)
     await look(site, "agent", lang, [State("not for agents", "/admin", status=403)])
 

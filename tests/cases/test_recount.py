@@ -21,7 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from cases import recount
+from cases import lateness, recount
+from cases.explain import explain_command
 from cases.models import Case, Limit, LimitRecount
 from core.errors import NotFound
 from core.staff import SYSTEM, Actor, Role
@@ -133,6 +134,10 @@ async def test_what_runs_moves_after_it_was_shown_and_the_old_due_time_is_kept(
     async with state(app).database.transaction() as session:
         (kept,) = (await session.exec(select(LimitRecount).where(LimitRecount.limit_id == limit.id))).all()
         case = await case_of(session, code)
+        told = await explain_command(session, code, await load(session))
+    assert told["changes"][-1]["lines"] == [
+        f"resolve, {LEAD}: counted again by the calendar, due moved from 2026-03-06 17:00 to 2026-03-09 17:00."
+    ]
     assert (local(kept.was_due), local(kept.due)) == ("03-06 17:00", "03-09 17:00")
     assert (local(case.next_due_at), local(case.promised_at)) == ("03-09 17:00", "03-09 17:00")
     clock.to("2026-03-09T17:00")
@@ -220,6 +225,68 @@ async def test_what_was_extended_or_is_over_or_counts_round_the_clock_stays(
     await done(as_("dispatcher"), gone, "recall", {"reason": "Nhầm"})
     await change(app, clock, "Bão")
     assert [await previewed(app, code) for code in (extended, emergency, gone)] == [[], [], []]
+
+
+async def late_minutes(app: FastAPI, code: str) -> dict[str, int]:
+    """What the unit is charged with for this case in March, by stage."""
+    here = state(app)
+    found: dict[str, int] = {}
+    async with here.database.transaction(frozen=True) as session:
+        given = (session, date(2026, 3, 1), date(2026, 3, 31), await load(session), here.clock(), here.settings.zone)
+        for row in await lateness.report(*given):
+            if row.holder == LEAD:
+                cases = await lateness.behind(*given, holder=LEAD, stage=row.stage)
+                for each in cases:
+                    if each.code == code:
+                        found[row.stage] = each.minutes
+    return found
+
+
+async def test_minutes_late_by_a_day_that_was_none_are_nobodys(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    clock.to("2026-03-09T09:10")  # due on Friday at 17:00
+    await settle(app)
+    await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá."})
+    assert await late_minutes(app, code) == {"resolve": 130}
+    await change(app, clock, "Bão, ghi sau")
+    await applied(app)
+    assert await late_minutes(app, code) == {}
+
+
+async def test_a_case_said_to_be_urgent_later_is_late_by_the_hours_counted_from_then(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    clock.to("2026-03-05T09:00")  # four hours since Tuesday are over: they are counted from now
+    await done(as_("dispatcher"), code, "classify", {"urgency": "emergency"})
+    (op,) = (op for op in (await journal_of(app, code))[-1].data["limits"] if op["stage"] == "resolve")
+    assert (op["op"], op["opened_at"], op["due_at"]) == (
+        "amended", "2026-03-05T02:00:00+00:00", "2026-03-05T06:00:00+00:00",
+    )  # fmt: skip
+    clock.to("2026-03-05T18:20")  # due at 13:00 on the clock on the wall
+    await settle(app)
+    await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá."})
+    assert await late_minutes(app, code) == {"resolve": 320}
+
+
+async def test_late_minutes_are_those_of_the_week_that_held_then(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    usual = [["07:00-11:30", "13:30-17:00"]] * 5 + [[], []]
+    monday = date(2026, 3, 9)
+    async with state(app).database.transaction() as session:
+        await calendars.edit_week(session, ADMIN, clock(), "province", [usual[0][:1]] * 5 + usual[5:], monday)
+    state(app).routing.forget()
+    clock.to("2026-03-10T08:00")  # due on Friday at 17:00; since then Monday's morning and an hour of Tuesday's
+    await settle(app)
+    await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá."})
+    assert await late_minutes(app, code) == {"resolve": 4 * 60 + 30 + 60}
+    async with state(app).database.transaction() as session:
+        await calendars.edit_week(session, ADMIN, clock(), "province", usual, monday)
+    state(app).routing.forget()
 
 
 async def test_a_calendar_that_never_changed_has_nothing_to_count_again(app: FastAPI, clock: Clock) -> None:

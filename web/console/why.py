@@ -209,7 +209,7 @@ class _Teller:
         return self.view.say("xét theo %(facts)s", facts=", ".join(names))
 
     def passed(self, tried: list[tuple[str, tuple[str, ...]]]) -> Iterator[Passed]:
-        """Neighbours that failed on the same facts together."""
+        """Rules that failed on the same facts together."""
         groups: dict[tuple[str, ...], list[str]] = {}
         for code, misses in tried:
             groups.setdefault(misses, []).append(code)
@@ -272,5 +272,4 @@ _TURNS = {  # ops of the journal: what happened to a clock
     "resumed": ("chạy tiếp", "runs on"),
     "breached": ("quá hạn", "late"),
     "recounted": ("tính lại theo lịch đã sửa", "recounted by a corrected calendar"),
-    "handed": ("chuyển cho đơn vị kế thừa", "handed to the heir"),
 }
