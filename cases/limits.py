@@ -78,6 +78,22 @@ def next_threshold(limit: Limit | Turning, calendar: Calendar, book: Rulebook) -
     return _threshold(limit.opened_at, limit.due_at, clock, calendar, book, limit.reminded, stops_of(limit))
 
 
+def still_told(limit: Limit, calendar: Calendar, book: Rulebook, at: datetime) -> int:
+    """What it was reminded at (per cent) by `at`, when its due time is another: what lies ahead is told again, once.
+
+    None of the shares that have passed is told a second time.
+    """
+    if limit.due_at is None:
+        return limit.reminded
+    clock, stops = cast(Clock, limit.clock), stops_of(limit)
+    passed = [
+        round(share * 100)
+        for share in book.remind
+        if share < 1 and at_fraction(limit.opened_at, limit.due_at, clock, calendar, share, stops=stops) <= at
+    ]
+    return min(limit.reminded, max(passed, default=0))
+
+
 def _threshold(
     opened_at: datetime,
     due_at: datetime,
@@ -322,16 +338,7 @@ class Clocks:
 
     def _new_due(self, limit: Limit) -> None:
         """A new due time is reminded of at its own shares: none that has passed and was told is told again."""
-        if limit.due_at is not None:
-            calendar, stops = self.routing.calendars[limit.calendar], stops_of(limit)
-            clock = amount_of(limit).clock
-            passed = [
-                round(share * 100)
-                for share in self.book.remind
-                if share < 1
-                and at_fraction(limit.opened_at, limit.due_at, clock, calendar, share, stops=stops) <= self.at
-            ]
-            limit.reminded = min(limit.reminded, max(passed, default=0))
+        limit.reminded = still_told(limit, self.routing.calendars[limit.calendar], self.book, self.at)
         limit.next_at = self._next(limit)
 
     def _left_from_now(self, limit: Limit, since: datetime, until: datetime) -> datetime:
