@@ -6,7 +6,7 @@ for the next round: the command itself notes a breach it finds. Their cases are 
 changes a case's track or unit holds its limits too (`cases.desk`), and a lock is a write to a row ten times as wide.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,7 @@ from cases.unit_mail import UnitPost
 from channels import outbox
 from core.journal import Line, record, record_all
 from routing.decide import Rulebook
-from routing.queries import Routing
+from routing.queries import Routing, load
 from routing.working_time import Calendar
 
 BATCH = 1_000
@@ -73,9 +73,11 @@ async def run_due(
     last is told. A limit that cannot be counted or written is set aside with a line in the journal, and keeps nobody
     else waiting.
     """
-    post = None if console is None else UnitPost(session, routing, console, at)
     found = await _claim(session, at, limit)
     cases = await _cases_of(session, found)
+    if not _knows(routing, found, cases):
+        routing = await load(session)  # what was read a moment ago may be older than a calendar or a rule set in use
+    post = None if console is None else UnitPost(session, routing, console, at)
     turned = []
     for row in found:
         case = cases[row.case_id]
@@ -127,6 +129,12 @@ async def _cases_of(session: AsyncSession, found: Sequence[Turning]) -> dict[UUI
     ids = cast([row.case_id for row in found], ARRAY(Uuid()))
     statement = select(Case).where(col(Case.id) == any_(ids)).options(load_only(*_OF_A_CASE))
     return {case.id: case for case in (await session.exec(statement)).all()} if found else {}
+
+
+def _knows(routing: Routing, found: Sequence[Turning], cases: Mapping[UUID, Case]) -> bool:
+    """Whether these rules hold all that the limits and their cases are counted by."""
+    books = {dated.id for dated in routing.rulebooks}
+    return all(row.calendar in routing.calendars and cases[row.case_id].rule_set_id in books for row in found)
 
 
 def _turned(row: Turning, case: Case, routing: Routing, at: datetime, post: UnitPost | None) -> Turned:
