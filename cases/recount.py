@@ -32,16 +32,20 @@ from routing.queries import Routing, local_midnight
 
 BATCH = 500
 RECOUNTED = "recounted"  # among a calendar's changes: limits were counted again for those before it
-_OF_A_CASE = [getattr(Case, name) for name in ("code", "rule_set_id")]
+_OF_A_CASE = [getattr(Case, name) for name in ("code", "rule_set_id", "restricted")]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A limit that the calendar of now counts otherwise. `late` and `was_late`: whether its breach stands."""
+    """A limit that the calendar of now counts otherwise. `late` and `was_late`: whether its breach stands.
+
+    A page names no `restricted` case.
+    """
 
     limit_id: UUID
     case_id: UUID
     code: str
+    restricted: bool
     stage: str
     holder: str
     was: datetime
@@ -105,7 +109,9 @@ def difference(row: Limit, case: Case, routing: Routing, at: datetime) -> Differ
     late = row.met_at > due if row.met_at is not None else was_late and due <= at
     if due == row.due_at or (row.met_at is not None and late == was_late):
         return None
-    return Difference(row.id, case.id, case.code, row.stage, row.holder, row.due_at, due, was_late, late)
+    return Difference(
+        row.id, case.id, case.code, case.restricted, row.stage, row.holder, row.due_at, due, was_late, late
+    )
 
 
 async def pending(session: AsyncSession, calendar: str) -> date | None:

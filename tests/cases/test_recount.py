@@ -293,12 +293,20 @@ async def test_a_calendar_that_never_changed_has_nothing_to_count_again(app: Fas
 
 
 async def test_the_page_says_how_many_would_move_and_counts_them_again(
-    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("web.admin.calendars.LISTED", 1_000)
+    hidden = await sent(client, as_)
+    await done(as_("dispatcher"), hidden, "recall", {"reason": "x"})
+    await done(as_("dispatcher"), hidden, "forward", {"lead": LEAD})
+    await done(as_("supervisor"), hidden, "set_track", {"track": "denunciation"})
     code = await sent(client, as_)
     await change(app, clock, "Bão")
     page = await browser("admin").get("/admin/calendars/province")
     assert "hạn sẽ dời nếu tính lại theo lịch hiện nay, từ ngày 05/03/2026" in page.text
+    assert f'href="/console/cases/{code}"' in page.text
+    assert hidden in " ".join(await previewed(app))
+    assert hidden not in page.text
     refused = await browser("officer").post("/admin/calendars/province/recount")
     assert refused.status_code == 403
     assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
@@ -18,6 +19,7 @@ from routing.calendars import HOLIDAY_YEARS
 from routing.editing import calendars
 from routing.editing.calendars import CalendarHead, CalendarYear, DayView, WeekView
 from routing.editing.shared import one_at_a_time
+from routing.models import Department
 from routing.queries import PROVINCE, Routing
 from web.admin.ground import Admin, Filled, Pair, Word, again, by_name, read, texts, trying
 from web.administration.calendars import DayEdit, NewCalendar, Week, YearToFill
@@ -30,6 +32,7 @@ router = APIRouter(include_in_schema=False, dependencies=[FromHere, RulesChange]
 Year = Annotated[int | None, Query(ge=2000, le=2199)]
 DayInPath = Annotated[Day, Path()]
 MOST = 5_000  # limits looked at, and counted again, by one request; what is more is the command's
+LISTED = 20  # limits that would move, by name
 _BETWEEN = re.compile(r"[\s,;]+")
 
 
@@ -53,6 +56,14 @@ class Hours:
 
 
 @dataclass(frozen=True, slots=True)
+class Moving:
+    """A limit that would move."""
+
+    difference: recount.Difference
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
 class CalendarPage:
     """A year of a calendar, its week and the form to fill it."""
 
@@ -68,6 +79,9 @@ class CalendarPage:
     fillable: bool = True
     since: date | None = None  # from when on changes count otherwise that running limits were not counted again for
     moves: int = 0  # limits that would move
+    lifted: int = 0  # of them: would be late no longer
+    late: int = 0  # would be late
+    moving: Sequence[Moving] = ()  # some of them, of cases everybody here may know of
     most: int = MOST
     too_many: bool = False  # there are more limits than one request looks at
     opened: bool = False  # the form of the week
@@ -252,6 +266,8 @@ async def _year(
 ) -> Response:
     shown = await calendars.calendar_year(session, code, wanted)
     present = [each for each in shown.weeks if each.since is None or each.since <= today][-1]
+    differences = [] if moved is None else moved.differences
+    names = dict((await session.exec(select(Department.code, Department.name))).all()) if differences else {}
     page = CalendarPage(
         year=shown,
         days=[day for month in shown.months for day in month.days if day.exception],
@@ -267,7 +283,13 @@ async def _year(
         fillable=HOLIDAY_YEARS[0] <= wanted <= HOLIDAY_YEARS[1],
         opened=week is not None,
         since=since,
-        moves=0 if moved is None else len(moved.differences),
+        moves=len(differences),
+        lifted=sum(each.was_late and not each.late for each in differences),
+        late=sum(each.late and not each.was_late for each in differences),
+        moving=[
+            Moving(each, names.get(each.holder, each.holder))
+            for each in [each for each in differences if not each.restricted][:LISTED]
+        ],
         too_many=moved is not None and not moved.whole,
     )
     return render(request, "admin/calendar.html", page, who=who, status=422 if alert or week else 200)
