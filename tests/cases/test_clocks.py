@@ -372,9 +372,9 @@ async def test_an_extension_granted_after_it_was_due_is_reminded_of_and_no_secon
     await remind(app)
     clock.to("2026-03-09T08:00")
     await done(as_("head"), code, "grant_extension")
-    for _ in range(24 * 3):
+    for moment in ("09T08", "09T17", "10T07", "10T08", "10T09", "11T09", "11T10", "11T11", "12T08"):
+        clock.to(f"2026-03-{moment}:00")
         await remind(app)
-        clock.move(hours=1)
     told = [
         (op["op"], local(row.occurred_at), op.get("percent"))
         for row in await journal_of(app, code)
