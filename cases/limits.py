@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -25,7 +25,33 @@ Op = dict[str, Any]
 ALL = 100  # per cent: the whole time of a limit is over
 
 
-def stops_of(limit: Limit) -> list[tuple[datetime, datetime]]:
+@dataclass(slots=True)
+class Turning:
+    """A limit whose turn may have come, as `cases.due_work` reads and writes thousands of them: without the ORM.
+
+    Members are the row's columns; what is met, cancelled or stopped has no turn.
+    """
+
+    id: UUID
+    case_id: UUID
+    stage: str
+    holder: str
+    clock: str
+    amount: int
+    unit: str
+    calendar: str
+    opened_at: datetime
+    due_at: datetime | None
+    met_at: datetime | None
+    cancelled_at: datetime | None
+    breached_at: datetime | None
+    moved_to: datetime | None
+    stops: list[list[str]]
+    reminded: int
+    next_at: datetime | None
+
+
+def stops_of(limit: Limit | Turning) -> list[tuple[datetime, datetime]]:
     """Closed stops of a limit as instants."""
     return [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in limit.stops]
 
@@ -42,14 +68,30 @@ def computed_due(limit: Limit, calendars: Mapping[str, Calendar], book: Rulebook
     ).astimezone(UTC)
 
 
-def next_threshold(limit: Limit, calendar: Calendar, book: Rulebook) -> datetime | None:
+def next_threshold(limit: Limit | Turning, calendar: Calendar, book: Rulebook) -> datetime | None:
     """When the next reminder or the breach of this limit is to be written; None when nothing is left."""
     if limit.due_at is None or limit.met_at or limit.cancelled_at:
         return None
     if limit.breached_at and limit.reminded >= ALL:  # one that was extended after its breach is reminded again
         return None
-    clock = amount_of(limit).clock
+    clock = cast(Clock, limit.clock)
     return _threshold(limit.opened_at, limit.due_at, clock, calendar, book, limit.reminded, stops_of(limit))
+
+
+def still_told(limit: Limit, calendar: Calendar, book: Rulebook, at: datetime) -> int:
+    """What it was reminded at (per cent) by `at`, when its due time is another: what lies ahead is told again, once.
+
+    None of the shares that have passed is told a second time.
+    """
+    if limit.due_at is None:
+        return limit.reminded
+    clock, stops = cast(Clock, limit.clock), stops_of(limit)
+    passed = [
+        round(share * 100)
+        for share in book.remind
+        if share < 1 and at_fraction(limit.opened_at, limit.due_at, clock, calendar, share, stops=stops) <= at
+    ]
+    return min(limit.reminded, max(passed, default=0))
 
 
 def _threshold(
@@ -296,16 +338,7 @@ class Clocks:
 
     def _new_due(self, limit: Limit) -> None:
         """A new due time is reminded of at its own shares: none that has passed and was told is told again."""
-        if limit.due_at is not None:
-            calendar, stops = self.routing.calendars[limit.calendar], stops_of(limit)
-            clock = amount_of(limit).clock
-            passed = [
-                round(share * 100)
-                for share in self.book.remind
-                if share < 1
-                and at_fraction(limit.opened_at, limit.due_at, clock, calendar, share, stops=stops) <= self.at
-            ]
-            limit.reminded = min(limit.reminded, max(passed, default=0))
+        limit.reminded = still_told(limit, self.routing.calendars[limit.calendar], self.book, self.at)
         limit.next_at = self._next(limit)
 
     def _left_from_now(self, limit: Limit, since: datetime, until: datetime) -> datetime:
@@ -336,7 +369,7 @@ def dims(case: Case, routing: Routing) -> dict[str, str]:
     }
 
 
-def op_of(name: str, limit: Limit | NewLimit, **more: Any) -> Op:
+def op_of(name: str, limit: Limit | NewLimit | Turning, **more: Any) -> Op:
     """The journal's note that this happened to a limit, which is as it is after it."""
     return {
         "op": name,
@@ -344,6 +377,6 @@ def op_of(name: str, limit: Limit | NewLimit, **more: Any) -> Op:
         "stage": limit.stage,
         "holder": limit.holder,
         "due_at": limit.due_at.isoformat() if limit.due_at else None,
-        "breached": isinstance(limit, Limit) and limit.breached_at is not None,
+        "breached": limit.breached_at is not None,
         **more,
     }

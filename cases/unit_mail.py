@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import letters
 from cases.letters import DueBy, Letter, Matter
+from cases.limits import Turning
 from cases.models import Assignment, Case, Limit
 from channels import outbox
 from channels.message import Address
@@ -57,7 +58,7 @@ class UnitPost:
         if letter is not None:
             await outbox.enqueue_all(self.session, [letter])
 
-    def letter_of(self, case: Case, limit: Limit, percent: int) -> dict[str, Any] | None:
+    def letter_of(self, case: Case, limit: Limit | Turning, percent: int) -> dict[str, Any] | None:
         """The row of that letter; None where nobody gets one."""
         if limit.due_at is None or self._hears_nothing(case, limit.holder):
             return None
@@ -121,7 +122,7 @@ class UnitPost:
             link=f"{self.console}/console/cases/{case.code}",
         )
 
-    def _due(self, case: Case, limit: Limit) -> DueBy:
+    def _due(self, case: Case, limit: Limit | Turning) -> DueBy:
         assert limit.due_at is not None
         amount = None if limit.moved_to else Amount.parse(f"{limit.amount}{limit.unit}/{limit.clock}")
         return DueBy(limit.stage, limit.due_at.astimezone(self.routing.rulebook(case.rule_set_id).zone), amount)

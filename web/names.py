@@ -344,6 +344,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "person": ("Người phản ánh", "The reporter"),
         "attachment": ("Tệp", "A file"),
         "recording": ("Bản ghi cuộc gọi", "A recording"),
+        "number": ("Số điện thoại để gọi lại", "The number to call back"),
         "emergency": ("Màn hình bàn giao khẩn cấp", "The screen of hand-over"),
     },
     "asked": {

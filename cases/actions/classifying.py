@@ -7,7 +7,7 @@ from sqlalchemy import func
 from sqlmodel import select
 
 from cases import facts
-from cases.accused import somebody_left
+from cases.accused import somebody_left, with_parts
 from cases.bodies import Classify, SetTrack
 from cases.desk import Desk, action
 from cases.facts import NOT_SAID
@@ -108,7 +108,8 @@ def _set(case: Case, name: str, value: str | list[str] | None) -> list[str]:
 
 
 async def _accuse(desk: Desk, codes: Sequence[str]) -> None:
-    """Whom the matter is about, with those who took their work over: nobody who works there knows of it from now on.
+    """Whom the matter is about, with those who took their work over and the parts of all of these: nobody who works
+    there knows of it from now on.
 
     Invalid when no inspector would be left.
     """
@@ -118,7 +119,7 @@ async def _accuse(desk: Desk, codes: Sequence[str]) -> None:
             raise Invalid.at("accused", f"Không có đơn vị mã {code}.", f"Unknown department {code}.", "unknown")
     today = desk.book.day_of(desk.at)
     heirs = {heir for code in codes if (heir := directory.living(code, today)) is not None}
-    units = sorted({*codes, *heirs})
+    units = sorted(with_parts({*codes, *heirs}, directory.departments.values()))
     if units and not await somebody_left(desk.session, units):
         raise Invalid.at(
             "accused",

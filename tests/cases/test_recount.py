@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlmodel import select
 
 from cases import lateness, recount
@@ -82,7 +83,8 @@ async def previewed(app: FastAPI, code: str = "") -> list[str]:
     here = state(app)
     async with here.database.transaction(frozen=True) as session:
         found = await recount.preview(session, await load(session), "province", THURSDAY, here.clock())
-        return [each.told(here.settings.zone).removeprefix(f"{code} ") for each in found if code in each.code]
+        told = [each for each in found.differences if code in each.code]
+        return [each.told(here.settings.zone).removeprefix(f"{code} ") for each in told]
 
 
 async def applied(app: FastAPI, batch: int = recount.BATCH, *, stop_after: int = 1_000) -> int:
@@ -184,6 +186,66 @@ async def test_killed_in_the_middle_it_goes_on(app: FastAPI, client: AsyncClient
         assert [row.kind for row in await journal_of(app, code)].count("limit.recounted") == 1
 
 
+async def test_until_it_came_to_its_end_it_is_still_to_be_done(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    for _ in range(3):
+        await sent(client, as_)
+    await change(app, clock, "Bão")
+    batches = 0
+    while not await applied(app, 2, stop_after=(batches := batches + 1)):
+        pass  # limits of other stories come before
+    assert await pending(app) == THURSDAY
+    await applied(app)
+    assert await pending(app) is None
+    await change(app, clock, None)
+    assert await pending(app) == THURSDAY
+
+
+async def pending(app: FastAPI) -> date | None:
+    async with state(app).database.transaction() as session:
+        return await recount.pending(session, "province")
+
+
+async def test_two_at_once_count_each_limit_once(app: FastAPI, client: AsyncClient, as_: As, clock: Clock) -> None:
+    codes = [await sent(client, as_) for _ in range(4)]
+    await change(app, clock, "Bão")
+    await asyncio.gather(*(applied(app, 3) for _ in range(3)))
+    for code in codes:
+        assert [row.kind for row in await journal_of(app, code)].count("limit.recounted") == 1
+
+
+async def test_a_limit_counted_by_an_old_reading_after_that_is_counted_again(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    before = await resolve_of(app, code)
+    await change(app, clock, "Bão")
+    await applied(app)
+    old = {"id": before.id, "due_at": before.due_at, "next_at": before.next_at}
+    async with state(app).database.transaction() as session:  # another process that had not looked at the rules again
+        await session.execute(text("UPDATE limits SET due_at = :due_at, next_at = :next_at WHERE id = :id"), old)
+    assert await applied(app) == 1
+    assert local((await resolve_of(app, code)).due_at) == "03-09 17:00"
+
+
+async def test_a_share_that_lies_ahead_again_is_told_again_and_one_that_has_passed_is_not(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    """Tue 7 h, Wed 8, Thu 8, Fri 8 are 31 h, 80 % of them over on Fri at 08:48; without Thu, on Mon at 08:48."""
+    running = await sent(client, as_)
+    clock.to("2026-03-06T09:00")
+    await settle(app)
+    await change(app, clock, "Bão, ghi sau")
+    await applied(app)
+    assert (await resolve_of(app, running)).reminded == 50
+    clock.to("2026-03-09T09:00")
+    await settle(app)
+    told = [op["percent"] for row in await journal_of(app, running) for op in row.data.get("limits", ())
+            if op["op"] == "reminded" and op["stage"] == "resolve"]  # fmt: skip
+    assert told == [50, 80, 80]
+
+
 async def test_what_was_late_by_a_day_that_was_none_is_not_late_any_more(
     app: FastAPI, client: AsyncClient, as_: As, clock: Clock
 ) -> None:
@@ -195,7 +257,9 @@ async def test_what_was_late_by_a_day_that_was_none_is_not_late_any_more(
     assert await previewed(app, code) == [f"{RESOLVE}: 2026-03-06 17:00 -> 2026-03-09 17:00, no longer late"]
     await applied(app)
     assert (await resolve_of(app, code)).breached_at is None
+    reminders = [row.kind for row in await journal_of(app, code)].count("limit.reminded")
     await settle(app)
+    assert [row.kind for row in await journal_of(app, code)].count("limit.reminded") == reminders  # 50 % is old news
     assert await figures_wrong(app) == []
     clock.to("2026-03-09T17:00")
     await settle(app)
@@ -310,12 +374,20 @@ async def test_a_calendar_that_never_changed_has_nothing_to_count_again(app: Fas
 
 
 async def test_the_page_says_how_many_would_move_and_counts_them_again(
-    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("web.admin.calendars.LISTED", 1_000)
+    hidden = await sent(client, as_)
+    await done(as_("dispatcher"), hidden, "recall", {"reason": "x"})
+    await done(as_("dispatcher"), hidden, "forward", {"lead": LEAD})
+    await done(as_("supervisor"), hidden, "set_track", {"track": "denunciation"})
     code = await sent(client, as_)
     await change(app, clock, "Bão")
     page = await browser("admin").get("/admin/calendars/province")
     assert "hạn sẽ dời nếu tính lại theo lịch hiện nay, từ ngày 05/03/2026" in page.text
+    assert f'href="/console/cases/{code}"' in page.text
+    assert hidden in " ".join(await previewed(app))
+    assert hidden not in page.text
     refused = await browser("officer").post("/admin/calendars/province/recount")
     assert refused.status_code == 403
     assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"
@@ -325,6 +397,21 @@ async def test_the_page_says_how_many_would_move_and_counts_them_again(
     page = await browser("admin").get(answer.headers["location"])
     assert "Đã tính lại" in page.text
     assert "sẽ dời nếu" not in page.text
+    story = (await browser("agent").get(f"/console/cases/{code}")).text
+    assert "Xử lý – Sở Xây dựng: hạn 06/03/2026 17:00 dời thành 09/03/2026 17:00" in story
+
+
+async def test_more_limits_than_a_request_can_take_are_the_commands(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = await sent(client, as_)
+    await change(app, clock, "Bão")
+    monkeypatch.setattr("web.admin.calendars.MOST", 1)
+    page = (await browser("admin").get("/admin/calendars/province")).text
+    assert "limits recompute --calendar province --since 2026-03-05" in page
+    assert "/recount" not in page
+    assert (await browser("admin").post("/admin/calendars/province/recount")).status_code == 409
+    assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"
 
 
 async def test_the_command_shows_what_would_move_asks_and_keeps_what_was(
@@ -351,9 +438,6 @@ async def test_the_command_shows_what_would_move_asks_and_keeps_what_was(
     assert (await asyncio.to_thread(command, *province, "--yes")).stdout == "0 limits would move\n"
     wrong = await asyncio.to_thread(command, "--calendar", "so-none", "--since", "2026-03-05")
     assert (wrong.returncode != 0, "Traceback" in wrong.stderr) == (True, False)
-    await change(app, clock, None)
-    assert (await asyncio.to_thread(command, *province, "--yes")).returncode == 0
-    assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"
 
 
 # ---- a property of counting again

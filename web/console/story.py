@@ -249,6 +249,25 @@ def _clock(teller: Storyteller, data: Mapping[str, Any]) -> str:
     )
 
 
+def _recounted(teller: Storyteller, data: Mapping[str, Any]) -> str:
+    """Which limit moved from when to when, and whether it is late by that."""
+    say, told = teller.view.say, []
+    for op in data.get("limits", []):
+        clock = _clock(teller, {"limits": [op]})
+        line = say(
+            "%(clock)s: hạn %(was)s dời thành %(due)s",
+            clock=clock,
+            was=teller.told(op["was"]),
+            due=teller.told(op["due_at"]),
+        )
+        if op["was_breached"] and not op["breached"]:
+            line += say(", không còn là quá hạn")
+        elif op["breached"] and not op["was_breached"]:
+            line += say(", nay là quá hạn")
+        told.append(line)
+    return "; ".join(told)
+
+
 def _rated(teller: Storyteller, data: Mapping[str, Any]) -> str:
     return teller.view.say("%(n)s trên 5 sao", n=data.get("rating"))
 
@@ -280,7 +299,8 @@ _DETAILS: dict[str, Detail] = {
     "recording.play": _named("listening", "purpose"),
     "limit.breached": _clock,
     "limit.reminded": _clock,
-    "limit.recounted": _clock,
+    "limit.recounted": _recounted,
+    "limit.stuck": lambda teller, data: _clock(teller, {"limits": [data]}),
 }
 
 # What happened without words of its own in the conversation.
