@@ -117,11 +117,24 @@ async def sent(client: AsyncClient, as_: As) -> str:
     return code
 
 
+async def explained(app: FastAPI, code: str) -> dict[str, Any]:
+    async with state(app).database.transaction() as session:
+        return await explain_command(session, code, await load(session))
+
+
 async def test_what_runs_moves_after_it_was_shown_and_the_old_due_time_is_kept(
-    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock
 ) -> None:
     code = await sent(client, as_)
     await change(app, clock, "Bão")
+    (told,) = (each for each in (await explained(app, code))["clocks"] if each["stage"] == "resolve")
+    assert told["due_at"] == "2026-03-06T17:00:00+07:00"
+    assert told["lines"][-2:] == [
+        "Due Monday 2026-03-09 17:00.",
+        "The calendar was changed since: it is still due by the calendar of then.",
+    ]
+    page = await browser("dispatcher").get(f"/console/cases/{code}/explain")
+    assert page.text.count("hạn vẫn theo lịch lúc đó") == 1
     assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"  # what runs keeps its due time
     assert await previewed(app, code) == [f"{RESOLVE}: 2026-03-06 17:00 -> 2026-03-09 17:00"]  # Wed 1, Fri 2, Mon 3
     assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"  # looking changes nothing
@@ -136,10 +149,11 @@ async def test_what_runs_moves_after_it_was_shown_and_the_old_due_time_is_kept(
     async with state(app).database.transaction() as session:
         (kept,) = (await session.exec(select(LimitRecount).where(LimitRecount.limit_id == limit.id))).all()
         case = await case_of(session, code)
-        told = await explain_command(session, code, await load(session))
-    assert told["changes"][-1]["lines"] == [
+    then = await explained(app, code)
+    assert then["changes"][-1]["lines"] == [
         f"resolve, {LEAD}: counted again by the calendar, due moved from 2026-03-06 17:00 to 2026-03-09 17:00."
     ]
+    assert not any("calendar of then" in line for each in then["clocks"] for line in each["lines"])
     assert (local(kept.was_due), local(kept.due)) == ("03-06 17:00", "03-09 17:00")
     assert (local(case.next_due_at), local(case.promised_at)) == ("03-09 17:00", "03-09 17:00")
     clock.to("2026-03-09T17:00")
