@@ -438,6 +438,9 @@ async def test_the_command_shows_what_would_move_asks_and_keeps_what_was(
     assert (await asyncio.to_thread(command, *province, "--yes")).stdout == "0 limits would move\n"
     wrong = await asyncio.to_thread(command, "--calendar", "so-none", "--since", "2026-03-05")
     assert (wrong.returncode != 0, "Traceback" in wrong.stderr) == (True, False)
+    await change(app, clock, None)  # counted back by the command, too: its clock is the real one, far ahead of ours
+    assert (await asyncio.to_thread(command, *province, "--yes")).returncode == 0
+    assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"
 
 
 # ---- a property of counting again
