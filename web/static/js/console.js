@@ -60,10 +60,16 @@ function handle(event) {
   if (done) event.preventDefault();
 }
 document.addEventListener("keydown", handle);
-/* Who is quick has pressed keys before this came (early.js); htmx is ready at this event, for its listener is older. */
+/* Who is quick has pressed keys before this came (early.js): moves, and one act. htmx is ready at this event, for its
+   listener is older. */
 document.addEventListener("DOMContentLoaded", () => {
   document.removeEventListener("keydown", keepKey);
-  earlyKeys.forEach(handle);
+  for (const event of earlyKeys) {
+    const chosen = document.activeElement;
+    if (event.key === "Enter" && event.target === document.body && chosen !== document.body) { chosen.click(); return; }
+    handle(event);
+    if (event.defaultPrevented && !"gjk".includes(event.key)) return;
+  }
 });
 
 for (const box of document.querySelectorAll("[data-keys-switch]")) {
