@@ -249,6 +249,12 @@ def _clock(teller: Storyteller, data: Mapping[str, Any]) -> str:
     )
 
 
+def _upwards(teller: Storyteller, data: Mapping[str, Any]) -> str:
+    lang = teller.view.lang
+    whom = name_of("escalation_role", data["to"], lang)
+    return f"{name_of('stage', data['stage'], lang)} – {teller.unit(data['holder'])} → {whom}"
+
+
 def _rated(teller: Storyteller, data: Mapping[str, Any]) -> str:
     return teller.view.say("%(n)s trên 5 sao", n=data.get("rating"))
 
@@ -281,6 +287,7 @@ _DETAILS: dict[str, Detail] = {
     "limit.breached": _clock,
     "limit.reminded": _clock,
     "limit.recounted": _clock,
+    "limit.escalated": _upwards,
 }
 
 # What happened without words of its own in the conversation.
