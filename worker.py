@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from cases import commands, due_work, one_time, onward, search, withdrawing
+from cases import commands, due_work, escalation, notices, one_time, onward, search, withdrawing
 from cases.arriving import Arrivals
 from cases.desk import Office
 from cases.gathering import Gathering
@@ -44,6 +44,7 @@ from routing.queries import RoutingCache
 IDLE, LONGEST_IDLE = 0.25, 1.0  # seconds between two looks for something to deliver
 BEAT = 0.2  # seconds between two looks at the duties: figures and screens follow the journal within a second
 LIMIT_BEAT = 0.5  # seconds between two looks for limits whose time has come
+TELL_BEAT = 1.0  # seconds between two looks for what people are to be told
 TOKEN_BEAT = 600.0  # seconds between two looks at vendors' tokens, which last for hours
 SLOW_BEAT = 5.0  # seconds between two looks at the duties that tidy and check
 FIRST_TROUBLE, LONGEST_TROUBLE = 0.2, 5.0  # seconds to wait after an error
@@ -79,6 +80,7 @@ async def run_worker(
         asyncio.create_task(worker.rounds("files", worker.gather_files, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("recordings", worker.keep_recordings, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("limits", worker.keep_limits, stop, LIMIT_BEAT, LIMIT_BEAT)),
+        asyncio.create_task(worker.rounds("notices", worker.keep_telling, stop, TELL_BEAT, TELL_BEAT)),
         asyncio.create_task(worker.rounds("spool", worker.empty_spool, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("positions", worker.run_prompt, stop, BEAT, BEAT)),
         asyncio.create_task(worker.rounds("duties", worker.run_quick, stop, BEAT, BEAT)),
@@ -260,6 +262,20 @@ class Worker:
                 found = await self.remind(session, self.clock())
         return found > 0
 
+    async def keep_telling(self) -> bool:
+        """Notices of all that the journal says, and what is due to go upwards: in batches, as long as they are full."""
+        told = await self.all_of(notices.follow, notices.BATCH)
+        return await self.all_of(escalation.run, escalation.BATCH) + told > 0
+
+    async def all_of(self, work: Callable[..., Awaitable[int]], batch: int) -> int:
+        """Do `work(session, routing, at, batch)` until it finds less than a batch; how much there was."""
+        total, found = 0, batch
+        while found == batch and not self.stop.is_set():
+            async with self.database.transaction() as session:
+                found = await work(session, await self.routing.get(session), self.clock(), batch)
+            total += found
+        return total
+
     async def run_prompt(self) -> bool:
         """What every screen waits for, so that it waits for no other duty."""
         return await self.run({name: work for name, (_, work) in self.prompt.items()}, QUICK_LEASE)
@@ -320,6 +336,7 @@ class Worker:
     async def sweep(self, session: due.Session, at: datetime) -> int:
         """Drop what has run out: sign-ins, throttles, idempotency keys."""
         await auth.sweep(session, at)
+        await notices.forget(session, at)
         return await inbox.forget_keys(session, at)
 
     async def forget_codes(self, session: due.Session, at: datetime) -> int:

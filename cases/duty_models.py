@@ -3,7 +3,7 @@
 from datetime import datetime, time
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Identity, Index, SmallInteger, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, SmallInteger, text
 from sqlmodel import Field, SQLModel
 
 from core.db import Moment
@@ -140,21 +140,24 @@ class NoticeCode(SQLModel, table=True):
 
 
 class Escalation(SQLModel, table=True):
-    """A late limit went one step upwards: once for each step."""
+    """A late limit went one step upwards: once for each step. No foreign key, as in EscalationDue."""
 
     __tablename__ = "escalations"
 
-    limit_id: UUID = Field(foreign_key="limits.id", primary_key=True)
+    limit_id: UUID = Field(primary_key=True)
     step: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
     role: str
     at: datetime = Field(sa_type=Moment)
 
 
 class EscalationDue(SQLModel, table=True):
-    """A late limit that is still owed: when to look at it for its next step upwards."""
+    """A late limit that is still owed: when to look at it for its next step upwards.
+
+    No foreign key: limits are never deleted, and its check would lock them against the commands on their cases.
+    """
 
     __tablename__ = "escalations_due"
     __table_args__ = (Index("ix_escalations_due_run_at", "run_at"),)
 
-    limit_id: UUID = Field(sa_column=Column(ForeignKey("limits.id"), primary_key=True))
+    limit_id: UUID = Field(primary_key=True)
     run_at: datetime = Field(sa_type=Moment)

@@ -140,14 +140,12 @@ def upgrade() -> None:
         sa.Column("step", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("role", sa.String(), nullable=False),
         sa.Column("at", MOMENT, nullable=False),
-        sa.ForeignKeyConstraint(["limit_id"], ["limits.id"], name=op.f("fk_escalations_limit_id")),
         sa.PrimaryKeyConstraint("limit_id", "step", name=op.f("pk_escalations")),
     )
     op.create_table(
         "escalations_due",
         sa.Column("limit_id", sa.Uuid(), nullable=False),
         sa.Column("run_at", MOMENT, nullable=False),
-        sa.ForeignKeyConstraint(["limit_id"], ["limits.id"], name=op.f("fk_escalations_due_limit_id")),
         sa.PrimaryKeyConstraint("limit_id", name=op.f("pk_escalations_due")),
     )
     op.create_index("ix_escalations_due_run_at", "escalations_due", ["run_at"])
