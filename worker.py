@@ -12,7 +12,18 @@ from functools import partial
 
 import structlog
 
-from cases import commands, due_work, escalation, notices, one_time, onward, search, withdrawing
+from cases import (
+    commands,
+    digests,
+    due_work,
+    escalation,
+    notice_ways,
+    notices,
+    one_time,
+    onward,
+    search,
+    withdrawing,
+)
 from cases.arriving import Arrivals
 from cases.desk import Office
 from cases.gathering import Gathering
@@ -39,7 +50,7 @@ from hotline.sessions import Calls
 from hotline.voicemail import Voicemails
 from ioc import project, reconcile
 from routing.editing import rule_desk
-from routing.queries import RoutingCache
+from routing.queries import Routing, RoutingCache
 
 IDLE, LONGEST_IDLE = 0.25, 1.0  # seconds between two looks for something to deliver
 BEAT = 0.2  # seconds between two looks at the duties: figures and screens follow the journal within a second
@@ -265,9 +276,14 @@ class Worker:
     async def keep_telling(self) -> bool:
         """Notices of all that the journal says, and what is due to go upwards: in batches, as long as they are full."""
         told = await self.all_of(notices.follow, notices.BATCH)
-        return await self.all_of(escalation.run, escalation.BATCH) + told > 0
+        told += await self.all_of(escalation.run, escalation.BATCH)
+        return await self.all_of(self.post_notices, digests.BATCH) + told > 0
 
-    async def all_of(self, work: Callable[..., Awaitable[int]], batch: int) -> int:
+    async def post_notices(self, session: due.Session, routing: Routing, at: datetime, limit: int) -> int:
+        """One message to everybody who wants to be told outside the console and has something to be told."""
+        return await digests.run(session, routing, self.adapters, at, site=self.site, limit=limit)
+
+    async def all_of(self, work: Callable[[due.Session, Routing, datetime, int], Awaitable[int]], batch: int) -> int:
         """Do `work(session, routing, at, batch)` until it finds less than a batch; how much there was."""
         total, found = 0, batch
         while found == batch and not self.stop.is_set():
@@ -341,7 +357,7 @@ class Worker:
 
     async def forget_codes(self, session: due.Session, at: datetime) -> int:
         """One-time codes that have run out, and the texts that held them."""
-        return await one_time.forget(session, at)
+        return await one_time.forget(session, at) + await notice_ways.forget(session, at)
 
     async def forget_recordings(self, session: due.Session, at: datetime) -> int:
         """Recordings whose time is over; those given up are tried once more."""

@@ -34,31 +34,36 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+LATE: Final = frozenset({"breach", "escalated"})
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One thing in a letter: `code` None where the case is restricted; `due_at` in the centre's zone."""
+    """One case in a letter, by the worst that is told of it; `things`: how much that is in all.
+
+    `code` is None where the case is restricted; `due_at` in the centre's zone.
+    """
 
     code: str | None
     kind: str
     stage: str | None
     due_at: datetime | None
-    percent: int | None
     pressing: bool
+    things: int
 
 
-def letter(told: Sequence[Told], link: str) -> tuple[str, str]:
-    """(subject line, text) of one letter for all of this: what is pressing and late first, each thing once."""
-    open_ones = [each for each in told if each.code is not None]
-    hidden = len(told) - len(open_ones)
-    lines = list(dict.fromkeys(_line(each) for each in sorted(open_ones, key=_order)))
-    shown = "\n".join(f"- {line}" for line in lines[:MOST_LINES])
-    parts = [shown] if shown else []
-    if len(lines) > MOST_LINES:
-        parts.append(f"và {len(lines) - MOST_LINES} việc khác.")
+def letter(told: Sequence[Told], total: int, late: int, hidden: int, link: str) -> tuple[str, str]:
+    """(subject line, text) of one letter: of `total` cases these in this order, `late` of them late.
+
+    `hidden` are of restricted cases, which are counted and not named.
+    """
+    lines = [_line(each) for each in told if each.code is not None]
+    parts = ["\n".join(f"- {line}" for line in lines)] if lines else []
+    if (more := total - hidden - len(lines)) > 0:
+        parts.append(f"và {more} phản ánh khác.")
     if hidden:
-        parts.append(f"{hidden} việc thuộc luồng hạn chế: chỉ xem được trong hệ thống.")
-    late = sum(each.kind in LATE for each in told)
-    title = f"1022: {len(lines) + hidden} việc cần anh/chị xem" + (f", {late} việc quá hạn" if late else "")
+        parts.append(f"{hidden} phản ánh thuộc luồng hạn chế: chỉ xem được trong hệ thống.")
+    title = f"1022: {total} phản ánh cần anh/chị xem" + (f", {late} quá hạn" if late else "")
     foot = "Thư do Tổng đài 1022 gửi tự động, xin không trả lời. Muốn nhận khác đi: mục Thông báo trong tài khoản."
     text = "\n\n".join(["Kính gửi anh/chị,", *parts, f"Xem và xử lý (cần đăng nhập):\n{link}", foot]) + "\n"
     return title, text
@@ -70,15 +75,10 @@ def code_letter(digits: str, minutes: int) -> tuple[str, str]:
     return "Mã xác nhận địa chỉ nhận thông báo", f"{said}\n\nNếu anh/chị không yêu cầu, xin bỏ qua thư này.\n"
 
 
-LATE: Final = frozenset({"breach", "escalated"})
-
-
-def _order(told: Told) -> tuple[bool, bool, str, str]:
-    return not told.pressing, told.kind not in LATE, told.due_at.isoformat() if told.due_at else "~", told.code or ""
-
-
 def _line(told: Told) -> str:
     said = f"{'[KHẨN CẤP] ' if told.pressing else ''}{told.code}: {KINDS[told.kind][0].lower()}"
     if told.stage in DUTIES:
         said += f", {DUTIES[told.stage]}"
-    return f"{said}, hạn {day_and_time(told.due_at)}" if told.due_at else said
+    if told.due_at is not None:
+        said += f", hạn {day_and_time(told.due_at)}"
+    return f"{said} (và {told.things - 1} thông báo khác)" if told.things > 1 else said

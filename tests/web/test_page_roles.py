@@ -86,6 +86,12 @@ PAGES: dict[str, list[str]] = {
     **dict.fromkeys(
         (
             "GET /account",
+            "GET /account/notices",
+            "POST /account/notices/address",
+            "POST /account/notices/code",
+            "POST /account/notices/invite",
+            "POST /account/notices/{channel}",
+            "POST /account/notices/{channel}/drop",
             "POST /account",
             "GET /console",
             "GET /console/notices",
@@ -150,6 +156,7 @@ MAY_FIND_NOTHING = {
     "POST /admin/events/{id}/reread",
     "GET /admin/rules/{rule_set}/files/{file}",
     "GET /console/peek",
+    "POST /account/notices/invite",  # no Telegram here
 }
 
 
@@ -184,6 +191,7 @@ async def path_of(app: FastAPI, client: AsyncClient, drive: Drive) -> dict[str, 
         "field": "infra.road",
         "area": "bp-d-dong-xoai",
         "calendar": "province",
+        "channel": "email",
         "sentence": "receipt",
         "form": "long",
         "language": "vi",
