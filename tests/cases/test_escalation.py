@@ -10,7 +10,6 @@ from sqlalchemy import text
 
 from cases import escalation
 from cases.escalation import due_steps
-from core import people
 from routing.decide import EscalationStep, Rulebook
 from routing.queries import PROVINCE, Routing, load
 from routing.working_time import Amount
@@ -82,7 +81,6 @@ async def test_who_is_named_hears_instead(quiet: FastAPI, client: AsyncClient, a
     async with state(quiet).database.transaction() as session:
         for role in ("owner_dept", "vice_chair"):
             await session.execute(text("INSERT INTO named_roles VALUES (:role, :id)"), {"role": role, "id": admin})
-        assert await people.person(session, admin)
     code = await taken_on(client, as_)
     clock.to("2026-03-06T17:00")
     await tell(quiet)
