@@ -4,7 +4,7 @@
 
 One run on a fresh embedded database with the shipped province, in one process and without a web server. Every case has
 one limit whose two reminders and breach are in the journal (written by `cases.due_work`, measured by `bench.due`) when
-the clock starts; all its people are told by `cases.notices`, and a working day later `cases.escalation` takes each limit
+the clock starts; people are told by `cases.notices`, and a working day later `cases.escalation` takes each limit
 one step upwards. `--people` accounts work here, a tenth of them in the unit that owes it all, five of those on duty.
 """
 
@@ -122,7 +122,7 @@ async def run(given: argparse.Namespace, url: str) -> dict[str, Any]:
     began = time.perf_counter()
     await connection.fetchval(
         "SELECT count(*) FROM (SELECT 1 FROM notices n JOIN cases c ON c.id = n.case_id WHERE staff_id = $1 "
-        "AND seen_at IS NULL AND NOT c.restricted LIMIT 100) some",
+        "AND seen_at IS NULL AND NOT c.restricted LIMIT 100) few",
         person,
     )
     result["bell_ms"] = round((time.perf_counter() - began) * 1000, 1)

@@ -170,11 +170,15 @@ async def _tell(
     roster = await duty.roster(session, routing.directory.centre, at)
     columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
     pressing: dict[UUID, bool] = {}
+    asked: dict[tuple[Any, ...], Told] = {}  # what falls due together mostly goes to the same few people
     for row, part, tell in told:
         about = cases.get(row["case_id"])
         if about is None or _gone(tell, about, roster):
             continue
-        found = recipients(tell, about, roster, routing, at)
+        key = (tell.to, tell.holder, tell.role, tell.person, *about)
+        if key not in asked:
+            asked[key] = recipients(tell, about, roster, routing, at)
+        found = asked[key]
         for person in found.people:
             if person == row["actor_id"]:
                 continue
