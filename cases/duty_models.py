@@ -1,6 +1,6 @@
 """Tables of who is on duty and stands in for whom, of what people are told, and of what went upwards."""
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, SmallInteger, text
@@ -40,6 +40,11 @@ class Leave(SQLModel, table=True):
     staff_id: UUID = Field(foreign_key="staff.id")
     starts_at: datetime = Field(sa_type=Moment)
     ends_at: datetime = Field(sa_type=Moment)
+
+    @property
+    def last(self) -> datetime:
+        """The last moment of it, which lies in its last day."""
+        return self.ends_at - timedelta(seconds=1)
 
 
 class Deputy(SQLModel, table=True):

@@ -28,6 +28,7 @@ from routing.working_time import due
 
 BATCH = 2_000  # positions a transaction
 QUIET = timedelta(minutes=10)  # between two messages to somebody who is told at once: what comes meanwhile is one
+OLD = timedelta(days=7)  # what is read later than this after it happened is history: imported, restored, of a demo
 KEPT = timedelta(days=180)
 MOST_COUNTED = 100  # unseen notices; what is more is "99+"
 MOST_SEEN = 10_000  # notices that are marked at once
@@ -95,7 +96,7 @@ async def follow(session: AsyncSession, routing: Routing, at: datetime, limit: i
     rows = (await session.execute(_ROWS, {"after": after, "limit": limit})).mappings().all()
     if not rows:
         return 0
-    told, late = _read(rows)
+    told, late = _read(rows, at - OLD)
     if told or late:
         cases = await _cases(session, {each[0]["case_id"] for each in told} | {each[0]["case_id"] for each in late})
         await _put_in_line(session, routing, cases, late)
@@ -104,13 +105,18 @@ async def follow(session: AsyncSession, routing: Routing, at: datetime, limit: i
     return len(rows)
 
 
-def _read(rows: Sequence[RowMapping]) -> tuple[list[tuple[RowMapping, int, Tell]], list[tuple[RowMapping, UUID]]]:
-    """What these rows give to tell, and which limits they leave late. A row that cannot be read holds up no other."""
+def _read(
+    rows: Sequence[RowMapping], since: datetime
+) -> tuple[list[tuple[RowMapping, int, Tell]], list[tuple[RowMapping, UUID]]]:
+    """What these rows give to tell, and which limits they leave late. A row that cannot be read holds up no other.
+
+    What happened before `since` is told to nobody any more; what is late still goes upwards.
+    """
     told: list[tuple[RowMapping, int, Tell]] = []
     late: list[tuple[RowMapping, UUID]] = []
     for row in rows:
         try:
-            tells = telling.tells(row["kind"], row["data"])
+            tells = telling.tells(row["kind"], row["data"]) if row["occurred_at"] >= since else []
             owed = telling.late_still(row["kind"], row["data"])
         except Exception as error:
             log.error("journal row not told", row=row["id"], error=type(error).__name__)
