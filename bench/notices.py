@@ -86,15 +86,15 @@ async def run(given: argparse.Namespace, url: str) -> dict[str, Any]:
         await journal.number_positions(session)
         await notices.follow(session, routing, at, 1)  # what opening the one report said
 
-    async def whole(work: Any, moment: datetime, batch: int) -> tuple[int, float, float]:
-        """How much there was, how long it took, and the longest transaction."""
-        total, longest, began, more = 0, 0.0, time.perf_counter(), batch
+    async def whole(work: Any, moment: datetime, batch: int) -> tuple[int, float, float, float]:
+        """How much there was, how long it took, how much of that this process worked, the longest transaction."""
+        total, longest, began, more, busy = 0, 0.0, time.perf_counter(), batch, time.process_time()
         while more == batch:
             start = time.perf_counter()
             async with database.transaction() as session:
                 more = await work(session, routing, moment, batch)
             longest, total = max(longest, time.perf_counter() - start), total + more
-        return total, time.perf_counter() - began, longest
+        return total, time.perf_counter() - began, time.process_time() - busy, longest
 
     def letters(session: Any, rules: Routing, moment: datetime, limit: int) -> Any:
         return digests.run(session, rules, {"email"}, moment, site="", limit=limit)
@@ -106,10 +106,11 @@ async def run(given: argparse.Namespace, url: str) -> dict[str, Any]:
         ("letters", letters, at, digests.BATCH),
         ("upwards", escalation.run, later, escalation.BATCH),
     ):
-        total, took, longest = await whole(work, moment, batch)
+        total, took, busy, longest = await whole(work, moment, batch)
         result[name] = {
             "rows": total,
             "seconds": round(took, 2),
+            "cpu_s": round(busy, 2),
             "per_second": round(total / took) if total else 0,
             "longest_ms": round(longest * 1000),
         }
@@ -144,12 +145,11 @@ def main() -> None:
         cluster = stack.enter_context(Cluster(folder / "data"))
         result = asyncio.run(run(given, cluster.url))
     if not given.json:
-        print("            rows   seconds   rows/s   longest transaction")
+        print("              rows   seconds   busy here   rows/s   longest transaction")
         for name in ("followed", "letters", "upwards"):
             each = result[name]
-            print(
-                f"{name:<9}{each['rows']:>8}{each['seconds']:>9.1f}{each['per_second']:>9}{each['longest_ms']:>14} ms"
-            )
+            told = f"{name:<10}{each['rows']:>8}{each['seconds']:>10.1f}{each['cpu_s']:>12.1f}{each['per_second']:>9}"
+            print(f"{told}{each['longest_ms']:>14} ms")
         print(f"{result['notices']} notices in {result['kept_mb']} MB; the bell takes {result['bell_ms']} ms.")
     print(json.dumps(result))
 
