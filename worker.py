@@ -13,6 +13,7 @@ from functools import partial
 import structlog
 
 from cases import (
+    bell,
     commands,
     digests,
     due_work,
@@ -352,7 +353,7 @@ class Worker:
     async def sweep(self, session: due.Session, at: datetime) -> int:
         """Drop what has run out: sign-ins, throttles, idempotency keys."""
         await auth.sweep(session, at)
-        await notices.forget(session, at)
+        await bell.forget(session, at)
         return await inbox.forget_keys(session, at)
 
     async def forget_codes(self, session: due.Session, at: datetime) -> int:

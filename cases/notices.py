@@ -5,21 +5,19 @@ transaction. Beside that, the database knows a notice by its row of the journal,
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import ColumnElement, RowMapping, func, or_, text, update
+from sqlalchemy import RowMapping, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import duty, telling
-from cases.duty_models import Notice, NoticeWay
-from cases.models import Case
-from cases.queries import EVERYTHING_ORDINARY, visible_to
+from cases.duty_models import NoticeWay
+from cases.queries import EVERYTHING_ORDINARY
 from cases.roster import How, Roster, Told
 from cases.telling import Tell
 from core.staff import Actor, Role
@@ -29,9 +27,6 @@ from routing.working_time import due
 BATCH = 2_000  # positions a transaction
 QUIET = timedelta(minutes=10)  # between two messages to somebody who is told at once: what comes meanwhile is one
 OLD = timedelta(days=7)  # what is read later than this after it happened is history: imported, restored, of a demo
-KEPT = timedelta(days=180)
-MOST_COUNTED = 100  # unseen notices; what is more is "99+"
-MOST_SEEN = 10_000  # notices that are marked at once
 
 log = structlog.get_logger()
 
@@ -99,7 +94,7 @@ async def follow(session: AsyncSession, routing: Routing, at: datetime, limit: i
     told, late = _read(rows, at - OLD)
     if told or late:
         cases = await _cases(session, {each[0]["case_id"] for each in told} | {each[0]["case_id"] for each in late})
-        await _put_in_line(session, routing, cases, late)
+        await _put_in_line(session, routing, cases, late, at)
         await _tell(session, routing, cases, told, at)
     await session.execute(_MOVE, {"position": rows[-1]["position"]})
     return len(rows)
@@ -142,26 +137,43 @@ async def _cases(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, About
 
 
 async def _put_in_line(
-    session: AsyncSession, routing: Routing, cases: Mapping[UUID, About], late: Sequence[tuple[RowMapping, UUID]]
+    session: AsyncSession,
+    routing: Routing,
+    cases: Mapping[UUID, About],
+    late: Sequence[tuple[RowMapping, UUID]],
+    at: datetime,
 ) -> None:
-    """When each of these limits is late enough for the first step; many are due at the same moment."""
-    known: dict[tuple[Any, ...], datetime] = {}
+    """When each of these limits is late enough for the first step; many are due at the same moment.
+
+    One that cannot be counted here is looked at there at once, and again later.
+    """
+    known: dict[tuple[Any, ...], datetime | None] = {}
     lines: dict[UUID, datetime] = {}
     for row, id in late:
         if row["case_id"] not in cases:
             continue
-        book = routing.rulebook(cases[row["case_id"]].rule_set_id)
         op = next(each for each in row["data"]["limits"] if each.get("id") == str(id))
-        if not book.escalate or op["due_at"] is None:
-            continue
-        calendar = routing.calendar_of(op["holder"], book)
-        key = (book.code, book.version, calendar.code, op["due_at"])
+        key = (cases[row["case_id"]].rule_set_id, op["holder"], op["due_at"])
         if key not in known:
-            since = datetime.fromisoformat(op["due_at"])
-            known[key] = due(since, book.escalate[0].after, calendar, day_end=book.day_end)
-        lines[id] = known[key]
+            try:
+                known[key] = _first_step(routing, *key)
+            except Exception as error:
+                log.error("late limit not counted", journal=row["id"], error=type(error).__name__)
+                known[key] = at
+        moment = known[key]
+        if moment is not None:
+            lines[id] = moment
     if lines:
         await session.execute(_LATE, {"limits": list(lines), "run_at": list(lines.values())})
+
+
+def _first_step(routing: Routing, rule_set_id: UUID, holder: str, due_at: str | None) -> datetime | None:
+    """When what was due then goes upwards for the first time; None: this rule set has no ladder."""
+    book = routing.rulebook(rule_set_id)
+    if not book.escalate or due_at is None:
+        return None
+    calendar = routing.calendar_of(holder, book)
+    return due(datetime.fromisoformat(due_at), book.escalate[0].after, calendar, day_end=book.day_end)
 
 
 async def _tell(
@@ -183,7 +195,11 @@ async def _tell(
             continue
         key = (tell.to, tell.holder, tell.role, tell.person, *about)
         if key not in asked:
-            asked[key] = recipients(tell, about, roster, routing, at)
+            try:
+                asked[key] = recipients(tell, about, roster, routing, at)
+            except Exception as error:  # whatever is wrong with one, somebody hears, and the others too
+                log.error("nobody found to tell", journal=row["id"], error=type(error).__name__)
+                asked[key] = Told((), How.ADMIN) if about.restricted else roster.supervisor()
         found = asked[key]
         for person in found.people:
             if person == row["actor_id"]:
@@ -305,83 +321,3 @@ def next_time(of_day: time, at: datetime, zone: ZoneInfo) -> datetime:
     local = at.astimezone(zone)
     today = datetime.combine(local.date(), of_day, zone)
     return today if today > local else datetime.combine(local.date() + timedelta(days=1), of_day, zone)
-
-
-def may_know(who: Actor) -> ColumnElement[bool]:
-    """Of cases that somebody was told of, those they may still know of: a case can become restricted."""
-    return or_(col(Case.restricted).is_(False), visible_to(who))
-
-
-async def unseen(session: AsyncSession, who: Actor) -> int:
-    """How many notices wait for this person, counted up to MOST_COUNTED."""
-    some = (
-        select(Notice.id)
-        .join(Case, col(Case.id) == col(Notice.case_id))
-        .where(Notice.staff_id == who.id, col(Notice.seen_at).is_(None), may_know(who))
-        .limit(MOST_COUNTED)
-        .subquery()
-    )
-    return (await session.exec(select(func.count()).select_from(some))).one()
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A notice with the code of its case; `opens`: whether this person may open the case itself."""
-
-    notice: Notice
-    code: str
-    urgency: str
-    opens: bool
-
-
-async def listed(
-    session: AsyncSession, who: Actor, *, waiting: bool, after: int | None = None, limit: int = 50
-) -> list[Line]:
-    """This person's notices, newest first, before the notice `after`; `waiting`: those not seen yet."""
-    statement = (
-        select(Notice, Case.code, Case.urgency, visible_to(who).label("opens"))
-        .join(Case, col(Case.id) == col(Notice.case_id))
-        .where(Notice.staff_id == who.id, may_know(who))
-        .order_by(col(Notice.id).desc())
-        .limit(limit)
-    )
-    if waiting:
-        statement = statement.where(col(Notice.seen_at).is_(None))
-    if after is not None:
-        statement = statement.where(col(Notice.id) < after)
-    return [Line(notice, code, urgency, opens) for notice, code, urgency, opens in (await session.exec(statement))]
-
-
-async def see(session: AsyncSession, who: Actor, id: int, at: datetime) -> str | None:
-    """This person has seen it; the code of its case if they may open that. None too when there is no such notice."""
-    await session.execute(
-        update(Notice)
-        .where(col(Notice.id) == id, col(Notice.staff_id) == who.id, col(Notice.seen_at).is_(None))
-        .values(seen_at=at)
-        .execution_options(synchronize_session=False)
-    )
-    theirs = select(Notice.case_id).where(Notice.id == id, Notice.staff_id == who.id).scalar_subquery()
-    return (await session.exec(select(Case.code).where(Case.id == theirs, visible_to(who)))).first()
-
-
-async def see_all(session: AsyncSession, who: Actor, upto: int, at: datetime) -> int:
-    """This person has seen all up to the newest that their page showed; how many were new."""
-    ids = (
-        select(Notice.id)
-        .where(Notice.staff_id == who.id, col(Notice.seen_at).is_(None), col(Notice.id) <= upto)
-        .limit(MOST_SEEN)
-    )
-    done = await session.execute(
-        update(Notice)
-        .where(col(Notice.id).in_(ids))
-        .values(seen_at=at)
-        .returning(col(Notice.id))
-        .execution_options(synchronize_session=False)
-    )
-    return len(done.all())
-
-
-async def forget(session: AsyncSession, at: datetime) -> int:
-    """Drop what was told long ago; the journal keeps it all."""
-    gone = await session.execute(text("DELETE FROM notices WHERE at < :before"), {"before": at - KEPT})
-    return int(gone.rowcount)  # type: ignore[attr-defined]

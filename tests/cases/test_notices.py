@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import text
 
-from cases import notices
+from cases import bell, notices
 from cases.telling import late_still, tells
 from core.journal import number_positions, record
 from tests.cases.noticing import away, clear, on_shift, rows_of, stands_in, tell, told
-from tests.factories import LEAD, SUPPORT, As, Clock, a_report, by_citizen, done, state
+from tests.factories import LEAD, SUPPORT, As, Clock, a_report, by_citizen, done, remind, state
 
 L1, L2 = UUID(int=1), UUID(int=2)
 DUE = "2026-03-06T10:00:00+00:00"
@@ -189,6 +189,20 @@ async def test_a_worker_that_dies_leaves_what_it_took_to_the_next(quiet: FastAPI
     assert await told(quiet, "head", code=code) == ["assigned resolve (head)"]
 
 
+async def test_what_is_read_long_after_it_happened_is_history(
+    quiet: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    """As after an import or a restored backup: nobody is told, and what is late goes upwards all the same."""
+    code, _ = await forwarded(client, as_)
+    await done(as_("officer"), code, "accept")
+    clock.to("2026-03-06T17:00")
+    await remind(quiet)
+    clock.to("2026-03-20T08:00")
+    await tell(quiet)
+    kinds = {row.kind for who in ("officer", "head") for row in await rows_of(quiet, who) if row.code == code}
+    assert kinds == {"escalated"}
+
+
 async def test_a_row_that_cannot_be_read_keeps_nobody_else_waiting(
     quiet: FastAPI, client: AsyncClient, as_: As, clock: Clock
 ) -> None:
@@ -292,6 +306,6 @@ async def test_what_was_told_long_ago_is_forgotten(quiet: FastAPI, client: Async
     await tell(quiet)
     assert await rows_of(quiet, "head")
     async with state(quiet).database.transaction() as session:
-        assert await notices.forget(session, clock() + notices.KEPT) == 0
-        assert await notices.forget(session, clock.move(days=181)) > 0
+        assert await bell.forget(session, clock() + bell.KEPT) == 0
+        assert await bell.forget(session, clock.move(days=181)) > 0
     assert await rows_of(quiet, "head") == []

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from cases import notices
-from cases.notices import Line
+from cases import bell
+from cases.bell import Line
 from web.deps import Db, Now, Rules
 from web.pages import FromHere, Looking, PageForm
 from web.rendering import go, render
@@ -33,7 +33,7 @@ class NoticesPage:
     all: bool
     newest: int
     next: str | None
-    most: int = notices.MOST_COUNTED
+    most: int = bell.MOST_COUNTED
 
 
 @router.get("")
@@ -42,7 +42,7 @@ async def page(
 ) -> Response:
     """What waits, or with `show=all` everything."""
     everything = show == "all"
-    found = await notices.listed(session, who, waiting=not everything, after=cursor, limit=ROWS + 1)
+    found = await bell.listed(session, who, waiting=not everything, after=cursor, limit=ROWS + 1)
     rows = found[:ROWS]
     held = [routing.departments.get(row.notice.holder or "") for row in rows]
     names = [department.name if department is not None else "" for department in held]
@@ -50,7 +50,7 @@ async def page(
     shown = NoticesPage(
         rows,
         names,
-        await notices.unseen(session, who),
+        await bell.unseen(session, who),
         everything,
         max((row.notice.id or 0 for row in rows), default=0),
         f"{_HERE}?{urlencode(asked)}" if len(found) > ROWS else None,
@@ -61,7 +61,7 @@ async def page(
 @router.get("/count")
 async def count(request: Request, session: Db, who: Looking) -> Response:
     """How many wait, for the bell."""
-    return render(request, "console/notices_count.html", await notices.unseen(session, who), who=who)
+    return render(request, "console/notices_count.html", await bell.unseen(session, who), who=who)
 
 
 @router.post("/seen")
@@ -69,12 +69,12 @@ async def see_all(session: Db, who: Looking, at: Now, form: PageForm) -> Respons
     """All that the page showed are seen; what came meanwhile is not."""
     upto = form.text("upto")
     if upto.isascii() and upto.isdecimal() and int(upto) <= LAST_ID:
-        await notices.see_all(session, who, int(upto), at)
+        await bell.see_all(session, who, int(upto), at)
     return go(_HERE)
 
 
 @router.post("/{id}")
 async def see(session: Db, who: Looking, at: Now, id: Id) -> Response:
     """This one is seen: on to its case, where the person may open it."""
-    code = await notices.see(session, who, id, at)
+    code = await bell.see(session, who, id, at)
     return go(f"/console/cases/{code}" if code else _HERE)
