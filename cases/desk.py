@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cases import states
+from cases import digests, states
 from cases.codes import read_code
 from cases.facts import facts_of
 from cases.limits import Clocks, dims, limits_of
@@ -280,6 +280,7 @@ async def perform(
     await session.flush()
     if case.restricted and not was_restricted:
         await waiting.withdraw_from_departments(session, case.id)
+        await digests.redact(session, case.code)
     if (post := desk.unit_post) is not None:
         for limit in desk.clocks.found_late:  # the worker, who would have told of them, was not there in time
             await post.limit_reached(case, limit, 100)

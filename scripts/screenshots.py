@@ -24,7 +24,7 @@ from PIL import Image  # noqa: E402
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright  # noqa: E402
 
 import main  # noqa: E402
-from cases import search  # noqa: E402
+from cases import notices, search  # noqa: E402
 from core.db import Database  # noqa: E402
 from core.postgres import Cluster  # noqa: E402
 from core.settings import Settings  # noqa: E402
@@ -226,6 +226,28 @@ async def changed_rules(page: Page) -> None:
     await page.locator("main form[action$='/activate']").wait_for()
 
 
+async def a_proved_address(page: Page) -> None:
+    """A code asked for, which is on its way."""
+    await page.locator("#f-address").fill("lanh-dao@so-xd.example")
+    await page.locator("main form[action$=address] button").click()
+    await page.locator("#f-code").wait_for()
+
+
+async def a_shift(page: Page) -> None:
+    """The officer is on duty this week and away the next, and the head stands in."""
+    await page.locator("#s-person").select_option(index=2)
+    await page.locator("#f-starts").fill("2026-11-24T07:00")
+    await page.locator("#f-ends").fill("2026-11-24T17:00")
+    await page.locator("#f-weeks").fill("4")
+    await page.locator("main form[action$=shifts] button").click()
+    await page.locator("main td.acts").first.wait_for()
+    await page.locator("#l-person").select_option(index=2)
+    await page.locator("#f-first").fill("2026-12-01")
+    await page.locator("#f-last").fill("2026-12-02")
+    await page.locator("main form[action$=leaves] button").click()
+    await page.locator("main form[action*='/leaves/']").first.wait_for()
+
+
 async def rule_settings(page: Page) -> None:
     """The settings of a draft."""
     await copied_rules(page)
@@ -269,6 +291,10 @@ SHOTS = (
     Shot("case-head", "head", "/console?status=answered", first_with("approve_answer")),
     Shot("case-inspector", "inspector", "/console", open_first),
     Shot("case-dark", "officer", "/console?status=in_progress", open_first, theme="dark", widths=(1280,)),
+    Shot("notices", "head", "/console/notices"),
+    Shot("notices-dark", "officer", "/console/notices?show=all", theme="dark", widths=(1280,)),
+    Shot("notice-ways", "head", "/account/notices", a_proved_address),
+    Shot("admin-duty", "head", "/admin/duty", a_shift),
     Shot("new", "agent", "/console/new", taking_in),
     Shot("emergency", "agent", "/console?urgency=emergency", emergency),
     Shot("mode", "supervisor", "/console/mode"),
@@ -381,6 +407,9 @@ async def work(settings: Settings, url: str) -> None:
         while await search.index(session, await load(session), NOW):
             pass
         await reconciling.reconcile(session, ZONE, NOW)
+    async with database.transaction() as session:
+        while await notices.follow(session, await load(session), NOW):
+            pass
     await database.close()
 
 

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from cases import notice_words
 from routing import rule_known
 
 Lang = Literal["vi", "en"]
@@ -201,6 +202,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "limit.reminded": ("Nhắc hạn", "Reminder"),
         "limit.breached": ("Quá hạn", "Overdue"),
         "limit.recounted": ("Tính lại hạn theo lịch", "Limit counted again by the calendar"),
+        "limit.escalated": ("Báo cấp trên vì quá hạn", "Told upwards: overdue"),
         "limit.stuck": ("Hạn không tính được", "Limit that cannot be counted"),
     },
     "consent": {
@@ -333,6 +335,18 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
     "asset_owner": {**rule_known.ASSET_OWNERS, "not_said": ("Không nói", "Not said")},
     "road_class": {**rule_known.ROAD_CLASSES, "not_said": ("Không nói", "Not said")},
     "flag": dict(rule_known.FLAGS),
+    "notice": dict(notice_words.KINDS),
+    "escalation_role": dict(rule_known.ROLES),
+    "told_because": {
+        "on_duty": ("đang trực", "on duty"),
+        "officer": ("phản ánh của anh/chị", "your case"),
+        "deputy": ("thay người nghỉ", "standing in"),
+        "head": ("thủ trưởng đơn vị", "head of the unit"),
+        "named": ("được chỉ định", "named for it"),
+        "inspector": ("thanh tra", "inspector"),
+        "supervisor": ("trưởng ca", "supervisor"),
+        "admin": ("quản trị", "administrator"),
+    },
     "look": {
         "page": ("Trang phản ánh", "The case's page"),
         "live": ("Trang phản ánh, tải lại", "The case's page, again"),

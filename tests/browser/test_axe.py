@@ -565,3 +565,29 @@ async def test_modes_the_log_of_looks_and_a_new_emergency(site: Site, world: Wor
     await look(site, "inspector", lang, [State("looks", "/console/looks")])
     await look(site, "inspector", lang, [State("looks", "/console/looks?case=BP-26-0000000")], 390)
     await look(site, "supervisor", lang, [State("mode, normal again", "/console/mode", _normal)])
+
+
+async def _planned(page: Page) -> None:
+    """The officer is on duty tomorrow and away the day after."""
+    await page.locator("#s-person").select_option(index=2)
+    await page.locator("main form[action$=shifts] button").click()
+    await page.locator("main td.acts").first.wait_for()
+    await page.locator("#l-person").select_option(index=2)
+    await page.locator("#f-first").fill("2099-01-02")
+    await page.locator("main form[action$=leaves] button").click()
+    await page.locator("main form[action*='/leaves/']").first.wait_for()
+    await page.locator("details.choose summary").first.click()
+
+
+@pytest.mark.parametrize("lang", LONG)
+async def test_notices_how_they_come_and_the_duty_roster(site: Site, world: World, lang: str) -> None:
+    code_asked = submitted("main form[action$=address]")
+    await look(site, "head", lang, [
+        State("notices", "/console/notices"),
+        State("notices, all", "/console/notices?show=all"),
+        State("ways", "/account/notices", code_asked),
+        State("duty, wrong", "/admin/duty", submitted("main form[action$=shifts]")),
+        State("duty", "/admin/duty", _planned),
+    ])  # fmt: skip
+    await look(site, "head", lang, [State("notices", "/console/notices"), State("duty", "/admin/duty")], 390)
+    await look(site, "admin", lang, [State("duty, all", "/admin/duty?department=so-yte")])
