@@ -153,11 +153,12 @@ async def choose(
     way = await session.get(NoticeWay, (_person(who), channel), with_for_update=True)
     if way is None:
         raise Conflict("Hãy xác nhận địa chỉ trước.", "Prove the address first.")
+    wanted_nothing = way.mode == "none"
     way.mode, way.digest_at = mode, moment.replace(second=0, microsecond=0, tzinfo=None)
     way.next_at = None
-    if mode == "none" or way.upto == 0:
+    if wanted_nothing:  # what happened meanwhile stays in the console
         way.upto = await _newest(session, way.staff_id)
-    elif await _unposted(session, way):
+    elif mode != "none" and await _unposted(session, way):
         way.next_at = next_post(way, at, routing.at(at).book.zone, pressing=False)
     session.add(way)
     await _note(session, who, "notices.choose", at, channel=channel, mode=mode)

@@ -246,15 +246,16 @@ def recipients(tell: Tell, about: About, roster: Roster, routing: Routing, at: d
         return sees(person, about)
 
     centre = roster.centre
-    if tell.to == "one" or about.restricted:
-        person = tell.person if tell.to == "one" else about.officer
-        known = roster.people.get(person) if person is not None else None
-        if person is not None and known is not None and knows(known) and person not in roster.away:
-            return Told((person,), How.OFFICER)
+    person = tell.person if tell.to == "one" else about.officer
+    known = roster.people.get(person) if person is not None else None
+    theirs = tell.to == "one" or about.restricted
+    if theirs and person is not None and known is not None and knows(known) and person not in roster.away:
+        return Told((person,), How.OFFICER)
     if about.restricted:
         return roster.inspectors(knows)
     if tell.to == "one":
-        return roster.owing(tell.person, next(iter(about.units), centre), Role.OFFICER, knows)
+        homes = known.departments & about.units if known is not None else about.units
+        return roster.owing(tell.person, min(homes, default=centre), Role.OFFICER, knows)
     if tell.to == "named":
         return _upwards(str(tell.role), tell.holder, roster, routing, at)
     if tell.to == "decider":
@@ -279,7 +280,7 @@ def _upwards(role: str, holder: str, roster: Roster, routing: Routing, at: datet
         return named
     if role == "vice_chair":
         return roster.leaders() or roster.supervisor()
-    directory, today = routing.directory, at.date()
+    directory, today = routing.directory, at.astimezone(routing.at(at).book.zone).date()
     if role == "owner_dept":
         parent = directory.departments[directory.centre].parent
     else:

@@ -146,6 +146,19 @@ async def test_told_at_once_still_means_one_letter_for_what_comes_within_ten_min
     assert first not in mail.get_content()
 
 
+async def test_what_waits_for_the_letter_of_the_day_leaves_when_at_once_is_chosen(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock, post: Sink
+) -> None:
+    await choose(app, browser("head"), post, "digest")
+    code = await forwarded(client, as_)
+    await posted(app)
+    assert post.mails(HEAD) == []
+    await browser("head").post("/account/notices/email", data={"mode": "at_once", "digest_at": "07:30"})
+    await posted(app)
+    (mail,) = post.mails(HEAD)
+    assert code in mail.get_content()
+
+
 async def test_what_was_seen_or_done_meanwhile_is_not_in_the_letter(
     app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock, post: Sink
 ) -> None:

@@ -10,11 +10,24 @@ from sqlalchemy import text
 
 from cases import escalation
 from cases.escalation import due_steps
+from ioc import reconcile
 from routing.decide import EscalationStep, Rulebook
 from routing.queries import PROVINCE, Routing, load
 from routing.working_time import Amount
 from tests.cases.noticing import clear, rows_of, tell, told
-from tests.factories import LEAD, SUPPORT, As, Clock, a_report, done, journal_of, limit_differences, staff_id, state
+from tests.factories import (
+    LEAD,
+    SUPPORT,
+    As,
+    Clock,
+    a_report,
+    done,
+    journal_of,
+    limit_differences,
+    settle,
+    staff_id,
+    state,
+)
 
 LADDER = (("unit_head", "1d/working"), ("owner_dept", "3d/working"), ("vice_chair", "5d/working"))
 
@@ -74,7 +87,10 @@ async def test_each_step_is_taken_once_when_its_working_time_is_over(
     async with state(quiet).database.transaction() as session:
         left = await session.scalar(text("SELECT count(*) FROM escalations_due"))
     assert left == 0
-    assert await limit_differences(quiet) == []  # a step upwards changes no clock
+    assert await limit_differences(quiet) == []  # a step upwards changes no clock, and no figure
+    await settle(quiet)
+    async with state(quiet).database.transaction() as session:
+        assert await reconcile.reconcile(session, state(quiet).settings.zone, clock()) == []
 
 
 async def test_who_is_named_hears_instead(quiet: FastAPI, client: AsyncClient, as_: As, clock: Clock) -> None:

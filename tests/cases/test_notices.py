@@ -14,6 +14,7 @@ from cases.telling import late_still, tells
 from core.journal import number_positions, record
 from tests.cases.noticing import away, clear, on_shift, rows_of, stands_in, tell, told
 from tests.factories import LEAD, SUPPORT, As, Clock, a_report, by_citizen, done, remind, state
+from worker import Worker
 
 L1, L2 = UUID(int=1), UUID(int=2)
 DUE = "2026-03-06T10:00:00+00:00"
@@ -129,6 +130,16 @@ async def test_new_work_goes_to_who_is_on_duty_or_to_the_head(quiet: FastAPI, cl
     assert await told(quiet, "head", code=third) == ["assigned resolve (deputy)"]
     for stranger in ("officer2", "head2", "agent", "leader", "inspector"):
         assert await told(quiet, stranger) == []
+
+
+async def test_the_worker_tells(quiet: FastAPI, client: AsyncClient, as_: As) -> None:
+    here = state(quiet)
+    code, _ = await forwarded(client, as_)
+    await _number(quiet)
+    worker = Worker(here.settings, here.database, here.adapters, asyncio.Event(), here.clock)
+    assert await worker.keep_telling()
+    assert await told(quiet, "head", code=code) == ["assigned resolve (head)"]
+    assert not await worker.keep_telling()
 
 
 async def test_reminders_and_the_breach_come_once_each_to_whose_case_it_is(

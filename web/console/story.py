@@ -268,14 +268,14 @@ def _recounted(teller: Storyteller, data: Mapping[str, Any]) -> str:
     return "; ".join(told)
 
 
+def _rated(teller: Storyteller, data: Mapping[str, Any]) -> str:
+    return teller.view.say("%(n)s trên 5 sao", n=data.get("rating"))
+
+
 def _upwards(teller: Storyteller, data: Mapping[str, Any]) -> str:
     lang = teller.view.lang
     whom = name_of("escalation_role", data["to"], lang)
     return f"{name_of('stage', data['stage'], lang)} – {teller.unit(data['holder'])} → {whom}"
-
-
-def _rated(teller: Storyteller, data: Mapping[str, Any]) -> str:
-    return teller.view.say("%(n)s trên 5 sao", n=data.get("rating"))
 
 
 def _reopened(teller: Storyteller, data: Mapping[str, Any]) -> str:
@@ -302,12 +302,12 @@ _DETAILS: dict[str, Detail] = {
     "case.rate": _rated,
     "case.reopen": _reopened,
     "case.assign_officer": _officer,
+    "limit.escalated": _upwards,
     "recording.play": _named("listening", "purpose"),
     "limit.breached": _clock,
     "limit.reminded": _clock,
     "limit.recounted": _recounted,
     "limit.stuck": lambda teller, data: _clock(teller, {"limits": [data]}),
-    "limit.escalated": _upwards,
 }
 
 # What happened without words of its own in the conversation.
