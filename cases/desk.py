@@ -263,11 +263,8 @@ async def perform(
         waiting_from=Status(case.waiting_from) if case.waiting_from else None,
         lead_lives=desk.heir is not None,
     )
-    decider = deciders(desk.book).get(name)
-    if decider is not None and decider not in parts:
-        raise NotAllowed(
-            "Bộ quy tắc giao người khác quyết định việc này.", f"The rule set leaves this to the {decider.value}."
-        )
+    if not parts & left_to(case, desk.book).get(name, parts):
+        raise _left_to_others(case, name, desk.book)
     shape, handler = HANDLERS[name]
     given = _read(shape, body)
     was_restricted = case.restricted
@@ -324,15 +321,34 @@ def parts_of(actor: Actor, case: Case, assignments: list[Assignment]) -> frozens
     return frozenset(parts)
 
 
-def deciders(book: Rulebook) -> dict[Action, Part]:
-    """Where the table names more than one part, the one that the rule set leaves the decision to."""
-    named = {"head": Part.LEAD_HEAD, "centre": Part.DISPATCHER}
+def left_to(case: Case, book: Rulebook) -> dict[Action, frozenset[Part]]:
+    """Where the table names several parts, those that the rule set, or how the case stands, leaves it to."""
+    named = {"head": frozenset({Part.LEAD_HEAD}), "centre": frozenset({Part.DISPATCHER})}
     granting = named[book.extend.granted_by]
     return {
         Action.APPROVE_ANSWER: named[book.approve_by],
         Action.GRANT_EXTENSION: granting,
         Action.DENY_EXTENSION: granting,
+        # Given back too often it is the supervisor's to send on, and at other times it is not.
+        Action.FORWARD: frozenset({Part.SUPERVISOR}) if case.needs_supervisor else states.CENTRE,
     }
+
+
+def _left_to_others(case: Case, name: Action, book: Rulebook) -> NotAllowed:
+    """Whose decision it is instead."""
+    if name == Action.FORWARD and case.needs_supervisor:
+        return NotAllowed(
+            f"Các đơn vị đã trả lại {case.give_backs} lần: chỉ trưởng ca được quyết định chuyển đi đâu.",
+            f"Given back {case.give_backs} times: only the supervisor decides where it goes.",
+        )
+    if name == Action.FORWARD:
+        return NotAllowed(
+            "Chuyển đơn vị là việc của tổng đài viên và điều phối viên; trưởng ca chuyển khi phản ánh đã bị trả lại "
+            "nhiều lần.",
+            "Agents and dispatchers forward; the supervisor does once a case was given back too often.",
+        )
+    others = ", ".join(sorted(part.value for part in left_to(case, book)[name]))
+    return NotAllowed("Bộ quy tắc giao người khác quyết định việc này.", f"The rule set leaves this to the {others}.")
 
 
 def offered(case: Case, parts: frozenset[Part], book: Rulebook) -> list[Action]:
@@ -346,11 +362,11 @@ def offered(case: Case, parts: frozenset[Part], book: Rulebook) -> list[Action]:
         pointless.add(Action.PUBLISH)
     if case.incident_id is None:
         pointless.add(Action.UNLINK_INCIDENT)
-    left_to = deciders(book)
+    others = left_to(case, book)
     return [
         action
         for action in states.possible(Status(case.status), parts)
-        if action not in pointless and left_to.get(action) in (None, *parts)
+        if action not in pointless and parts & others.get(action, parts)
     ]
 
 

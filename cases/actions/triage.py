@@ -26,6 +26,9 @@ async def forward(desk: Desk, given: Forward) -> None:
             "supporting", "Mỗi đơn vị chỉ có một vai trò.", "A department leads or supports, once.", "repeated"
         )
     desk.clocks.meet("forward")
+    if desk.case.needs_supervisor:  # who decided is the supervisor, and nobody else could
+        desk.case.needs_supervisor = False
+        desk.data["decided"] = True
     assign(desk, lead, supporting)
     if given.reason:
         desk.write("reason", given.reason)
@@ -152,7 +155,7 @@ def assign(desk: Desk, lead: str, supporting: list[str]) -> None:
         desk.session.add(part)
         desk.assignments.append(part)
     case.lead, case.units = lead, [lead, *supporting]
-    case.needs_supervisor, case.officer_id = False, None
+    case.officer_id = None
     desk.start_clocks()
 
 

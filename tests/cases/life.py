@@ -38,7 +38,7 @@ LIFE = {
     "classify": [("agent dispatcher", "received forwarded in_progress", "same")],
     "set_track": [("agent supervisor inspector", "received forwarded", "same")],
     "answer_directly": [("agent dispatcher", "received", "answered")],
-    "forward": [("agent dispatcher", "received", "forwarded")],
+    "forward": [("agent dispatcher supervisor", "received", "forwarded")],
     "recall": [("dispatcher supervisor", "forwarded in_progress", "received")],
     "accept": [("lead_officer", "forwarded", "in_progress")],
     "give_back": [("lead_officer lead_head", "forwarded in_progress", "received")],
