@@ -1,6 +1,6 @@
 """What each action needs to be told (DESIGN.md 7.3 and 7.6), checked before anything is done."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -134,12 +134,25 @@ class TellProgress(Body):
     until: AwareDatetime
 
 
+class OfficialDocument(BaseModel):
+    """The document an answer is given by; `file` is the signed one: the name of a file sent along, or an id."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: Short
+    issued_on: Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
+    signer: Short
+    file: Short | None = None
+    public: bool = True
+
+
 class SubmitAnswer(Body):
-    """The reply to the citizen, a separate text for the public, files by id as returned by `attach`."""
+    """The reply to the citizen, a separate text for the public, files by id as returned by `attach`, the document."""
 
     reply: Text
     public_text: Text | None = None
     attachments: list[str] = Field(default_factory=list, max_length=10)
+    document: OfficialDocument | None = None
 
 
 class Publish(Body):

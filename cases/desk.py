@@ -1,6 +1,6 @@
 """One command on one case: lock it, check who and whether, do it, note it in the journal. All actions run here."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -175,12 +175,13 @@ class Desk:
         )
         return [FileRef(file.name, file.media_type, file.size, sha256=file.sha256) for file in rows]
 
-    async def attach(self, entry: Entry) -> None:
-        """The files sent along become part of a line of the conversation."""
-        if not self.files:
+    async def attach(self, entry: Entry, files: Sequence[Stored] | None = None) -> None:
+        """The files sent along, or these of them, become part of a line of the conversation."""
+        taken = self.files if files is None else files
+        if not taken:
             return
         await self.session.flush()  # the line before its files
-        for stored in self.files:
+        for stored in taken:
             self.session.add(
                 Attachment(
                     id=stored.id,
@@ -196,7 +197,7 @@ class Desk:
                     created_at=self.at,
                 )
             )
-        self.data["files"] = [str(stored.id) for stored in self.files]
+        self.data["files"] = [*self.data.get("files", ()), *(str(stored.id) for stored in taken)]
 
     def first_response(self) -> None:
         """A person has now answered or asked; only the first counts."""

@@ -140,6 +140,16 @@ class HandedOver(BaseModel):
     at: datetime
 
 
+class DocumentAnswer(BaseModel):
+    """The official document of an answer; `file` is the signed one among the attachments."""
+
+    number: str
+    issued_on: date
+    signer: str
+    file: str | None
+    public: bool
+
+
 class Line(BaseModel):
     """One line of the conversation."""
 
@@ -186,6 +196,7 @@ class StaffCase(CaseRow):
     rating: int | None
     public_text: str | None
     published_at: datetime | None
+    document: Annotated[DocumentAnswer | None, Field(description="Of the answer that stands")]
     approved_at: datetime | None
     replied_at: datetime | None
     ended_at: datetime | None
@@ -251,6 +262,7 @@ class CitizenCase(BaseModel):
     timeline: list[Happening]
     attachments: list[File]
     reply: str | None
+    document: DocumentAnswer | None
     rating: int | None
     merged_into: str | None
     actions: list[Action]

@@ -238,6 +238,9 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "114": ("Phòng cháy, cứu nạn 114", "Fire and rescue 114"),
         "115": ("Cấp cứu 115", "Ambulance 115"),
     },
+    "document_seen": {
+        "no": ("Chỉ cán bộ", "Staff only"),
+    },
     "part_state": {
         "open": ("chưa nhận", "not accepted yet"),
         "accepted": ("đã nhận", "accepted"),

@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cases import citizens
+from cases.acts import DocumentOf
 from cases.desk import offered, parts_of
 from cases.lists import Page
 from cases.looks import text_in_list
@@ -184,6 +185,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
         "rating": case.rating,
         "public_text": case.public_text,
         "published_at": when(case.published_at, zone),
+        "document": document_shape(file.acts.document(case.answer_id)),
         "approved_at": when(case.approved_at, zone),
         "replied_at": when(case.replied_at, zone),
         "ended_at": when(case.ended_at, zone),
@@ -191,6 +193,19 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
         "incident": file.incident,
         "rule_set": _rule_set(case, routing),
         "actions": [action.value for action in offered(case, parts, book) if action not in NOT_FOR_STAFF],
+    }
+
+
+def document_shape(document: DocumentOf | None) -> dict[str, Any] | None:
+    """The official document of an answer; `file` is the signed one among the attachments."""
+    if document is None:
+        return None
+    return {
+        "number": document.number,
+        "issued_on": document.issued_on.isoformat(),
+        "signer": document.signer,
+        "file": str(document.file_id) if document.file_id else None,
+        "public": document.public,
     }
 
 
@@ -206,6 +221,7 @@ def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routi
     case, zone = file.case, zone_of(routing)
     shown = {entry.id for entry in file.entries if entry.to_citizen}
     reply = next((e.text for e in file.entries if e.id == case.answer_id and case.replied_at is not None), None)
+    document = file.acts.document(case.answer_id) if reply is not None else None
     return {
         "code": case.code,
         "status": case.status,
@@ -239,6 +255,7 @@ def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routi
         "timeline": [{**event, "at": when(event["at"], zone)} for event in events],
         "attachments": [attachment_shape(each) for each in file.attachments if each.entry_id in shown],
         "reply": reply,
+        "document": document_shape(document if document is not None and document.public else None),
         "rating": case.rating,
         "merged_into": file.merged_into,
         "actions": [action.value for action in possible(Status(case.status), parts_of(_CITIZEN, case, []))],

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from cases import replies
+from cases import documents, replies
 from cases.bodies import AnswerDirectly, Body, Reason, SubmitAnswer
 from cases.desk import Desk, action
 from cases.models import Entry
@@ -32,7 +32,9 @@ async def submit_answer(desk: Desk, given: SubmitAnswer) -> None:
     """The lead's answer, now waiting for its head."""
     case = desk.case
     entry = desk.write("answer", given.reply)
-    await desk.attach(entry)
+    signed = documents.sent_along(desk, given.document)
+    inner = signed is not None and given.document is not None and not given.document.public
+    await desk.attach(entry, [stored for stored in desk.files if not (inner and stored is signed)])
     await desk.session.flush()
     desk.clocks.resume()
     case.waiting_from = None
@@ -44,6 +46,8 @@ async def submit_answer(desk: Desk, given: SubmitAnswer) -> None:
     case.public_text = given.public_text if case.published_at is None else case.public_text
     if given.attachments:
         await _move_files(desk, given.attachments, entry.id)
+    if given.document is not None:
+        await documents.keep(desk, entry, given.document, signed)
 
 
 @action(Action.RETURN_ANSWER, Reason)
@@ -66,7 +70,9 @@ async def approve_answer(desk: Desk, given: Body) -> None:
         raise Conflict("Câu trả lời đã được duyệt.", "The answer is already approved.")
     entry = (await desk.session.exec(select(Entry).where(Entry.id == case.answer_id))).one()
     case.approved_at = desk.at
-    await desk.tell("answer", replies.answer(entry.text), entry=entry)
+    document = await documents.document_of(desk.session, entry.id)
+    reference = documents.reference(document, case.language) if document is not None and document.public else None
+    await desk.tell("answer", replies.answer(entry.text, reference), entry=entry)
 
 
 @action(Action.REPLY, Body)

@@ -1,11 +1,30 @@
 """The acts between offices: who decides after the third giving back, documents, orders, support, promises, disputes."""
 
+import json
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx import AsyncClient, Response
+from sqlmodel import select
 
-from tests.factories import LEAD, OTHER, As, Clock, Drive, a_report, act, done, journal_of
+from channels.models import Outgoing
+from tests.factories import (
+    LEAD,
+    OTHER,
+    As,
+    Clock,
+    Drive,
+    a_photo,
+    a_report,
+    act,
+    deliver,
+    done,
+    journal_of,
+    state,
+)
+from tests.house import PDF
+from web.portal import keys
 
 Case = dict[str, Any]
 
@@ -33,9 +52,7 @@ async def test_after_the_third_giving_back_the_supervisor_alone_sends_it_on(
     for who in ("dispatcher", "agent"):
         refused = await act(as_(who), code, "forward", {"lead": LEAD})
         assert refused.status_code == 403
-        assert refused.json()["detail"] == (
-            "Các đơn vị đã trả lại 3 lần: chỉ trưởng ca được quyết định chuyển đi đâu."
-        )
+        assert refused.json()["detail"] == ("Các đơn vị đã trả lại 3 lần: chỉ trưởng ca được quyết định chuyển đi đâu.")
         assert "forward" not in (await seen(as_, code, who))["actions"]
     assert (await seen(as_, code))["needs_supervisor"]
     assert "forward" in (await seen(as_, code))["actions"]
@@ -56,3 +73,122 @@ async def test_a_case_that_waits_for_the_supervisor_still_does_so_when_it_comes_
     await done(as_("dispatcher"), code, "refuse", {"reason_code": "unclear"})
     again = await done(as_("agent"), code, "reopen", {"reason": "Người dân gọi lại"})
     assert (again["status"], again["needs_supervisor"]) == ("received", True)
+
+
+# --- the official document of an answer
+
+DOCUMENT = {"number": "123/SXD-HT", "issued_on": "2026-03-03", "signer": "Trần Văn Bình"}
+
+
+def at_citizen(client: AsyncClient, code: str, key: str) -> Any:
+    return client.get(f"/api/v1/reports/{code}", headers={"Tracking-Key": key})
+
+
+async def with_pdf(as_: As, code: str, document: Case) -> Response:
+    return await as_("officer").post(
+        f"/api/v1/cases/{code}/submit_answer",
+        data={"reply": "Sở đã có văn bản trả lời.", "document": json.dumps(document)},
+        files=[("attachments", ("van-ban.pdf", PDF)), ("attachments", ("anh.png", a_photo()))],
+    )
+
+
+async def test_an_answer_by_document_names_it_to_the_head_and_to_the_citizen_with_its_signed_file(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code, key = await a_report(client, contact={"phone": "0912345678"})
+    await drive(code, "in_progress")
+    answer = await with_pdf(as_, code, {**DOCUMENT, "file": "van-ban.pdf"})
+    assert answer.status_code == 200, answer.text
+    case = answer.json()
+    signed = next(each["id"] for each in case["attachments"] if each["name"] == "van-ban.pdf")
+    assert case["document"] == {**DOCUMENT, "file": signed, "public": True}
+    assert (await at_citizen(client, code, key)).json()["document"] is None  # nobody has approved it
+    form = (await browser("head").get(f"/console/cases/{code}/approve_answer")).text
+    assert "Văn bản số 123/SXD-HT ngày 03/03/2026, Trần Văn Bình ký." in form
+    assert form.count("Bản ký") == 3  # in the form, in the conversation, in the list of files
+    await done(as_("head"), code, "approve_answer")
+    await deliver(app)
+    told = (await at_citizen(client, code, key)).json()
+    assert told["document"] == {**DOCUMENT, "file": signed, "public": True}
+    assert told["reply"] == "Sở đã có văn bản trả lời."
+    assert {each["name"] for each in told["attachments"]} == {"van-ban.pdf", "anh.png"}
+    shown = await client.get(f"/track/{code}", headers={"Cookie": f"{keys.PREFIX}{code}={key}"})
+    assert "Văn bản số 123/SXD-HT ngày 03/03/2026, Trần Văn Bình ký." in shown.text
+    async with state(app).database.transaction() as session:
+        sent = select(Outgoing.text).where(Outgoing.purpose == "answer", Outgoing.reference == code)
+        assert "Văn bản số 123/SXD-HT ngày 03/03/2026, Trần Văn Bình ký." in (await session.exec(sent)).one()
+
+
+async def test_a_document_for_staff_only_stays_with_them(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, key = await a_report(client)
+    await drive(code, "in_progress")
+    answer = await with_pdf(as_, code, {**DOCUMENT, "file": "van-ban.pdf", "public": False})
+    assert answer.json()["document"]["public"] is False
+    signed = answer.json()["document"]["file"]
+    await done(as_("head"), code, "approve_answer")
+    await deliver(app)
+    told = (await at_citizen(client, code, key)).json()
+    assert (told["status"], told["document"]) == ("replied", None)
+    assert [each["name"] for each in told["attachments"]] == ["anh.png"]
+    own = await client.get(f"/api/v1/attachments/{signed}", params={"code": code}, headers={"Tracking-Key": key})
+    assert own.status_code == 404
+    assert (await as_("head").get(f"/api/v1/attachments/{signed}")).status_code == 200
+
+
+async def test_a_document_may_name_a_file_that_was_attached_before(
+    client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    attached = await as_("officer").post(f"/api/v1/cases/{code}/attach", files={"attachments": ("ky.pdf", PDF)})
+    before = attached.json()["attachments"][0]["id"]
+    case = await done(as_("officer"), code, "submit_answer", {"reply": "x", "document": {**DOCUMENT, "file": before}})
+    assert case["document"]["file"] == before
+    await done(as_("head"), code, "return_answer", {"reason": "Sai ngày"})
+    again = await done(as_("officer"), code, "submit_answer", {"reply": "y"})
+    assert again["document"] is None  # what was returned was another answer
+
+
+@pytest.mark.parametrize(
+    ("document", "where"),
+    [
+        ({**DOCUMENT, "issued_on": "2026-03-04"}, "document.issued_on"),  # tomorrow
+        ({**DOCUMENT, "file": "khac.pdf"}, "document.file"),
+        ({**DOCUMENT, "file": "0193b6a0-0000-7000-8000-000000000000"}, "document.file"),
+        ({"number": "1", "issued_on": "2026-03-03"}, "document.signer"),
+        ({**DOCUMENT, "issued_on": "hôm qua"}, "document.issued_on"),
+    ],
+    ids=["tomorrow", "no such name", "no such file", "no signer", "no day"],
+)
+async def test_a_document_that_cannot_be_is_refused_at_its_member(
+    client: AsyncClient, as_: As, drive: Drive, clock: Clock, document: Case, where: str
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    answer = await act(as_("officer"), code, "submit_answer", {"reply": "x", "document": document})
+    assert answer.status_code == 422
+    assert [error["where"] for error in answer.json()["errors"]] == [where]
+    assert (await seen(as_, code))["status"] == "in_progress"
+
+
+async def test_the_form_of_an_answer_takes_its_document(
+    client: AsyncClient, browser: As, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    typed = {"reply": "Đã trả lời bằng văn bản.", "document.number": "7/UBND", "document.public": "no"}
+    url = f"/console/cases/{code}/submit_answer"
+    wrong = await browser("officer").post(url, data=typed)
+    assert wrong.status_code == 422
+    assert 'id="submit_answer-document.signer-told"' in wrong.text
+    assert 'value="7/UBND"' in wrong.text
+    typed |= {"document.issued_on": "2026-03-02", "document.signer": "Lê Thị Hoa"}
+    sent = await browser("officer").post(url, data=typed, files={"document.file": ("ky.pdf", PDF)})
+    assert sent.status_code == 303, sent.text[-500:]
+    document = (await seen(as_, code))["document"]
+    assert (document["number"], document["issued_on"], document["signer"], document["public"]) == (
+        "7/UBND", "2026-03-02", "Lê Thị Hoa", False,
+    )  # fmt: skip
+    assert document["file"]

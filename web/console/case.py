@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from cases import citizens, looks
+from cases.acts import DocumentOf
 from cases.codes import read_code
 from cases.desk import Office, offered, parts_of
 from cases.dossier import Dossier, dossier
@@ -31,7 +32,7 @@ from web.console.forms import FORMS, TALK, action_named
 from web.console.person import Handle, PersonView, person_view, stated
 from web.console.showing import Filled, FormView, amount_words, form_view
 from web.console.sounds import sounds_by_line
-from web.console.story import Line, Picture, conversation, picture, timeline
+from web.console.story import Line, Picture, conversation, pictures, timeline
 from web.deps import AtOffice, Db, Now
 from web.names import NAMES, Lang, name_of
 from web.pages import FromHere, Looking
@@ -88,6 +89,7 @@ class Answer:
     text: str
     files: tuple[Picture, ...]
     public_text: str
+    document: DocumentOf | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +295,7 @@ async def case_view(
         sms=channel == "sms",
         history=told.history,
         related=[(codes.get(each.id) or view.say("Liên quan"), each) for each in told.related],
-        files=tuple(picture(each) for each in told.file.attachments),
+        files=tuple(pictures(told.file)),
         failed=sum(each.state in ("failed", "unknown") for each in told.deliveries),
         asked=asked,
         call_back=await call_back_of(session, case),
@@ -377,8 +379,12 @@ def _answer(told: Dossier) -> Answer | None:
     entry = next((each for each in told.file.entries if each.id == case.answer_id), None)
     if entry is None:
         return None
-    files = tuple(picture(each) for each in told.file.attachments if each.entry_id == entry.id)
-    return Answer(entry.text, files, case.public_text or "")
+    document = told.file.acts.document(entry.id)
+    shown = zip(told.file.attachments, pictures(told.file), strict=True)
+    files = tuple(
+        each for file, each in shown if file.entry_id == entry.id or (document and document.file_id == file.id)
+    )
+    return Answer(entry.text, files, case.public_text or "", document)
 
 
 def _clock(limit: Limit, routing: Routing, view: Viewer) -> Clock:

@@ -25,9 +25,11 @@ Kind = Literal[
     "area",
     "officer",
     "moment",
+    "day",
     "choice",
     "code",  # of another case
     "files",
+    "file",  # one
 ]
 Place = Literal["talk", "bar", "more", "end"]
 
@@ -44,6 +46,7 @@ class FieldSpec:
     choices: str = ""  # the group of codes to choose from
     rows: int = 4
     none: str = ""  # what choosing nothing is called
+    group: str = ""  # stands in one fold with the others of this name
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,11 @@ class FormSpec:
     @property
     def takes_files(self) -> bool:
         """Whether files go along."""
-        return any(field.kind == "files" for field in self.fields)
+        return any(field.kind in FILES for field in self.fields)
 
 
+FILES = ("files", "file")
+_DOCUMENT = "Kèm văn bản trả lời"
 _PLAIN = "Không nêu tên, số điện thoại, số nhà của ai."
 _REPLY = FieldSpec("reply", "text", "Câu trả lời cho người dân", rows=5)
 _REASON = FieldSpec("reason", "text", "Lý do", rows=3)
@@ -106,6 +111,19 @@ FORMS: dict[Action, FormSpec] = {
                 required=False,
                 hint=_PLAIN,
                 rows=3,
+            ),
+            FieldSpec("document.number", "line", "Số, ký hiệu văn bản", required=False, group=_DOCUMENT),
+            FieldSpec("document.issued_on", "day", "Ngày ký", required=False, group=_DOCUMENT),
+            FieldSpec("document.signer", "line", "Người ký", required=False, group=_DOCUMENT),
+            FieldSpec("document.file", "file", "Tệp có chữ ký", required=False, group=_DOCUMENT),
+            FieldSpec(
+                "document.public",
+                "choice",
+                "Ai xem văn bản",
+                required=False,
+                choices="document_seen",
+                none="Người dân cũng xem được",
+                group=_DOCUMENT,
             ),
         ),
         order=10,
@@ -457,7 +475,7 @@ def fields_of(action: Action) -> tuple[FieldSpec, ...]:
 
 def values_of(action: Action, form: Form) -> dict[str, list[str]]:
     """What was typed, to be shown again. Never files."""
-    return {field.name: form.all(field.name) for field in fields_of(action) if field.kind != "files"}
+    return {field.name: form.all(field.name) for field in fields_of(action) if field.kind not in FILES}
 
 
 def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
@@ -467,7 +485,7 @@ def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
     """
     body: dict[str, Any] = {}
     for field in fields_of(action):
-        if field.kind == "files":
+        if field.kind in FILES:
             continue
         if field.kind == "departments" or (field.kind == "flags" and form.flag(f"{field.name}_shown")):
             body[field.name] = form.all(field.name)
@@ -484,6 +502,20 @@ def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
             raise Invalid.at(field.name, "Hãy chọn một đơn vị.", "Choose a unit.", "missing")
         elif given or (field.required and field.kind in ("text", "line", "code")):
             body[field.name] = given
+    return _nested(body)
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """`document.number` as a member of `document`; who sees a document is said only of one that is named."""
+    body: dict[str, Any] = {}
+    for name, value in flat.items():
+        whole, _, member = name.partition(".")
+        if member:
+            body.setdefault(whole, {})[member] = value
+        else:
+            body[name] = value
+    if body.get("document", {}).keys() == {"public"}:
+        del body["document"]
     return body
 
 

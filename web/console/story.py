@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from cases.acts import DocumentOf
 from cases.dossier import Dossier, Event
 from cases.models import Case, Entry
+from cases.queries import CaseFile
 from core.attachments import Attachment
 from core.files import INLINE_TYPES
 from routing.queries import Routing
@@ -31,6 +33,7 @@ class Picture:
     shown: bool
     width: int | None
     height: int | None
+    signed: bool = False  # the signed one of an official document
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Line:
     channel: str = ""
     bad: bool = False
     road: tuple[Way, ...] = ()  # how it went to the citizen, the last way last
+    document: DocumentOf | None = None  # by which an answer is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +100,14 @@ def conversation(
     """Everything said, oldest first, with the slim lines of what was done between."""
     case = told.file.case
     teller = Storyteller(view, routing, case, told.names)
-    files = _files(told.file.attachments)
+    files = _files(told.file)
     sent = roads(told)
     contributed = {e.at: teller.unit(e.data.get("department")) for e in told.events if e.kind == "case.contribute"}
     lines = [_said(entry, teller, files, sent, contributed, case) for entry in told.file.entries]
-    lines = [replace(line, sounds=sounds.get(e.id, ())) for line, e in zip(lines, told.file.entries, strict=True)]
+    lines = [
+        replace(line, sounds=sounds.get(e.id, ()), document=told.file.acts.document(e.id))
+        for line, e in zip(lines, told.file.entries, strict=True)
+    ]
     lines += [teller.event(event) for event in told.events if event.kind in _SLIM]
     # What was done stands above what was said with it.
     return sorted(lines, key=lambda line: (line.at, line.look != "event"))
@@ -173,15 +180,20 @@ def _said(
     )
 
 
-def _files(attachments: Iterable[Attachment]) -> dict[UUID | None, tuple[Picture, ...]]:
+def _files(file: CaseFile) -> dict[UUID | None, tuple[Picture, ...]]:
     found: dict[UUID | None, tuple[Picture, ...]] = {}
-    for each in attachments:
-        found[each.entry_id] = (*found.get(each.entry_id, ()), picture(each))
+    for entry_id, each in zip((one.entry_id for one in file.attachments), pictures(file), strict=True):
+        found[entry_id] = (*found.get(entry_id, ()), each)
     return found
 
 
-def picture(file: Attachment) -> Picture:
-    """A file as the page shows it."""
+def pictures(file: CaseFile) -> list[Picture]:
+    """The files of a case as its page shows them."""
+    signed = {each.file_id for each in file.acts.documents}
+    return [_picture(each, each.id in signed) for each in file.attachments]
+
+
+def _picture(file: Attachment, signed: bool) -> Picture:
     return Picture(
         f"/api/v1/attachments/{file.id}",
         file.name,
@@ -189,6 +201,7 @@ def picture(file: Attachment) -> Picture:
         file.media_type in PICTURES,
         file.width,
         file.height,
+        signed,
     )
 
 
