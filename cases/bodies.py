@@ -155,10 +155,18 @@ class SubmitAnswer(Body):
     document: OfficialDocument | None = None
 
 
+class ApproveAnswer(Body):
+    """The text for the public as the approver has it, if it is to be another; what in it may stay, as in `Publish`."""
+
+    public_text: Text | None = None
+    left: list[Short] = Field(default_factory=list, max_length=200)
+
+
 class Publish(Body):
-    """The text for the public that a person has checked."""
+    """The text for the public that a person has checked; words in it that look personal and may stay, as written."""
 
     public_text: Text
+    left: list[Short] = Field(default_factory=list, max_length=200)
 
 
 class Refuse(Body):

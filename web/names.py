@@ -238,6 +238,15 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "114": ("Phòng cháy, cứu nạn 114", "Fire and rescue 114"),
         "115": ("Cấp cứu 115", "Ambulance 115"),
     },
+    "personal": {
+        "phone": ("Số điện thoại", "Telephone number"),
+        "plate": ("Biển số xe", "Number plate"),
+        "email": ("Thư điện tử", "E-mail"),
+        "identity": ("Số giấy tờ", "Number of a paper"),
+        "name": ("Tên người", "Name"),
+        "address": ("Số nhà", "House number"),
+        "land": ("Thửa đất", "Parcel of land"),
+    },
     "document_seen": {
         "no": ("Chỉ cán bộ", "Staff only"),
     },

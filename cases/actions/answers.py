@@ -5,8 +5,8 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from cases import documents, replies
-from cases.bodies import AnswerDirectly, Body, Reason, SubmitAnswer
+from cases import documents, publishing, replies
+from cases.bodies import AnswerDirectly, ApproveAnswer, Body, Reason, SubmitAnswer
 from cases.desk import Desk, action
 from cases.models import Entry
 from cases.states import Action
@@ -62,14 +62,17 @@ async def return_answer(desk: Desk, given: Reason) -> None:
     desk.case.answer_id = None
 
 
-@action(Action.APPROVE_ANSWER, Body)
-async def approve_answer(desk: Desk, given: Body) -> None:
-    """The answer may go out; it is sent from the outbox."""
+@action(Action.APPROVE_ANSWER, ApproveAnswer)
+async def approve_answer(desk: Desk, given: ApproveAnswer) -> None:
+    """The answer may go out; it is sent from the outbox. The text for the public is the approver's to correct."""
     case = desk.case
     if case.approved_at is not None:
         raise Conflict("Câu trả lời đã được duyệt.", "The answer is already approved.")
     entry = (await desk.session.exec(select(Entry).where(Entry.id == case.answer_id))).one()
     case.approved_at = desk.at
+    if given.public_text is not None and case.published_at is None:
+        case.public_text = publishing.checked(case, given.public_text, given.left)
+        desk.data["changed"] = ["public_text"]
     document = await documents.document_of(desk.session, entry.id)
     reference = documents.reference(document, case.language) if document is not None and document.public else None
     await desk.tell("answer", replies.answer(entry.text, reference), entry=entry)

@@ -1,6 +1,8 @@
 """The acts between offices: who decides after the third giving back, documents, orders, support, promises, disputes."""
 
 import json
+import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -192,3 +194,98 @@ async def test_the_form_of_an_answer_takes_its_document(
         "7/UBND", "2026-03-02", "Lê Thị Hoa", False,
     )  # fmt: skip
     assert document["file"]
+
+
+# --- nothing personal is published unseen
+
+SAID = "Đã gặp ông Nguyễn Văn An (0912 345 678) và vá ổ gà trước số 45 đường Hùng Vương."
+SHOWN = "Đã gặp ông [họ tên] ([số điện thoại]) và vá ổ gà trước [số nhà] đường Hùng Vương."
+
+
+async def replied(app: FastAPI, client: AsyncClient, as_: As, drive: Drive, public_text: str, **report: Any) -> str:
+    code, _ = await a_report(client, **report)
+    await drive(code, "in_progress")
+    await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá.", "public_text": public_text})
+    await done(as_("head"), code, "approve_answer")
+    await deliver(app)
+    return code
+
+
+def published(text: str) -> str:
+    """What a form says everybody would read."""
+    shown = text.partition('<div class="muted smaller">Mọi người sẽ đọc</div><div class="said">')[2]
+    return unescape(re.sub(r"<[^>]*>", "", shown.partition("</div>")[0]))
+
+
+async def test_a_text_with_somebody_in_it_is_not_published_until_a_person_has_looked_at_every_place(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code = await replied(app, client, as_, drive, SAID)
+    refused = await act(as_("agent"), code, "publish", {"public_text": SAID})
+    assert refused.status_code == 422
+    problem = refused.json()
+    assert problem["errors"][0]["where"] == "public_text"
+    assert [each["kind"] for each in problem["spans"]] == ["name", "phone", "address"]
+    assert problem["suggested"] == SHOWN
+    some = {"public_text": SAID, "left": ["số 45", "0912 345 678"]}
+    assert (await act(as_("agent"), code, "publish", some)).json()["spans"] == [
+        {"kind": "name", "text": "Nguyễn Văn An", "instead": "[họ tên]"}
+    ]
+    assert (await client.get(f"/api/v1/public/cases/{code}")).status_code == 404
+    made = await done(as_("agent"), code, "publish", {"public_text": problem["suggested"]})
+    assert made["public_text"] == SHOWN
+    assert (await journal_of(app, code))[-1].data["left"] == 0
+
+
+async def test_the_reporters_own_name_is_found_however_it_is_written(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    contact = {"name": "Điểu Bô", "phone": "0987 111 222"}
+    code = await replied(app, client, as_, drive, "Đã trả lời dieu bo.", contact=contact)
+    refused = await act(as_("agent"), code, "publish", {"public_text": "Đã trả lời dieu bo."})
+    assert refused.json()["suggested"] == "Đã trả lời [họ tên]."
+
+
+async def test_the_form_for_publishing_covers_and_a_person_may_undo_each_place(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code = await replied(app, client, as_, drive, SAID)
+    url, agent = f"/console/cases/{code}/publish", browser("agent")
+    fresh = (await agent.get(url)).text
+    assert published(fresh) == SHOWN
+    assert re.findall(r'name="covered" value="([^"]+)" checked', fresh) == ["Nguyễn Văn An", "0912 345 678", "số 45"]
+    seen_before = {"personal": ["Nguyễn Văn An", "0912 345 678", "số 45"]}
+    looked = await agent.post(url, data={"public_text": SAID, **seen_before, "covered": ["Nguyễn Văn An"], "look": "1"})
+    assert looked.status_code == 200
+    assert published(looked.text) == SAID.replace("Nguyễn Văn An", "[họ tên]")
+    assert (await seen(as_, code))["published_at"] is None  # looking does nothing
+    more = SAID + " Xe 93A-123.45 đã dời."
+    new = await agent.post(url, data={"public_text": more, **seen_before, "covered": ["Nguyễn Văn An", "0912 345 678"]})
+    assert new.status_code == 422  # the plate is new: nobody has looked at it
+    assert "còn biển số xe" in unescape(new.text)
+    seen_before["personal"].append("93A-123.45")
+    covered = ["Nguyễn Văn An", "0912 345 678", "93A-123.45"]
+    sent = await agent.post(url, data={"public_text": more, **seen_before, "covered": covered})
+    assert sent.status_code == 303, sent.text[-800:]
+    assert (await seen(as_, code))["public_text"] == (
+        "Đã gặp ông [họ tên] ([số điện thoại]) và vá ổ gà trước số 45 đường Hùng Vương. Xe [biển số] đã dời."
+    )
+
+
+async def test_the_head_who_approves_sees_the_public_text_covered_too(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá.", "public_text": SAID})
+    url, head = f"/console/cases/{code}/approve_answer", browser("head")
+    assert published((await head.get(url)).text) == SHOWN
+    uncovered = await act(as_("head"), code, "approve_answer", {"public_text": SAID})
+    assert uncovered.status_code == 422
+    words = ["Nguyễn Văn An", "0912 345 678", "số 45"]
+    sent = await head.post(url, data={"public_text": SAID, "personal": words, "covered": words})
+    assert sent.status_code == 303, sent.text[-800:]
+    assert (await seen(as_, code))["public_text"] == SHOWN
+    hidden, _ = await a_report(client, public=False)
+    await drive(hidden, "answered")
+    assert 'name="public_text"' not in (await head.get(f"/console/cases/{hidden}/approve_answer")).text

@@ -14,6 +14,7 @@ from cases.actions import conversation  # noqa: F401 - registers all actions
 from cases.desk import Office, perform
 from cases.dossier import dossier, events_after
 from cases.models import Case
+from cases.publishing import known_of
 from cases.queries import case_by_code
 from cases.states import Action
 from channels.models import Outgoing
@@ -54,10 +55,12 @@ async def act(
     case = await case_by_code(session, who, code)
     await looks.note(session, who, case, "act", at)
     view, version = viewer_of(request, who), _version(form)
+    if form.flag("look"):
+        return await _looked(request, session, who, office, view, form, name, code)
     rehearsing = form.flag("preview")
     shown = None
     try:
-        body = body_of(name, form, zone_of(office.routing))
+        body = body_of(name, form, zone_of(office.routing), known_of(case))
         files = () if rehearsing else tuple(await _files(name, form, here, at, body))
         if rehearsing:
             shown = await _rehearse(here, office, who, case.code, name, body, at, view)
@@ -179,6 +182,24 @@ async def _previewed(
     filled = Filled(values_of(name, form), preview=shown, files_lost=bool(form.uploads))
     page = await case_view(session, told, who, office, view, opened=name, filled=filled)
     return render(request, "console/case.html", page, who=who)
+
+
+async def _looked(
+    request: Request,
+    session: AsyncSession,
+    who: Actor,
+    office: Office,
+    view: Viewer,
+    form: Form,
+    name: Action,
+    code: str,
+) -> Response:
+    """The form as it stands, with what of its text is covered now; nothing is done."""
+    told = await dossier(session, who, await case_by_code(session, who, code))
+    filled = Filled(values_of(name, form), files_lost=bool(form.uploads) and not is_partial(request))
+    page = await case_view(session, told, who, office, view, opened=name, filled=filled)
+    template = "console/case_main.html" if is_partial(request) else "console/case.html"
+    return render(request, template, page, who=who)
 
 
 class _OnlyRehearsed(Exception):

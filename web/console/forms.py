@@ -4,20 +4,23 @@ Titles are those of `web.names`; templates show a form and `web.console.acting` 
 Sentences are Vietnamese and in web/words/case.yaml.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from cases import masking
 from cases.states import STAFF_ACTIONS, Action
 from core.errors import Invalid
+from core.text import nfc
 from web.names import NAMES
 from web.pages import Form
 
 Kind = Literal[
     "line",  # one line of text
     "text",  # several
+    "public",  # several, shown with what in them tells of somebody covered
     "department",
     "departments",
     "flags",  # any of some words, each with its box
@@ -77,6 +80,7 @@ class FormSpec:
 
 
 FILES = ("files", "file")
+SEEN, COVERED = "personal", "covered"  # members of a form: words that look personal, and those of them to be covered
 _DOCUMENT = "Kèm văn bản trả lời"
 _PLAIN = "Không nêu tên, số điện thoại, số nhà của ai."
 _REPLY = FieldSpec("reply", "text", "Câu trả lời cho người dân", rows=5)
@@ -206,6 +210,7 @@ FORMS: dict[Action, FormSpec] = {
         "checks",
         "bar",
         "Duyệt và gửi",
+        (FieldSpec("public_text", "public", "Bản tóm tắt để công khai", required=False, hint=_PLAIN, rows=4),),
         order=5,
         tone="primary",
         about="Câu trả lời được gửi cho người dân như đang thấy.",
@@ -239,7 +244,7 @@ FORMS: dict[Action, FormSpec] = {
         "world",
         "bar",
         "Công khai",
-        (FieldSpec("public_text", "text", "Bản mọi người đọc được", hint=_PLAIN, rows=5),),
+        (FieldSpec("public_text", "public", "Bản mọi người đọc được", hint=_PLAIN, rows=5),),
         order=15,
         about="Hiện trên trang công khai cùng lĩnh vực và địa bàn; lời và ảnh của người dân không được đăng.",
         done="Đã công khai.",
@@ -475,11 +480,19 @@ def fields_of(action: Action) -> tuple[FieldSpec, ...]:
 
 def values_of(action: Action, form: Form) -> dict[str, list[str]]:
     """What was typed, to be shown again. Never files."""
-    return {field.name: form.all(field.name) for field in fields_of(action) if field.kind not in FILES}
+    kept = {field.name: form.all(field.name) for field in fields_of(action) if field.kind not in FILES}
+    return kept | {name: form.all(name) for name in (SEEN, COVERED) if name in form.members}
 
 
-def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
+def stay(seen: Sequence[str], covered: Sequence[str]) -> list[str]:
+    """Words that were shown as personal and not covered: somebody looked at them and says that they may stay."""
+    return sorted(set(seen) - set(covered))
+
+
+def body_of(action: Action, form: Form, zone: ZoneInfo, known: Collection[str] = ()) -> dict[str, Any]:
     """What was typed as the action's body; Invalid for a time that cannot be read, or a unit that was not chosen.
+
+    `known`: how people are known that a text for the public may be about.
 
     Members left empty are left out, but for texts that must be there: their complaint is "empty", not "missing".
     """
@@ -493,7 +506,12 @@ def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
         if field.kind == "flags":  # a tap that says something else leaves them as they are
             continue
         given = form.text(field.name)
-        if field.kind == "officer":
+        if field.kind == "public" and given:
+            stays = stay(form.all(SEEN), form.all(COVERED))
+            spans = masking.suggest(nfc(given), known)
+            covered = [span for span in spans if span.of(nfc(given)) in form.all(COVERED)]
+            body[field.name], body["left"] = masking.masked(nfc(given), covered), stays
+        elif field.kind == "officer":
             body[field.name] = given or None
         elif field.kind == "moment":
             if given or field.required:
