@@ -192,6 +192,20 @@ class HandOver(Body):
     spoke_with: Short | None = None
 
 
+class Direct(Body):
+    """What the leadership orders, which unit of the case (the lead if none is named), and by when it has to answer."""
+
+    text: Text
+    to: Code | None = None
+    until: AwareDatetime | None = None
+
+
+class AnswerDirective(Body):
+    """What the unit has done about the order."""
+
+    text: Text
+
+
 class Into(Body):
     """The code of another case."""
 

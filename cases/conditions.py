@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Boolean, ColumnElement, and_, false, literal_column, not_, or_
 from sqlmodel import col, select
 
-from cases.models import BADLY_RATED, DUE, FLAGGED, IS_OPEN, Assignment, Case, Extension
+from cases.models import ABOVE, BADLY_RATED, DUE, FLAGGED, IS_OPEN, Assignment, Case, Extension, Limit
 from cases.queries import AT_WORK, has_unit
 from cases.states import Status
 from cases.views import NONE, Ago, Day, Filters, is_open
@@ -119,6 +119,11 @@ def _about_people(actor: Actor, filters: Filters) -> Iterator[ColumnElement[bool
         ours = one_of(col(Case.lead), sorted(actor.departments))
         helping = has_unit(actor.departments, at_work=is_open(filters))
         yield ours if filters.part == "lead" else and_(helping, not_(ours))
+    if filters.above is not None:
+        running = [literal_column(f"({ABOVE})", Boolean()), Limit.stage == filters.above]
+        if filters.above_ours:
+            running.append(col(Limit.holder).in_(sorted(actor.departments)))
+        yield col(Case.id).in_(select(Limit.case_id).where(*running))
     if filters.contribution_owed:
         yield (
             select(Assignment.id)

@@ -15,7 +15,7 @@ from cases.codes import read_code
 from cases.facts import facts_of
 from cases.limits import Clocks, dims, limits_of
 from cases.models import Assignment, Case, Entry
-from cases.queries import sees_restricted, visible_to
+from cases.queries import CaseFile, sees_restricted, visible_to
 from cases.reach import address_for
 from cases.replies import Phrase
 from cases.states import Action, Part, Status
@@ -352,9 +352,13 @@ def _left_to_others(case: Case, name: Action, book: Rulebook) -> NotAllowed:
     return NotAllowed("Bộ quy tắc giao người khác quyết định việc này.", f"The rule set leaves this to the {others}.")
 
 
-def offered(case: Case, parts: frozenset[Part], book: Rulebook) -> list[Action]:
-    """What these parts may do now: the table's row, narrowed by the rule set and by what the case itself rules out."""
+def offered(file: CaseFile, actor: Actor, book: Rulebook) -> list[Action]:
+    """What this person may do now: the table's row, narrowed by the rule set and by what the case itself rules out."""
+    case, parts = file.case, parts_of(actor, file.case, file.assignments)
+    running = {(limit.stage, limit.holder) for limit in file.limits if not (limit.met_at or limit.cancelled_at)}
     pointless = set()
+    if running.isdisjoint(("directive", department) for department in actor.departments):
+        pointless.add(Action.ANSWER_DIRECTIVE)
     if case.approved_at is not None:
         pointless |= {Action.APPROVE_ANSWER, Action.RETURN_ANSWER}
     if case.published_at is None:

@@ -22,6 +22,7 @@ from routing.stretches import Stop
 from routing.working_time import Amount, Calendar, Clock, at_fraction, due, worked
 
 Op = dict[str, Any]
+BESIDE = ("directive", "dispute")  # clocks of what stands above the units: they do not hang on the answer
 ALL = 100  # per cent: the whole time of a limit is over
 
 
@@ -174,15 +175,16 @@ class Clocks:
             None,
         )
 
-    def open(self, stage: str, holder: str, amount: Amount | None, opened_at: datetime | None = None) -> None:
-        """Start a limit now, or at `opened_at`; nothing when the rules give the stage none."""
+    def open(self, stage: str, holder: str, amount: Amount | None, opened_at: datetime | None = None) -> Limit | None:
+        """Start a limit now, or at `opened_at`; None when the rules give the stage none, or one is running."""
         if amount is None or self.find(stage, holder) is not None:
-            return
+            return None
         opened = new_limit(self.case.id, stage, holder, amount, opened_at or self.at, self.routing, self.book)
         limit = Limit(**asdict(opened))
         self.rows.append(limit)
         self.added.append(limit)
         self.ops.append(opened_op(opened))
+        return limit
 
     def meet(self, stage: str, holder: str | None = None) -> None:
         """The stage is done, in time or late."""

@@ -68,6 +68,8 @@ class Action(StrEnum):
     CHASE = "chase"
     REVEAL_IDENTITY = "reveal_identity"
     HAND_OVER = "hand_over"
+    DIRECT = "direct"
+    ANSWER_DIRECTIVE = "answer_directive"
 
 
 class Part(StrEnum):
@@ -77,6 +79,7 @@ class Part(StrEnum):
     DISPATCHER = "dispatcher"
     SUPERVISOR = "supervisor"
     INSPECTOR = "inspector"
+    LEADER = "leader"
     LEAD_OFFICER = "lead_officer"
     LEAD_HEAD = "lead_head"
     SUPPORTING_OFFICER = "supporting_officer"
@@ -103,6 +106,8 @@ class Rule:
 
 P = Part
 CENTRE = frozenset({P.AGENT, P.DISPATCHER})
+UNITS = frozenset({P.LEAD_OFFICER, P.LEAD_HEAD, P.SUPPORTING_OFFICER, P.SUPPORTING_HEAD})
+WITH_UNITS = frozenset({S.FORWARDED, S.IN_PROGRESS, S.WAITING_CITIZEN})
 HANDLERS = frozenset(
     {
         P.AGENT,
@@ -160,6 +165,8 @@ TABLE: dict[Action, Rule] = {
     Action.CHASE: _rule({S.FORWARDED, S.IN_PROGRESS, S.WAITING_CITIZEN, S.ANSWERED}, {P.AGENT, P.CITIZEN}),
     Action.REVEAL_IDENTITY: _rule(ANY, {P.AGENT, P.SUPERVISOR}),
     Action.HAND_OVER: _rule({S.RECEIVED, S.FORWARDED, S.IN_PROGRESS}, CENTRE | {P.SUPERVISOR, P.INSPECTOR}),
+    Action.DIRECT: _rule(WITH_UNITS | {S.ANSWERED}, {P.LEADER, P.SUPERVISOR}),
+    Action.ANSWER_DIRECTIVE: _rule(WITH_UNITS | {S.ANSWERED}, UNITS),
 }
 
 NOT_FOR_STAFF = frozenset({Action.REPLY, Action.ADD_MESSAGE, Action.RATE})

@@ -47,6 +47,8 @@ class Filters:
     needs_supervisor: bool | None = None
     given_back: int | None = None  # at least so many times
     extension_asked: bool | None = None
+    above: Literal["directive", "dispute"] | None = None  # such a clock runs: an order, a dispute
+    above_ours: bool = False  # and a department of the person who asks owes it
     incident: bool | None = None  # one of several reports of the same thing
     approved: bool | None = None  # the answer
     published: bool | None = None
@@ -119,6 +121,13 @@ _TRACK_SUGGESTED = View(
     Filters(status=(Status.RECEIVED, Status.FORWARDED), open=True, track_suggested=True),
     "received",
 )
+_DIRECTIVES = View("directives", "Có chỉ đạo, chờ trả lời", "Orders, unanswered", Filters(open=True, above="directive"))
+_TO_ANSWER = View(
+    "to_answer_directive",
+    "Phải trả lời chỉ đạo",
+    "Orders to answer",
+    Filters(open=True, above="directive", above_ours=True),
+)
 _OVERVIEW = (_OPEN, _LATE, _DONE_TODAY, _BADLY_RATED)
 
 VIEWS: Mapping[Role, tuple[View, ...]] = {
@@ -170,6 +179,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
         _OPEN,
     ),
     Role.OFFICER: (
+        _TO_ANSWER,
         View(
             "to_accept",
             "Cần tiếp nhận xử lý",
@@ -204,6 +214,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
             "To approve",
             Filters(status=(Status.ANSWERED,), open=True, part="lead", approved=False),
         ),
+        _TO_ANSWER,
         _EXTENSIONS,
         _UNIT_LATE,
         _UNIT_SOON,
@@ -230,6 +241,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
             "Given back three times",
             Filters(open=True, given_back=3),
         ),
+        _DIRECTIVES,
         _TRACK_SUGGESTED,
         View(
             "to_forward_late",
@@ -257,7 +269,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
         _MINE,
         View("restricted_all", "Luồng hạn chế, tất cả", "Restricted, all", Filters(restricted=True), "received"),
     ),
-    Role.LEADER: _OVERVIEW,
+    Role.LEADER: (*_OVERVIEW, _DIRECTIVES),
     Role.ADMIN: _OVERVIEW,
 }
 

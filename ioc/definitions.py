@@ -17,6 +17,8 @@ STAGES = {
     "contribute": ("phối hợp", "contribution"),
     "reply": ("duyệt và trả lời", "approval and reply"),
     "publish": ("công khai", "publication"),
+    "directive": ("trả lời chỉ đạo", "answering orders"),
+    "dispute": ("quyết định tranh chấp", "deciding disputes"),
 }
 DURATIONS = ("forward_time", "first_response", "resolution")
 PERCENTILES = (50, 90, 95)

@@ -171,6 +171,18 @@ class ExtensionAnswer(BaseModel):
     requested_at: datetime
 
 
+class DirectiveAnswer(BaseModel):
+    """An order of the leadership to a unit, and its answer; `owed` while it is still waited for."""
+
+    department: Named
+    text: str
+    opened_at: datetime
+    due_at: datetime | None
+    answered_at: datetime | None
+    answer: str | None
+    owed: bool
+
+
 class StaffCase(CaseRow):
     """A case with everything this person may see, and in `actions` what they may do now."""
 
@@ -190,6 +202,7 @@ class StaffCase(CaseRow):
     limits: list[StaffLimit]
     citizen: Reporter
     entries: list[Line]
+    directives: list[DirectiveAnswer]
     extensions: list[ExtensionAnswer]
     give_backs: int
     chased: int

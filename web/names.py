@@ -41,6 +41,12 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "contribute": ("Phối hợp", "Contribute"),
         "reply": ("Duyệt trả lời", "Approve the answer"),
         "publish": ("Công khai", "Publish"),
+        "directive": ("Trả lời chỉ đạo", "Answer to an order"),
+        "dispute": ("Quyết định tranh chấp", "Decision of a dispute"),
+    },
+    "above": {
+        "directive": ("Có chỉ đạo chờ trả lời", "An order waits for its answer"),
+        "dispute": ("Có tranh chấp chờ quyết định", "A dispute waits for decision"),
     },
     "clock": {"working": ("giờ làm việc", "working time"), "calendar": ("liên tục", "round the clock")},
     "channel": {
@@ -127,6 +133,8 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "chase": ("Đôn đốc", "Chase"),
         "reveal_identity": ("Mở thông tin người phản ánh", "Reveal the reporter"),
         "hand_over": ("Bàn giao 113, 114, 115", "Hand over to 113, 114, 115"),
+        "direct": ("Chỉ đạo", "Give an order"),
+        "answer_directive": ("Trả lời chỉ đạo", "Answer the order"),
     },
     "event": {
         "case.open": ("Tiếp nhận phản ánh", "Report received"),
@@ -167,6 +175,8 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "case.chase": ("Đôn đốc", "Chased"),
         "case.reveal_identity": ("Mở thông tin người phản ánh", "Identity revealed"),
         "case.hand_over": ("Bàn giao khẩn cấp", "Emergency handed over"),
+        "case.direct": ("Lãnh đạo chỉ đạo", "Order of the leadership"),
+        "case.answer_directive": ("Đơn vị trả lời chỉ đạo", "Order answered"),
         "case.withdrawn": ("Đưa vào diện hạn chế", "Restricted"),
         "case.restored": ("Bỏ diện hạn chế", "Restriction lifted"),
         "message.resend": ("Gửi lại tin nhắn", "Message sent again"),
@@ -311,6 +321,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "unit.reminded": ("Thư nhắc hạn", "Letter: reminder"),
         "unit.breached": ("Thư báo quá hạn", "Letter: overdue"),
         "unit.chased": ("Thư đôn đốc", "Letter: chased"),
+        "unit.ordered": ("Thư báo có chỉ đạo", "Letter: an order"),
     },
     "call_outcome": {
         "missed": ("Gọi nhỡ", "Missed"),

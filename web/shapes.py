@@ -126,8 +126,10 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
     """A case with everything this person may see and what they may do now."""
     case, zone = file.case, zone_of(routing)
     contact = citizens.plain(case.contact) if sees_identity(actor, case) else citizens.masked(case.contact)
-    parts, book = parts_of(actor, case, file.assignments), routing.rulebook(case.rule_set_id)
+    book = routing.rulebook(case.rule_set_id)
     live = [a for a in file.assignments if a.ended_at is None]
+    said = {entry.id: entry.text for entry in file.entries}
+    clocks = {limit.id: limit for limit in file.limits}
     return {
         **case_row(case, routing, file.officer),
         "text": case.text,
@@ -170,6 +172,18 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
             }
             for entry in file.entries
         ],
+        "directives": [
+            {
+                "department": named_department(each.department, routing),
+                "text": said[each.entry_id],
+                "opened_at": when(each.opened_at, zone),
+                "due_at": when(clocks[each.limit_id].due_at, zone),
+                "answered_at": when(each.answered_at, zone),
+                "answer": said[each.answer_id] if each.answer_id else None,
+                "owed": clocks[each.limit_id].met_at is None and clocks[each.limit_id].cancelled_at is None,
+            }
+            for each in file.acts.orders
+        ],
         "extensions": [
             {
                 "department": each.department,
@@ -192,7 +206,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
         "merged_into": file.merged_into,
         "incident": file.incident,
         "rule_set": _rule_set(case, routing),
-        "actions": [action.value for action in offered(case, parts, book) if action not in NOT_FOR_STAFF],
+        "actions": [action.value for action in offered(file, actor, book) if action not in NOT_FOR_STAFF],
     }
 
 

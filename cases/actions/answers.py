@@ -8,6 +8,7 @@ from sqlmodel import col, select
 from cases import documents, publishing, replies
 from cases.bodies import AnswerDirectly, ApproveAnswer, Body, Reason, SubmitAnswer
 from cases.desk import Desk, action
+from cases.limits import BESIDE
 from cases.models import Entry
 from cases.states import Action
 from core.attachments import Attachment
@@ -56,7 +57,7 @@ async def return_answer(desk: Desk, given: Reason) -> None:
     if desk.case.approved_at is not None:
         raise Conflict("Câu trả lời đã được duyệt và đang được gửi.", "The answer is approved and being sent.")
     desk.write("reason", given.reason)
-    desk.clocks.cancel(keep=("contribute",))
+    desk.clocks.cancel(keep=("contribute", *BESIDE))
     if desk.lead is not None:
         desk.clocks.run_again("resolve", desk.lead.department)
     desk.case.answer_id = None

@@ -18,6 +18,7 @@ PARTS = [
     "dispatcher",
     "supervisor",
     "inspector",
+    "leader",
     "lead_officer",
     "lead_head",
     "supporting_officer",
@@ -28,6 +29,8 @@ PARTS = [
 OPEN = "received forwarded in_progress waiting_citizen answered"
 ALL = " ".join(STATUSES)
 HANDLE = "agent dispatcher supervisor inspector lead_officer lead_head supporting_officer supporting_head"
+
+UNITS = "lead_officer lead_head supporting_officer supporting_head"
 
 # DESIGN.md section 5, row by row: action → (who, from, to). `same`, `was` and `last_lead` depend on the case.
 LIFE = {
@@ -71,6 +74,8 @@ LIFE = {
     "chase": [("agent citizen", "forwarded in_progress waiting_citizen answered", "same")],
     "reveal_identity": [("agent supervisor", ALL, "same")],
     "hand_over": [("agent dispatcher supervisor inspector", "received forwarded in_progress", "same")],
+    "direct": [("leader supervisor", "forwarded in_progress waiting_citizen answered", "same")],
+    "answer_directive": [(UNITS, "forwarded in_progress waiting_citizen answered", "same")],
 }
 
 

@@ -14,6 +14,7 @@ from channels.models import Outgoing
 from tests.factories import (
     LEAD,
     OTHER,
+    SUPPORT,
     As,
     Clock,
     Drive,
@@ -23,6 +24,8 @@ from tests.factories import (
     deliver,
     done,
     journal_of,
+    limit_differences,
+    remind,
     state,
 )
 from tests.house import PDF
@@ -289,3 +292,113 @@ async def test_the_head_who_approves_sees_the_public_text_covered_too(
     hidden, _ = await a_report(client, public=False)
     await drive(hidden, "answered")
     assert 'name="public_text"' not in (await head.get(f"/console/cases/{hidden}/approve_answer")).text
+
+
+# --- orders of the leadership
+
+
+def clocks(case: Case, stage: str) -> list[tuple[str, str, str]]:
+    """(holder, due, how it stands) of the clocks of a stage."""
+    rows = [each for each in case["limits"] if each["stage"] == stage]
+    return [
+        (
+            each["holder"],
+            (each["due_at"] or "")[:16],
+            "cancelled"
+            if each["cancelled_at"]
+            else "met"
+            if each["met_at"] and not each["breached_at"]
+            else "late"
+            if each["breached_at"]
+            else "runs",
+        )
+        for each in rows
+    ]
+
+
+async def views_of(as_: As, browser: As, who: str) -> set[str]:
+    """The saved views of somebody that hold something."""
+    page = (await browser(who).get("/console/views")).text
+    return {code for code, count in re.findall(r"view=(\w+)[^>]*data-count=\"(\w*)\"", page) if count not in ("", "0")}
+
+
+async def test_an_order_is_owed_an_answer_by_the_rule_sets_time_and_stands_on_the_case_and_in_the_queues(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code, key = await a_report(client)
+    await drive(code, "in_progress")
+    clock.to("2026-03-09T09:00")  # Monday; due Friday 17:00
+    await remind(app)
+    for who in ("dispatcher", "agent", "officer", "head", "admin", "inspector"):
+        assert (await act(as_(who), code, "direct", {"text": "Làm ngay"})).status_code == 403, who
+    assert (await act(as_("leader"), code, "note", {"text": "x"})).status_code == 403  # that is all a leader may do
+    case = await done(as_("leader"), code, "direct", {"text": "Sở báo cáo nguyên nhân chậm, xong trong tuần."})
+    assert clocks(case, "directive") == [(LEAD, "2026-03-10T17:00", "runs")]  # 1 working day after Monday
+    assert (await journal_of(app, code))[-1].data["late"] is True
+    again = await act(as_("supervisor"), code, "direct", {"text": "Nhắc lại"})
+    assert again.status_code == 409
+    page = (await browser("officer").get(f"/console/cases/{code}")).text
+    assert "Sở báo cáo nguyên nhân chậm" in page
+    assert "Lãnh đạo chỉ đạo" in page
+    assert {"directives"} <= await views_of(as_, browser, "leader") & await views_of(as_, browser, "supervisor")
+    assert "to_answer_directive" in await views_of(as_, browser, "officer")
+    assert "to_answer_directive" not in await views_of(as_, browser, "helper")
+    assert code in [row["code"] for row in (await as_("leader").get("/api/v1/cases?above=directive")).json()["items"]]
+    told = (await at_citizen(client, code, key)).text
+    assert "chỉ đạo" not in told.lower()
+    assert "nguyên nhân chậm" not in told
+    refused = await act(as_("helper"), code, "answer_directive", {"text": "Không phải của chúng tôi"})
+    assert refused.status_code == 409
+    assert "answer_directive" not in (await seen(as_, code, "helper"))["actions"]
+    clock.to("2026-03-10T17:01")
+    await remind(app)
+    assert clocks(await seen(as_, code), "directive") == [(LEAD, "2026-03-10T17:00", "late")]
+    case = await done(as_("officer"), code, "answer_directive", {"text": "Thiếu vật tư; thứ Tư thi công."})
+    order = case["directives"][0]
+    assert (order["owed"], order["answer"], order["department"]["code"]) == (
+        False,
+        "Thiếu vật tư; thứ Tư thi công.",
+        LEAD,
+    )
+    assert "to_answer_directive" not in await views_of(as_, browser, "officer")
+    assert (await act(as_("officer"), code, "answer_directive", {"text": "Lần nữa"})).status_code == 409
+
+
+async def test_an_order_goes_to_the_unit_named_by_the_date_given_and_outlives_a_returned_answer(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    await done(as_("supervisor"), code, "direct", {"text": "Báo cáo", "until": "2026-03-03T11:00:00+07:00"})
+    case = await done(as_("leader"), code, "direct", {"text": "Cắt điện", "to": SUPPORT})
+    assert clocks(case, "directive") == [
+        (LEAD, "2026-03-03T11:00", "runs"),
+        (SUPPORT, "2026-03-04T17:00", "runs"),
+    ]
+    await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá"})
+    case = await done(as_("head"), code, "return_answer", {"reason": "Chưa rõ"})
+    assert [state for *_, state in clocks(case, "directive")] == ["runs", "runs"]
+    await done(as_("helper"), code, "answer_directive", {"text": "Đã cắt"})
+    await drive(code, "replied")
+    case = await seen(as_, code)
+    assert [state for *_, state in clocks(case, "directive")] == ["cancelled", "met"]
+    assert await limit_differences(app) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"text": "x", "to": OTHER}, 422),  # does not have the case
+        ({"text": "x", "to": "khong-co"}, 422),
+        ({"text": "x", "until": "2026-03-01T11:00:00+07:00"}, 422),
+        ({"text": " "}, 422),
+    ],
+    ids=["a stranger", "nobody", "the past", "no words"],
+)
+async def test_an_order_that_cannot_be_is_refused(
+    client: AsyncClient, as_: As, drive: Drive, clock: Clock, body: Case, status: int
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "forwarded")
+    assert (await act(as_("leader"), code, "direct", body)).status_code == status
+    assert (await seen(as_, code))["directives"] == []

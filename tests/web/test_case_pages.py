@@ -156,6 +156,8 @@ FILLED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("chase", "agent", "forwarded", {}),
     ("reveal_identity", "agent", "received", {"reason": "Người dân nhờ gọi lại"}),
     ("hand_over", "agent", "received", {"to": "115", "text": "Một người ngã xe", "spoke_with": ""}),
+    ("direct", "leader", "in_progress", {"text": "Làm ngay", "to": "", "until": "2026-03-05T16:00"}),
+    ("answer_directive", "officer", "ordered", {"text": "Đã làm"}),
 ]
 
 
@@ -168,13 +170,15 @@ def test_the_table_of_forms_fills_in_every_action() -> None:
 
 async def bring(client: AsyncClient, as_: As, drive: Drive, code: str, where: str) -> None:
     """A case to a status, or to one of the situations that some forms are for."""
-    steps = {"asked": "in_progress", "published": "replied", "linked": "received"}
+    steps = {"asked": "in_progress", "published": "replied", "linked": "received", "ordered": "in_progress"}
     await drive(code, steps.get(where, where))
     if where == "asked":
         body = {"until": "2026-03-09T16:00:00+07:00", "reason": "Chờ vật tư"}
         await done(as_("officer"), code, "request_extension", body)
     if where == "published":
         await done(as_("agent"), code, "publish", {"public_text": "Xong."})
+    if where == "ordered":
+        await done(as_("supervisor"), code, "direct", {"text": "Làm ngay"})
     if where == "linked":
         await done(as_("dispatcher"), code, "link_incident", {"into": (await a_report(client))[0]})
 

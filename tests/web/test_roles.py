@@ -203,6 +203,8 @@ ACTIONS: dict[str, str] = {
     "link_incident": "dispatcher",
     "unlink_incident": "dispatcher",
     "chase": "agent",
+    "direct": "leader supervisor",
+    "answer_directive": "officer head helper helperhead",
     "reveal_identity": "agent supervisor",
     "hand_over": f"{CENTRE} inspector",
 }

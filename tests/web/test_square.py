@@ -19,7 +19,7 @@ ROLES = {
     "dispatcher": "dispatcher",
     "supervisor": "supervisor",
     "inspector": "inspector",
-    "leader": None,
+    "leader": "leader",
     "admin": None,
     "officer": "lead_officer",
     "head": "lead_head",
@@ -96,6 +96,8 @@ def body_of(action: str, case: dict[str, Any], other: str) -> dict[str, Any]:
         "link_incident": {"into": other},
         "reveal_identity": {"reason": "Cần gọi lại để xác minh"},
         "hand_over": {"to": "115", "text": "Một người ngã xe, tỉnh, chảy máu đầu"},
+        "direct": {"text": "Báo cáo nguyên nhân chậm"},
+        "answer_directive": {"text": "Đã cử đội xuống hiện trường"},
     }
     return bodies.get(action, {})
 
@@ -113,6 +115,9 @@ async def prepare(as_: As, action: str, case: dict[str, Any], other: str) -> Non
     code = case["code"]
     if action in ("grant_extension", "deny_extension"):
         await done(as_("officer"), code, "request_extension", body_of("request_extension", case, other))
+    elif action == "answer_directive":
+        for unit in (LEAD, SUPPORT):
+            await done(as_("leader"), code, "direct", {"text": "Làm ngay", "to": unit})
     elif action == "unlink_incident":
         await done(as_("dispatcher"), code, "link_incident", {"into": other})
     elif action == "unpublish":

@@ -1,7 +1,7 @@
 """The page of one case: the conversation, the clocks, who and where, and exactly what this person may do."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from cases import citizens, looks
 from cases.acts import DocumentOf
 from cases.codes import read_code
-from cases.desk import Office, offered, parts_of
+from cases.desk import Office, offered
 from cases.dossier import Dossier, dossier
 from cases.models import Case, Extension, Limit
 from cases.queries import case_by_code, sees_identity
@@ -83,6 +83,20 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order of the leadership to a unit; `state`: owed, late, answered, or over without an answer."""
+
+    by: str
+    unit: str
+    text: str
+    at: datetime
+    due_at: datetime | None
+    state: Literal["owed", "late", "answered", "over"]
+    answer: str
+    answered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a head decides on."""
 
@@ -142,6 +156,7 @@ class CasePage:
     related: list[tuple[str, Case]]
     files: tuple[Picture, ...]
     failed: int
+    orders: tuple[OrderView, ...]
     asked: Extension | None
     call_back: CallTask | None  # the call that is owed to the reporter
     answer: Answer | None
@@ -226,9 +241,8 @@ def asks_for_hand_over(case: Case, may: Sequence[Action]) -> bool:
 
 def actions_for(told: Dossier, who: Actor, routing: Routing) -> list[Action]:
     """What this person may do to the case now."""
-    case = told.file.case
-    parts = parts_of(who, case, told.file.assignments)
-    return [each for each in offered(case, parts, routing.rulebook(case.rule_set_id)) if each in STAFF_ACTIONS]
+    book = routing.rulebook(told.file.case.rule_set_id)
+    return [each for each in offered(told.file, who, book) if each in STAFF_ACTIONS]
 
 
 async def case_view(
@@ -297,6 +311,7 @@ async def case_view(
         related=[(codes.get(each.id) or view.say("Liên quan"), each) for each in told.related],
         files=tuple(pictures(told.file)),
         failed=sum(each.state in ("failed", "unknown") for each in told.deliveries),
+        orders=tuple(_orders(told, routing, view)),
         asked=asked,
         call_back=await call_back_of(session, case),
         answer=_answer(told),
@@ -385,6 +400,26 @@ def _answer(told: Dossier) -> Answer | None:
         each for file, each in shown if file.entry_id == entry.id or (document and document.file_id == file.id)
     )
     return Answer(entry.text, files, case.public_text or "", document)
+
+
+def _orders(told: Dossier, routing: Routing, view: Viewer) -> Iterator[OrderView]:
+    """Orders of the leadership, oldest first."""
+    said = {entry.id: entry.text for entry in told.file.entries}
+    clocks = {limit.id: limit for limit in told.file.limits}
+    for each in told.file.acts.orders:
+        clock = clocks[each.limit_id]
+        running = clock.met_at is None and clock.cancelled_at is None
+        late = clock.due_at is not None and clock.due_at < view.at
+        yield OrderView(
+            told.names.get(each.by, ""),
+            (named_department(each.department, routing) or {"name": each.department})["name"],
+            said[each.entry_id],
+            each.opened_at,
+            clock.due_at,
+            "answered" if each.answered_at else "over" if not running else "late" if late else "owed",
+            said[each.answer_id] if each.answer_id else "",
+            each.answered_at,
+        )
 
 
 def _clock(limit: Limit, routing: Routing, view: Viewer) -> Clock:

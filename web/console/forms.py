@@ -27,6 +27,7 @@ Kind = Literal[
     "field",
     "area",
     "officer",
+    "unit",  # of those that have the case; `choices`: helpers only
     "moment",
     "day",
     "choice",
@@ -70,7 +71,7 @@ class FormSpec:
     about: str = ""
     hears: bool = False  # the citizen gets a message that can be looked at before
     noted: bool = True  # an internal note may go along
-    shows: Literal["", "answer", "extension"] = ""  # what is decided, to be read in the form before its button
+    shows: Literal["", "answer", "extension", "order"] = ""  # what is decided, to be read in the form before its button
     done: str = "Đã làm xong."
 
     @property
@@ -179,7 +180,34 @@ FORMS: dict[Action, FormSpec] = {
         noted=False,
         done="Đã lưu ghi chú.",
     ),
+    Action.ANSWER_DIRECTIVE: FormSpec(
+        "flag",
+        "talk",
+        "Trả lời chỉ đạo",
+        (FieldSpec("text", "text", "Đã làm gì theo chỉ đạo", rows=4),),
+        order=4,
+        tone="primary",
+        about="Chỉ cán bộ đọc được; chỉ đạo coi như đã trả lời.",
+        shows="order",
+        done="Đã trả lời chỉ đạo.",
+    ),
     # verbs of the bar
+    Action.DIRECT: FormSpec(
+        "urgent",
+        "bar",
+        "Gửi chỉ đạo",
+        (
+            FieldSpec("text", "text", "Nội dung chỉ đạo", rows=4),
+            FieldSpec("to", "unit", "Đơn vị phải trả lời", required=False, none="Đơn vị chủ trì"),
+            FieldSpec(
+                "until", "moment", "Trả lời trước", required=False, hint="Để trống: theo thời hạn của bộ quy tắc."
+            ),
+        ),
+        order=40,
+        tone="primary",
+        about="Đơn vị được báo qua thư và phải trả lời; người dân không thấy.",
+        done="Đã gửi chỉ đạo.",
+    ),
     Action.ACCEPT: FormSpec(
         "check",
         "bar",

@@ -231,7 +231,7 @@ def _narrowed(given: Narrowing, routing: Routing, lang: str) -> dict[str, str]:
     for name, value in as_query(given, order=None, limit=None).items():
         if name in ("q",):
             continue
-        if name in ("status", "urgency", "channel", "track", "stage"):
+        if name in ("status", "urgency", "channel", "track", "stage", "above"):
             codes = value if isinstance(value, list) else [value]
             told[name] = ", ".join(NAMES[name].get(code, (code, code))[english] for code in codes)
         elif value == NONE and name in UNKNOWN:

@@ -212,6 +212,11 @@ async def _options(
         return picking.fields(routing, on)
     if spec.kind == "area":
         return picking.areas(routing, on, [each["code"] for each in case.area_candidates])
+    if spec.kind == "unit":
+        live = [part for part in told.file.assignments if part.ended_at is None]
+        live = [part for part in live if spec.choices != "helpers" or part.role == "supporting"]
+        names = [(part.department, named_department(part.department, routing)) for part in live]
+        return [Option(code, name["name"] if name else code) for code, name in names]
     if spec.kind == "officer":
         return picking.people(await colleagues(session, who, case))
     if spec.kind == "flags":

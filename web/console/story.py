@@ -134,6 +134,8 @@ _TITLES = {
     "note": "Ghi chú nội bộ",
     "contribution": "Ý kiến phối hợp",
     "files": "Tệp đính kèm",
+    "order": "Chỉ đạo của lãnh đạo",
+    "order_answer": "Trả lời chỉ đạo",
     "elsewhere": "Trả lời từ hộp thư của kênh",
 }
 
@@ -247,6 +249,10 @@ def _until(teller: Storyteller, data: Mapping[str, Any]) -> str:
     return teller.view.say("đến %(when)s", when=teller.told(data.get("until")))
 
 
+def _by_department(teller: Storyteller, data: Mapping[str, Any]) -> str:
+    return ", ".join(part for part in (teller.unit(data.get("department")), _until(teller, data)) if part)
+
+
 def _member(name: str) -> Detail:
     return lambda teller, data: str(data.get(name) or "")
 
@@ -284,6 +290,8 @@ _DETAILS: dict[str, Detail] = {
     "case.request_extension": _until,
     "case.grant_extension": _until,
     "case.tell_progress": _until,
+    "case.direct": _by_department,
+    "case.answer_directive": _department,
     "case.merge": _member("into"),
     "case.link_incident": _member("into"),
     "case.split": _member("new"),
@@ -328,6 +336,7 @@ _SLIM = frozenset(
         "case.chase",
         "case.reveal_identity",
         "case.hand_over",
+        "case.direct",
         "case.withdrawn",
         "case.restored",
         "limit.breached",
