@@ -192,6 +192,38 @@ class HandOver(Body):
     spoke_with: Short | None = None
 
 
+class AskSupport(Body):
+    """Which unit is asked for what, and by when if not as the rules say."""
+
+    unit: Code
+    task: Text
+    until: AwareDatetime | None = None
+
+
+class ReleaseSupport(Reason):
+    """Which unit need not help any more, and why."""
+
+    unit: Code
+
+
+class GiveBackSupport(Reason):
+    """Why this unit cannot help, and which one may."""
+
+    suggested: Code | None = None
+
+
+class Raise(Body):
+    """What the units disagree about."""
+
+    text: Text
+
+
+class DecideDispute(Reason):
+    """The decision and why; which unit leads from now on, if another one."""
+
+    lead: Code | None = None
+
+
 class Direct(Body):
     """What the leadership orders, which unit of the case (the lead if none is named), and by when it has to answer."""
 

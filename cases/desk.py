@@ -145,8 +145,8 @@ class Desk:
         """The sentences to citizens as they are worded now."""
         return Words(self.routing.wordings, self.office.site)
 
-    async def tell(self, purpose: str, said: Phrase, *, kind: str = "notice", entry: Entry | None = None) -> None:
-        """Queue a message on the citizen's own channel; it stands on the tracking page too."""
+    async def tell(self, purpose: str, said: Phrase, *, kind: str = "notice", entry: Entry | None = None) -> Entry:
+        """Queue a message on the citizen's own channel; the line of the tracking page where it stands too."""
         words, code, language = self.words, self.case.code, self.case.language
         line = entry or self.write(kind, words.on_page(said, code, language), to_citizen=True)
         await self.session.flush()
@@ -165,6 +165,7 @@ class Desk:
             attachments=await self.files_of(line) if entry is not None else (),
             link=self.office.page_of(code),
         )
+        return line
 
     async def files_of(self, line: Entry) -> list[FileRef]:
         """The files of a line of the conversation, in the order they came."""
@@ -359,6 +360,13 @@ def offered(file: CaseFile, actor: Actor, book: Rulebook) -> list[Action]:
     pointless = set()
     if running.isdisjoint(("directive", department) for department in actor.departments):
         pointless.add(Action.ANSWER_DIRECTIVE)
+    helping = [part for part in file.assignments if part.ended_at is None and part.role == "supporting"]
+    if not helping:
+        pointless.add(Action.RELEASE_SUPPORT)
+    if not any(part.state == "open" and part.department in actor.departments for part in helping):
+        pointless.add(Action.GIVE_BACK_SUPPORT)
+    disputed = any(stage == "dispute" for stage, _ in running)
+    pointless.add(Action.DISPUTE if disputed else Action.DECIDE_DISPUTE)
     if case.approved_at is not None:
         pointless |= {Action.APPROVE_ANSWER, Action.RETURN_ANSWER}
     if case.published_at is None:

@@ -194,12 +194,13 @@ class Clocks:
         self._resume(limit)
         self._notice(limit)
         limit.met_at, limit.next_at = self.at, None
-        self.ops.append(op_of("met", limit, at=self.at.isoformat()))
+        self.ops.append(op_of("met", limit, at=self.at.isoformat(), **self._by_extension(limit, self.at)))
 
-    def cancel(self, *, keep: Iterable[str] = ()) -> None:
-        """Nothing more is owed, except for the stages in `keep`."""
+    def cancel(self, *, keep: Iterable[str] = (), only: Iterable[str] = (), holder: str | None = None) -> None:
+        """Nothing more is owed, except for the stages in `keep`; of one holder, or of these stages, where said so."""
         for limit in self.running:
-            if limit.stage not in keep:
+            meant = holder in (None, limit.holder) and (not only or limit.stage in only)
+            if meant and limit.stage not in keep:
                 self._notice(limit)
                 limit.cancelled_at, limit.next_at, limit.stopped_at = self.at, None, None
                 if limit.due_at is None:
@@ -216,7 +217,8 @@ class Clocks:
         limit.met_at = None
         limit.next_at = self._next(limit)
         met_at = was_met.isoformat() if was_met else None
-        self.ops.append(op_of("reopened", limit, at=self.at.isoformat(), met_at=met_at))
+        extended = self._by_extension(limit, was_met) if was_met else {}
+        self.ops.append(op_of("reopened", limit, at=self.at.isoformat(), met_at=met_at, **extended))
 
     def move(self, limit: Limit, until: datetime) -> None:
         """An extension was granted. A breach before it stands; the new due time is reminded of all the same."""
@@ -282,6 +284,12 @@ class Clocks:
             self.case.promised_at = max(self.case.promised_at, limit.due_at)  # the citizen is promised no less time
         limit.next_at = self._next(limit)
         self.ops.append(op_of("resumed", limit, **{"from": since.isoformat(), "at": self.at.isoformat()}))
+
+    def _by_extension(self, limit: Limit, met_at: datetime) -> Op:
+        """What the journal says besides of work that was in time by an extension alone."""
+        if limit.stage != "resolve" or limit.moved_to is None or limit.breached_at is not None:
+            return {}
+        return {"extended": True} if met_at > computed_due(limit, self.routing.calendars, self.book) else {}
 
     def _notice(self, limit: Limit) -> None:
         """A breach the worker has not written yet is noted before anything else happens to the limit."""

@@ -70,6 +70,11 @@ class Action(StrEnum):
     HAND_OVER = "hand_over"
     DIRECT = "direct"
     ANSWER_DIRECTIVE = "answer_directive"
+    ASK_SUPPORT = "ask_support"
+    RELEASE_SUPPORT = "release_support"
+    GIVE_BACK_SUPPORT = "give_back_support"
+    DISPUTE = "dispute"
+    DECIDE_DISPUTE = "decide_dispute"
 
 
 class Part(StrEnum):
@@ -167,6 +172,11 @@ TABLE: dict[Action, Rule] = {
     Action.HAND_OVER: _rule({S.RECEIVED, S.FORWARDED, S.IN_PROGRESS}, CENTRE | {P.SUPERVISOR, P.INSPECTOR}),
     Action.DIRECT: _rule(WITH_UNITS | {S.ANSWERED}, {P.LEADER, P.SUPERVISOR}),
     Action.ANSWER_DIRECTIVE: _rule(WITH_UNITS | {S.ANSWERED}, UNITS),
+    Action.ASK_SUPPORT: _rule(WITH_UNITS, {P.LEAD_OFFICER, P.LEAD_HEAD, P.DISPATCHER}),
+    Action.RELEASE_SUPPORT: _rule(WITH_UNITS, {P.LEAD_OFFICER, P.LEAD_HEAD, P.DISPATCHER}),
+    Action.GIVE_BACK_SUPPORT: _rule(WITH_UNITS, {P.SUPPORTING_OFFICER, P.SUPPORTING_HEAD}),
+    Action.DISPUTE: _rule(WITH_UNITS, UNITS),
+    Action.DECIDE_DISPUTE: _rule(WITH_UNITS, {P.LEADER}),  # forwarded, when it is to be another unit's
 }
 
 NOT_FOR_STAFF = frozenset({Action.REPLY, Action.ADD_MESSAGE, Action.RATE})

@@ -230,6 +230,17 @@ SUMS: tuple[Definition, ...] = (
         exclusions="restricted cases; limits cancelled before they fell due",
     ),
     _count(
+        "due_met_extended.*",
+        "Đúng hạn nhờ gia hạn {0}",
+        "In time by an extension: {1}",
+        "Trong số hạn đến hạn và đúng hạn, số chỉ đúng hạn vì đã được gia hạn: xong sau hạn ban đầu, trước hạn mới.",
+        "Of the limits that fell due and were met in time, those in time by an extension alone: met after the first "
+        "due time and before the new one.",
+        unit="limits",
+        scope=_COHORT,
+        exclusions="restricted cases; limits cancelled before they fell due",
+    ),
+    _count(
         "met.*",
         "Đã xong {0}",
         "Finished: {1}",
@@ -493,6 +504,7 @@ LISTED = frozenset(
         "answered_first_contact",
         "due.resolve",
         "due_met.resolve",
+        "due_met_extended.resolve",
         "met.resolve",
         "met_in_time.resolve",
         "first_response",

@@ -114,6 +114,7 @@ class Part(BaseModel):
     state: str
     opened_at: datetime
     accepted_at: datetime | None
+    task: Annotated[str | None, Field(description="What a supporting unit was asked for")]
     ended_at: datetime | None
 
 
@@ -171,6 +172,28 @@ class ExtensionAnswer(BaseModel):
     requested_at: datetime
 
 
+class CommitmentAnswer(BaseModel):
+    """A date a unit committed itself to; `current`: its newest."""
+
+    department: Named
+    told_at: datetime
+    until: datetime
+    state: Literal["open", "kept", "broken", "replaced", "ended"]
+    current: bool
+
+
+class DisputeAnswer(BaseModel):
+    """What units disagreed about, and the decision: `lead` is who leads by it."""
+
+    raised_by: Named
+    text: str
+    opened_at: datetime
+    due_at: datetime | None
+    decided_at: datetime | None
+    decision: str | None
+    lead: Named | None
+
+
 class DirectiveAnswer(BaseModel):
     """An order of the leadership to a unit, and its answer; `owed` while it is still waited for."""
 
@@ -202,6 +225,9 @@ class StaffCase(CaseRow):
     limits: list[StaffLimit]
     citizen: Reporter
     entries: list[Line]
+    commitments: list[CommitmentAnswer]
+    progress_owed_since: Annotated[datetime | None, Field(description="The late lead owes a date from then on")]
+    disputes: list[DisputeAnswer]
     directives: list[DirectiveAnswer]
     extensions: list[ExtensionAnswer]
     give_backs: int

@@ -56,6 +56,11 @@ class Narrowing(BaseModel):
         Literal["directive", "dispute"] | None,
         Field(description="An order waits for its answer, a dispute for decision"),
     ] = None
+    promise: Annotated[
+        Literal["none", "broken"] | None,
+        Field(description="No date stands that a unit committed itself to; it broke one"),
+    ] = None
+    support_owed: Annotated[bool | None, Field(description="A supporting unit has not contributed yet")] = None
     incident: Annotated[bool | None, Field(description="Linked to another report of the same thing")] = None
     given_back: Annotated[int | None, Field(ge=1, le=1000, description="At least so many times")] = None
     published: bool | None = None

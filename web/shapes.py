@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from cases import citizens
 from cases.acts import DocumentOf
+from cases.commitments import owed_since
 from cases.desk import offered, parts_of
 from cases.lists import Page
 from cases.looks import text_in_list
@@ -149,6 +150,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
                 "state": a.state,
                 "opened_at": when(a.opened_at, zone),
                 "accepted_at": when(a.accepted_at, zone),
+                "task": said[a.task_id] if a.task_id else None,
                 "ended_at": when(a.ended_at, zone),
             }
             for a in file.assignments
@@ -171,6 +173,29 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
                 "at": when(entry.created_at, zone),
             }
             for entry in file.entries
+        ],
+        "commitments": [
+            {
+                "department": named_department(each.department, routing),
+                "told_at": when(each.told_at, zone),
+                "until": when(each.until, zone),
+                "state": each.state,
+                "current": each.current,
+            }
+            for each in file.acts.promises
+        ],
+        "progress_owed_since": when(progress_owed(file, routing), zone),
+        "disputes": [
+            {
+                "raised_by": named_department(each.department, routing),
+                "text": said[each.entry_id],
+                "opened_at": when(each.opened_at, zone),
+                "due_at": when(clocks[each.limit_id].due_at, zone),
+                "decided_at": when(each.decided_at, zone),
+                "decision": said[each.decision_id] if each.decision_id else None,
+                "lead": named_department(each.lead, routing),
+            }
+            for each in file.acts.disputes
         ],
         "directives": [
             {
@@ -208,6 +233,18 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
         "rule_set": _rule_set(case, routing),
         "actions": [action.value for action in offered(file, actor, book) if action not in NOT_FOR_STAFF],
     }
+
+
+def progress_owed(file: CaseFile, routing: Routing) -> datetime | None:
+    """From when on the lead, being late, owes its citizen word of the progress with a date; None while in time."""
+    running = (each for each in file.limits if each.stage == "resolve" and not (each.met_at or each.cancelled_at))
+    limit = next(running, None)
+    if limit is None or limit.breached_at is None:
+        return None
+    told = [each for each in file.acts.promises if each.department == limit.holder]
+    book = routing.rulebook(file.case.rule_set_id)
+    calendar = routing.calendar_of(limit.holder, book)
+    return owed_since(limit.due_at, told, book.progress_when_late_every, calendar)
 
 
 def document_shape(document: DocumentOf | None) -> dict[str, Any] | None:

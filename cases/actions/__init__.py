@@ -6,8 +6,10 @@ from cases.actions import (
     classifying,
     conversation,
     directives,
+    disputes,
     endings,
     handing_over,
+    support,
     triage,
     units,
 )
@@ -18,8 +20,10 @@ __all__ = [
     "classifying",
     "conversation",
     "directives",
+    "disputes",
     "endings",
     "handing_over",
+    "support",
     "triage",
     "units",
 ]

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from cases import documents, publishing, replies
+from cases import commitments, documents, publishing, replies
 from cases.bodies import AnswerDirectly, ApproveAnswer, Body, Reason, SubmitAnswer
 from cases.desk import Desk, action
 from cases.limits import BESIDE
@@ -41,8 +41,10 @@ async def submit_answer(desk: Desk, given: SubmitAnswer) -> None:
     case.waiting_from = None
     desk.clocks.meet("resolve")
     desk.clocks.meet("accept")
+    desk.clocks.cancel(only=("dispute",))  # who answers has taken it for theirs
     lead = desk.lead.department if desk.lead else desk.routing.directory.centre
     desk.clocks.open("reply", desk.book.holder("reply", lead), desk.amount("reply"))
+    await commitments.settle(desk.session, case, lead, desk.at, "kept")
     case.answer_id, case.approved_at = entry.id, None
     case.public_text = given.public_text if case.published_at is None else case.public_text
     if given.attachments:

@@ -185,6 +185,15 @@ def give_back_until(desk: Desk, part: Assignment) -> datetime | None:
     return due(part.opened_at, amount, calendar, day_end=desk.book.day_end)
 
 
+def too_late_to_give_back(until: datetime, instead: str, instead_en: str) -> Conflict:
+    """The limit for giving back is over; what to do instead."""
+    return Conflict(
+        f"Đã hết hạn trả lại ({replies.day_and_time(until)}). {instead}",
+        f"The time to give back ended at {until.isoformat()}. {instead_en}",
+        ended_at=until.isoformat(),
+    )
+
+
 def promise(desk: Desk) -> None:
     """The citizen may expect an answer by the limit to resolve that runs now, and by no day where none runs."""
     resolve = desk.clocks.find("resolve")

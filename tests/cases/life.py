@@ -75,6 +75,11 @@ LIFE = {
     "reveal_identity": [("agent supervisor", ALL, "same")],
     "hand_over": [("agent dispatcher supervisor inspector", "received forwarded in_progress", "same")],
     "direct": [("leader supervisor", "forwarded in_progress waiting_citizen answered", "same")],
+    "ask_support": [("lead_officer lead_head dispatcher", "forwarded in_progress waiting_citizen", "same")],
+    "release_support": [("lead_officer lead_head dispatcher", "forwarded in_progress waiting_citizen", "same")],
+    "give_back_support": [("supporting_officer supporting_head", "forwarded in_progress waiting_citizen", "same")],
+    "dispute": [(UNITS, "forwarded in_progress waiting_citizen", "same")],
+    "decide_dispute": [("leader", "forwarded in_progress waiting_citizen", "same")],  # forwarded, to another lead
     "answer_directive": [(UNITS, "forwarded in_progress waiting_citizen answered", "same")],
 }
 

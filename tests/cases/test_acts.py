@@ -1,16 +1,27 @@
 """The acts between offices: who decides after the third giving back, documents, orders, support, promises, disputes."""
 
+import asyncio
 import json
 import re
+from dataclasses import replace
+from datetime import datetime
 from html import unescape
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlmodel import select
 
+from cases.acts import Promise
+from cases.commitments import owed_since
 from channels.models import Outgoing
+from routing.calendars import province_calendar
+from routing.decide import Condition, LimitRule
+from routing.queries import load
+from routing.working_time import Amount
+from tests.cases.test_commands import Fixed
 from tests.factories import (
     LEAD,
     OTHER,
@@ -21,6 +32,7 @@ from tests.factories import (
     a_photo,
     a_report,
     act,
+    by_citizen,
     deliver,
     done,
     journal_of,
@@ -119,6 +131,7 @@ async def test_an_answer_by_document_names_it_to_the_head_and_to_the_citizen_wit
     assert {each["name"] for each in told["attachments"]} == {"van-ban.pdf", "anh.png"}
     shown = await client.get(f"/track/{code}", headers={"Cookie": f"{keys.PREFIX}{code}={key}"})
     assert "Văn bản số 123/SXD-HT ngày 03/03/2026, Trần Văn Bình ký." in shown.text
+    assert shown.text.count("Bản ký") == 1
     async with state(app).database.transaction() as session:
         sent = select(Outgoing.text).where(Outgoing.purpose == "answer", Outgoing.reference == code)
         assert "Văn bản số 123/SXD-HT ngày 03/03/2026, Trần Văn Bình ký." in (await session.exec(sent)).one()
@@ -382,6 +395,7 @@ async def test_an_order_goes_to_the_unit_named_by_the_date_given_and_outlives_a_
     await drive(code, "replied")
     case = await seen(as_, code)
     assert [state for *_, state in clocks(case, "directive")] == ["cancelled", "met"]
+    await remind(app)
     assert await limit_differences(app) == []
 
 
@@ -402,3 +416,291 @@ async def test_an_order_that_cannot_be_is_refused(
     await drive(code, "forwarded")
     assert (await act(as_("leader"), code, "direct", body)).status_code == status
     assert (await seen(as_, code))["directives"] == []
+
+
+# --- units that help
+
+
+async def test_a_unit_is_asked_for_something_of_its_own_by_its_own_date_and_the_lead_sees_what_is_outstanding(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code, key = await a_report(client)
+    await done(as_("dispatcher"), code, "forward", {"lead": LEAD})
+    await done(as_("officer"), code, "accept")
+    assert (await as_("helper").get(f"/api/v1/cases/{code}")).status_code == 404
+    ask = {"unit": SUPPORT, "task": "Cắt điện đoạn thi công", "until": "2026-03-04T10:00:00+07:00"}
+    for who in ("agent", "supervisor", "leader"):
+        assert (await act(as_(who), code, "ask_support", ask)).status_code == 403, who
+    case = await done(as_("officer"), code, "ask_support", ask)
+    assert clocks(case, "contribute") == [(SUPPORT, "2026-03-04T10:00", "runs")]
+    part = case["assignments"][-1]
+    assert (part["department"]["code"], part["role"], part["task"]) == (SUPPORT, "supporting", ask["task"])
+    shown = (await browser("officer").get(f"/console/cases/{code}")).text
+    assert "Cắt điện đoạn thi công" in shown
+    assert "Chưa có ý kiến phối hợp của: Sở Công Thương." in shown  # above the form of the answer
+    assert "support_owed" in await views_of(as_, browser, "officer")
+    assert code in await listed(as_, "officer", support_owed="true")
+    assert "Cắt điện" not in (await at_citizen(client, code, key)).text
+    twice = await act(as_("head"), code, "ask_support", {"unit": SUPPORT, "task": "Thêm việc"})
+    assert twice.status_code == 409
+    await done(as_("helper"), code, "contribute", {"text": "Đã cắt lúc 8 giờ"})
+    assert code not in await listed(as_, "officer", support_owed="true")
+    case = await done(as_("dispatcher"), code, "ask_support", {"unit": SUPPORT, "task": "Đóng điện lại"})  # once more
+    assert [state for *_, state in clocks(case, "contribute")] == ["met", "runs"]
+    await remind(app)
+    assert await limit_differences(app) == []
+
+
+async def test_a_unit_is_released_or_gives_its_task_back_and_the_lead_goes_on(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")  # SUPPORT helps since the forward
+    refused = await act(as_("helper"), code, "release_support", {"unit": SUPPORT, "reason": "x"})
+    assert refused.status_code == 403
+    case = await done(as_("head"), code, "release_support", {"unit": SUPPORT, "reason": "Không cần nữa"})
+    assert clocks(case, "contribute")[-1][2] == "cancelled"
+    assert (case["status"], case["supporting"], case["assignments"][-1]["state"]) == ("in_progress", [], "released")
+    assert "release_support" not in case["actions"]
+    assert (await as_("helper").get(f"/api/v1/cases/{code}")).status_code == 404
+    gone = await act(as_("head"), code, "release_support", {"unit": SUPPORT, "reason": "Lần nữa"})
+    assert gone.status_code == 422
+    await done(as_("officer"), code, "ask_support", {"unit": SUPPORT, "task": "Cắt điện"})
+    assert (await act(as_("officer"), code, "give_back_support", {"reason": "x"})).status_code == 403
+    sent = await act(as_("helper"), code, "give_back_support", {"reason": "Lưới này của Điện lực", "suggested": OTHER})
+    assert sent.status_code == 200
+    case = await seen(as_, code)
+    assert (case["status"], case["lead"]["code"], case["give_backs"]) == ("in_progress", LEAD, 0)
+    assert [each["state"] for each in case["assignments"] if each["role"] == "supporting"] == ["released", "given_back"]
+    row = (await journal_of(app, code))[-1]
+    assert (row.kind, row.data["department"], row.data["suggested"]) == ("case.give_back_support", SUPPORT, OTHER)
+
+
+async def test_a_task_is_given_back_within_the_limit_for_giving_back(
+    client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    clock.to("2026-03-03T14:16")  # 4 working hours from 08:15 end at 14:15
+    late = await act(as_("helper"), code, "give_back_support", {"reason": "Không thuộc phạm vi"})
+    assert late.status_code == 409
+    assert "trao đổi với đơn vị chủ trì" in late.json()["detail"]
+    await done(as_("helper"), code, "contribute", {"text": "Thôi thì làm"})
+    assert "give_back_support" not in (await seen(as_, code, "helper"))["actions"]
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"unit": LEAD, "task": "x"}, "unit"),  # leads
+        ({"unit": "so-gtvt", "task": "x"}, "unit"),  # abolished
+        ({"unit": OTHER, "task": " "}, "task"),
+        ({"unit": OTHER, "task": "x", "until": "2026-03-01T08:00:00+07:00"}, "until"),
+        ({"unit": OTHER, "task": "x", "until": "2026-03-20T08:00:00+07:00"}, "until"),  # after the lead's own
+    ],
+    ids=["the lead", "abolished", "no words", "the past", "after the lead"],
+)
+async def test_a_unit_that_cannot_be_asked_so_is_refused_at_the_member(
+    client: AsyncClient, as_: As, drive: Drive, clock: Clock, body: Case, where: str
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    answer = await act(as_("officer"), code, "ask_support", body)
+    assert (answer.status_code, [each["where"] for each in answer.json()["errors"]]) == (422, [where])
+
+
+async def test_rules_may_ask_whether_several_units_have_the_case(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    here = state(app)
+    async with here.database.transaction() as session:
+        loaded = await load(session)
+    together = LimitRule("together", "resolve", 1, Condition(flags=("several_units",)), Amount(15, "d", "calendar"))
+    books = tuple(
+        replace(dated, book=replace(dated.book, limits=(together, *dated.book.limits))) for dated in loaded.rulebooks
+    )
+    kept, here.routing = here.routing, Fixed(replace(loaded, rulebooks=books))  # type: ignore[assignment]
+    try:
+        code, _ = await a_report(client)
+        await done(as_("dispatcher"), code, "forward", {"lead": LEAD})
+        assert clocks(await seen(as_, code), "resolve") == [(LEAD, "2026-03-06T17:00", "runs")]  # 3 working days
+        case = await done(as_("officer"), code, "ask_support", {"unit": SUPPORT, "task": "Cắt điện"})
+        assert clocks(case, "resolve") == [(LEAD, "2026-03-18T08:15", "runs")]  # 15 days from the forward
+        case = await done(as_("head"), code, "release_support", {"unit": SUPPORT, "reason": "Không cần"})
+        assert clocks(case, "resolve") == [(LEAD, "2026-03-06T17:00", "runs")]
+        await remind(app)
+        assert await limit_differences(app) == []
+    finally:
+        here.routing = kept
+
+
+# --- disputes
+
+
+async def test_units_that_disagree_get_a_decision_from_above_that_nobody_gives_back(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code, key = await a_report(client)
+    await drive(code, "in_progress")
+    for who in ("agent", "dispatcher", "supervisor", "leader"):
+        assert (await act(as_(who), code, "dispute", {"text": "x"})).status_code == 403, who
+    none = await act(as_("leader"), code, "decide_dispute", {"reason": "x"})
+    assert none.status_code == 409
+    case = await done(as_("helperhead"), code, "dispute", {"text": "Cột điện chứ không phải đường."})
+    assert clocks(case, "dispute") == [("van-phong-ubnd", "2026-03-04T17:00", "runs")]
+    assert [state for *_, state in clocks(case, "resolve")] == ["runs"]  # nobody gains time by disagreeing
+    assert (await act(as_("officer"), code, "dispute", {"text": "Ngược lại"})).status_code == 409
+    assert "disputes" in await views_of(as_, browser, "leader") & await views_of(as_, browser, "supervisor")
+    assert (
+        "Cột điện chứ không phải đường." in (await browser("leader").get(f"/console/cases/{code}/decide_dispute")).text
+    )
+    for who in ("officer", "head", "dispatcher", "supervisor"):
+        assert (await act(as_(who), code, "decide_dispute", {"reason": "x"})).status_code == 403, who
+    clock.to("2026-03-04T09:00")
+    decided = {"reason": "Công Thương chủ trì: cột điện là nguyên nhân.", "lead": SUPPORT}
+    case = await done(as_("leader"), code, "decide_dispute", decided)
+    assert (case["status"], case["lead"]["code"], case["supporting"]) == ("forwarded", SUPPORT, [])
+    assert clocks(case, "dispute")[-1][2] == "met"
+    assert clocks(case, "accept")[-1][0] == SUPPORT
+    assert clocks(case, "resolve") == [(LEAD, "2026-03-06T17:00", "cancelled"), (SUPPORT, "2026-03-09T17:00", "runs")]
+    assert case["disputes"][0]["lead"]["code"] == SUPPORT
+    assert (await as_("officer").get(f"/api/v1/cases/{code}")).status_code == 404
+    back = await act(as_("helper"), code, "give_back", {"reason": "Vẫn không chịu"})
+    assert back.status_code == 409
+    assert "Cấp trên đã quyết định" in back.json()["detail"]
+    await done(as_("helper"), code, "accept")
+    assert "cột điện" not in (await at_citizen(client, code, key)).text.lower()
+    await remind(app)
+    assert await limit_differences(app) == []
+
+
+async def test_a_decision_may_leave_the_lead_and_an_answer_settles_a_dispute(
+    client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "waiting_citizen")
+    await done(as_("officer"), code, "dispute", {"text": "Đường của huyện"})
+    case = await done(as_("leader"), code, "decide_dispute", {"reason": "Sở Xây dựng chủ trì"})
+    assert (case["status"], case["lead"]["code"]) == ("waiting_citizen", LEAD)
+    assert (await act(as_("officer"), code, "give_back", {"reason": "Không"})).status_code == 409
+    await done(as_("helper"), code, "dispute", {"text": "Chưa đồng ý"})
+    case = await done(as_("officer"), code, "submit_answer", {"reply": "Đã xong"})
+    assert [state for *_, state in clocks(case, "dispute")] == ["met", "cancelled"]
+
+
+async def test_a_waiting_case_that_goes_to_another_lead_waits_no_more(
+    client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, key = await a_report(client)
+    await drive(code, "waiting_citizen")
+    await done(as_("head"), code, "dispute", {"text": "Đường của huyện"})
+    case = await done(as_("leader"), code, "decide_dispute", {"reason": "Giao nơi khác", "lead": OTHER})
+    assert (case["status"], [each["code"] for each in case["supporting"]]) == ("forwarded", [SUPPORT])
+    await by_citizen(client, code, key, "messages", {"text": "Ở trước chợ"})
+    assert (await seen(as_, code))["status"] == "forwarded"
+
+
+# --- dates that units commit themselves to
+
+EVERY = Amount(7, "d", "calendar")
+
+
+def moment(local: str) -> datetime:
+    return datetime.fromisoformat(f"2026-03-{local}:00+07:00")
+
+
+def told(at: str, until: str, *, current: bool = True) -> Promise:
+    return Promise(LEAD, UUID(int=1), moment(at), moment(until), "open", None, current)
+
+
+@pytest.mark.parametrize(
+    ("dates", "since"),
+    [
+        ([], "06T17:00"),  # nothing was said: since it is late
+        ([told("04T08:00", "09T10:00")], "09T10:00"),  # said before: when that is over
+        ([told("04T08:00", "05T10:00")], "06T17:00"),  # over before the limit was
+        ([told("07T08:00", "30T10:00")], "14T08:00"),  # far ahead: again after seven days
+        ([told("07T08:00", "09T10:00"), told("09T09:00", "12T10:00")], "12T10:00"),  # the newest counts
+        ([told("07T08:00", "09T10:00", current=False)], "06T17:00"),  # replaced, and nothing stands
+    ],
+)
+def test_who_is_late_owes_a_date_and_a_new_one_when_it_is_over_or_old(dates: list[Promise], since: str) -> None:
+    calendar = province_calendar()
+    assert owed_since(moment("06T17:00"), dates, EVERY, calendar) == moment(since)
+    assert owed_since(None, dates, EVERY, calendar) is None
+
+
+async def test_a_broken_promise_is_noticed_once_and_asked_for_anew(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")  # to be resolved by Friday 6 March 17:00
+    assert (await seen(as_, code))["progress_owed_since"] is None
+    clock.to("2026-03-09T08:00")
+    await remind(app)
+    case = await seen(as_, code)
+    assert case["progress_owed_since"] == "2026-03-06T17:00:00+07:00"
+    page = (await browser("officer").get(f"/console/cases/{code}")).text
+    assert "còn nợ người dân một lời báo tiến độ" in page
+    assert {"progress_owed"} <= await views_of(as_, browser, "officer") & await views_of(as_, browser, "head")
+    tell = {"text": "Đang chờ nhựa đường", "until": "2026-03-10T10:00:00+07:00"}
+    refused = await act(as_("helper"), code, "tell_progress", tell)
+    assert refused.status_code == 403
+    case = await done(as_("officer"), code, "tell_progress", tell)
+    assert [(each["state"], each["current"]) for each in case["commitments"]] == [("open", True)]
+    assert case["progress_owed_since"] == "2026-03-10T10:00:00+07:00"
+    assert "còn nợ người dân" not in (await browser("officer").get(f"/console/cases/{code}")).text
+    assert code not in await listed(as_, "officer", promise="none", late="true")
+    clock.to("2026-03-10T10:01")
+    await asyncio.gather(remind(app), remind(app))
+    kinds = [row.kind for row in await journal_of(app, code)]
+    assert kinds.count("commitment.broken") == 1
+    assert code in await listed(as_, "supervisor", promise="broken")
+    assert "promise_broken" in await views_of(as_, browser, "supervisor") & await views_of(as_, browser, "head")
+    page = (await browser("head").get(f"/console/cases/{code}")).text
+    assert "Thất hẹn với người dân" in page
+    assert "còn nợ người dân" in page
+    case = await done(as_("officer"), code, "tell_progress", {**tell, "until": "2026-03-11T10:00:00+07:00"})
+    assert [(each["state"], each["current"]) for each in case["commitments"]] == [("broken", False), ("open", True)]
+    assert code not in await listed(as_, "supervisor", promise="broken")
+    clock.to("2026-03-11T09:00")
+    case = await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá."})
+    assert [each["state"] for each in case["commitments"]] == ["broken", "kept"]
+    clock.to("2026-03-12T09:00")
+    await remind(app)
+    assert [row.kind for row in await journal_of(app, code)].count("commitment.broken") == 1
+
+
+async def listed(as_: As, who: str, **filters: str) -> list[str]:
+    answer = await as_(who).get("/api/v1/cases", params={"open": "true", "limit": 200, **filters})
+    return [row["code"] for row in answer.json()["items"]]
+
+
+async def test_a_date_that_is_over_before_the_worker_came_is_broken_all_the_same(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    tell = {"text": "Đang làm", "until": "2026-03-03T10:00:00+07:00"}
+    await done(as_("officer"), code, "tell_progress", tell)
+    await done(as_("officer"), code, "tell_progress", {**tell, "until": "2026-03-03T11:00:00+07:00"})
+    clock.to("2026-03-03T11:30")
+    case = await done(as_("officer"), code, "submit_answer", {"reply": "Đã xong"})
+    assert [(each["state"], each["current"]) for each in case["commitments"]] == [
+        ("replaced", False),
+        ("broken", False),
+    ]
+    assert "commitment.broken" in [row.kind for row in await journal_of(app, code)]
+
+
+async def test_nobody_breaks_a_promise_about_a_case_that_is_no_longer_theirs(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    await done(as_("officer"), code, "tell_progress", {"text": "Xem", "until": "2026-03-03T10:00:00+07:00"})
+    await done(as_("supervisor"), code, "recall", {"reason": "Nhầm đơn vị"})
+    clock.to("2026-03-03T10:01")
+    await remind(app)
+    assert [each["state"] for each in (await seen(as_, code))["commitments"]] == ["ended"]
+    assert "commitment.broken" not in [row.kind for row in await journal_of(app, code)]

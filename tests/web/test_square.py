@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 
 from tests.cases.life import LIFE, STATUSES, after
-from tests.factories import LEAD, SUPPORT, As, Drive, a_photo, a_report, done, limit_differences, settle
+from tests.factories import LEAD, OTHER, SUPPORT, As, Drive, a_photo, a_report, done, limit_differences, settle
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -97,6 +97,11 @@ def body_of(action: str, case: dict[str, Any], other: str) -> dict[str, Any]:
         "reveal_identity": {"reason": "Cần gọi lại để xác minh"},
         "hand_over": {"to": "115", "text": "Một người ngã xe, tỉnh, chảy máu đầu"},
         "direct": {"text": "Báo cáo nguyên nhân chậm"},
+        "ask_support": {"unit": OTHER, "task": "Cắt điện đoạn thi công"},
+        "release_support": {"unit": SUPPORT, "reason": "Không cần nữa"},
+        "give_back_support": {"reason": "Không thuộc phạm vi"},
+        "dispute": {"text": "Đường này do huyện quản lý"},
+        "decide_dispute": {"reason": "Sở Xây dựng chủ trì theo phân cấp"},
         "answer_directive": {"text": "Đã cử đội xuống hiện trường"},
     }
     return bodies.get(action, {})
@@ -115,6 +120,8 @@ async def prepare(as_: As, action: str, case: dict[str, Any], other: str) -> Non
     code = case["code"]
     if action in ("grant_extension", "deny_extension"):
         await done(as_("officer"), code, "request_extension", body_of("request_extension", case, other))
+    elif action == "decide_dispute":
+        await done(as_("officer"), code, "dispute", {"text": "Không thống nhất được"})
     elif action == "answer_directive":
         for unit in (LEAD, SUPPORT):
             await done(as_("leader"), code, "direct", {"text": "Làm ngay", "to": unit})

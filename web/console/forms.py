@@ -71,7 +71,9 @@ class FormSpec:
     about: str = ""
     hears: bool = False  # the citizen gets a message that can be looked at before
     noted: bool = True  # an internal note may go along
-    shows: Literal["", "answer", "extension", "order"] = ""  # what is decided, to be read in the form before its button
+    shows: Literal["", "answer", "extension", "order", "dispute", "support"] = (
+        ""  # what is decided, to be read in the form before its button
+    )
     done: str = "Đã làm xong."
 
     @property
@@ -135,6 +137,7 @@ FORMS: dict[Action, FormSpec] = {
         tone="primary",
         key="r",
         about="Câu trả lời chờ lãnh đạo đơn vị duyệt rồi mới gửi cho người dân.",
+        shows="support",
         done="Đã trình kết quả.",
     ),
     Action.ASK_CITIZEN: FormSpec(
@@ -179,6 +182,63 @@ FORMS: dict[Action, FormSpec] = {
         about="Chỉ cán bộ đọc được. Người dân không thấy.",
         noted=False,
         done="Đã lưu ghi chú.",
+    ),
+    Action.ASK_SUPPORT: FormSpec(
+        "user-plus",
+        "more",
+        "Đề nghị",
+        (
+            FieldSpec("unit", "department", "Đơn vị phối hợp", none="Chọn đơn vị…"),
+            FieldSpec("task", "text", "Việc cần đơn vị đó làm", rows=3),
+            FieldSpec("until", "moment", "Xong trước", required=False, hint="Để trống: theo thời hạn của bộ quy tắc."),
+        ),
+        order=51,
+        about="Đơn vị đó thấy phản ánh, được báo qua thư và có hạn riêng; người dân không thấy.",
+        done="Đã đề nghị phối hợp.",
+    ),
+    Action.RELEASE_SUPPORT: FormSpec(
+        "user-shield",
+        "more",
+        "Cho thôi phối hợp",
+        (FieldSpec("unit", "unit", "Đơn vị", choices="helpers", none="Chọn đơn vị…"), _REASON),
+        order=53,
+        about="Hạn của đơn vị đó được hủy; ý kiến đã gửi vẫn còn.",
+        done="Đã cho thôi phối hợp.",
+    ),
+    Action.GIVE_BACK_SUPPORT: FormSpec(
+        "arrow-back-up",
+        "bar",
+        "Trả lại việc phối hợp",
+        (
+            _REASON,
+            FieldSpec("suggested", "department", "Theo anh/chị nên hỏi", required=False, none="Chưa rõ"),
+        ),
+        order=13,
+        about="Đơn vị thôi phối hợp và không còn thấy phản ánh; đơn vị chủ trì vẫn làm tiếp.",
+        done="Đã trả lại việc phối hợp.",
+    ),
+    Action.DISPUTE: FormSpec(
+        "scale",
+        "more",
+        "Xin quyết định",
+        (FieldSpec("text", "text", "Các đơn vị không thống nhất điều gì", rows=4),),
+        order=57,
+        about="Lãnh đạo tỉnh quyết định đơn vị nào chủ trì. Các hạn vẫn chạy; người dân không thấy.",
+        done="Đã xin cấp trên quyết định.",
+    ),
+    Action.DECIDE_DISPUTE: FormSpec(
+        "scale",
+        "bar",
+        "Quyết định",
+        (
+            FieldSpec("reason", "text", "Quyết định và lý do", rows=4),
+            FieldSpec("lead", "department", "Giao chủ trì", required=False, none="Giữ nguyên đơn vị chủ trì"),
+        ),
+        order=5,
+        tone="primary",
+        about="Đơn vị được giao có hạn mới và không trả lại được nữa.",
+        shows="dispute",
+        done="Đã quyết định.",
     ),
     Action.ANSWER_DIRECTIVE: FormSpec(
         "flag",

@@ -86,7 +86,7 @@ class Storyteller:
             "" if event.actor_kind == "system" else self.person(event.actor_kind, event.actor_id),
             text=detail,
             title=title,
-            bad=event.kind == "limit.breached",
+            bad=event.kind in ("limit.breached", "commitment.broken"),
         )
 
     def told(self, when: str | None) -> str:
@@ -135,6 +135,9 @@ _TITLES = {
     "contribution": "Ý kiến phối hợp",
     "files": "Tệp đính kèm",
     "order": "Chỉ đạo của lãnh đạo",
+    "task": "Việc nhờ phối hợp",
+    "dispute": "Xin cấp trên quyết định",
+    "decision": "Quyết định của cấp trên",
     "order_answer": "Trả lời chỉ đạo",
     "elsewhere": "Trả lời từ hộp thư của kênh",
 }
@@ -291,6 +294,12 @@ _DETAILS: dict[str, Detail] = {
     "case.grant_extension": _until,
     "case.tell_progress": _until,
     "case.direct": _by_department,
+    "commitment.broken": _by_department,
+    "case.ask_support": _by_department,
+    "case.release_support": _department,
+    "case.give_back_support": _given_back,
+    "case.dispute": _by_department,
+    "case.decide_dispute": _reopened,
     "case.answer_directive": _department,
     "case.merge": _member("into"),
     "case.link_incident": _member("into"),
@@ -337,8 +346,14 @@ _SLIM = frozenset(
         "case.reveal_identity",
         "case.hand_over",
         "case.direct",
+        "case.ask_support",
+        "case.release_support",
+        "case.give_back_support",
+        "case.dispute",
+        "case.decide_dispute",
         "case.withdrawn",
         "case.restored",
         "limit.breached",
+        "commitment.broken",
     }
 )
