@@ -101,7 +101,7 @@ _ROAD = r"(?:đường|phố|đại lộ|ngõ|hẻm|kiệt|ngách|quốc lộ|t�
 _PATTERNS: Sequence[tuple[str, re.Pattern[str]]] = tuple(
     (kind, re.compile(pattern, flags))
     for kind, pattern, flags in (
-        ("email", r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+", 0),
+        ("email", r"(?<![\w.+\-])[\w.+\-]{1,64}@[\w\-]+(?:\.[\w\-]+)+", 0),
         ("identity", rf"\b{_PAPER}\b[^\d\n]{{0,15}}?(?P<it>\b[A-Za-z]?\d(?:[ .]?\d){{6,13}})(?!\w)", re.IGNORECASE),
         ("identity", r"(?<![\w.\-/])0\d{2}[ .]?\d{3}[ .]?\d{3}[ .]?\d{3}(?![\w/])", 0),
         ("plate", _PLATE, 0),

@@ -2,6 +2,7 @@
 
 from sqlmodel import col, select
 
+from cases import replies
 from cases.act_models import Dispute
 from cases.actions.triage import check_department, tell_units
 from cases.bodies import DecideDispute, Raise
@@ -62,6 +63,8 @@ async def decide_dispute(desk: Desk, given: DecideDispute) -> Status | None:
     if lead == before:
         return None
     await _hand_to(desk, lead)
+    promised = desk.local(desk.case.promised_at) if desk.case.promised_at else None
+    await desk.tell("forwarded", replies.forwarded(desk.routing.departments[lead].name, promised))
     await tell_units(desk)
     return Status.FORWARDED
 

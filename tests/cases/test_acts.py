@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from html import unescape
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlmodel import select
 
+from cases import commitments
 from cases.acts import Promise
 from cases.commitments import owed_since
 from channels.models import Outgoing
@@ -569,7 +571,9 @@ async def test_units_that_disagree_get_a_decision_from_above_that_nobody_gives_b
     assert back.status_code == 409
     assert "Cấp trên đã quyết định" in back.json()["detail"]
     await done(as_("helper"), code, "accept")
-    assert "cột điện" not in (await at_citizen(client, code, key)).text.lower()
+    told = await at_citizen(client, code, key)
+    assert "Sở Công Thương" in told.json()["messages"][-1]["text"]  # whose it is now, and nothing of the quarrel
+    assert "cột điện" not in told.text.lower()
     await remind(app)
     assert await limit_differences(app) == []
 
@@ -691,6 +695,27 @@ async def test_a_date_that_is_over_before_the_worker_came_is_broken_all_the_same
         ("broken", False),
     ]
     assert "commitment.broken" in [row.kind for row in await journal_of(app, code)]
+
+
+async def test_a_worker_that_dies_at_it_leaves_the_date_to_the_next(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    await done(as_("officer"), code, "tell_progress", {"text": "Xem", "until": "2026-03-03T10:00:00+07:00"})
+    at = clock.to("2026-03-03T10:01")
+    with suppress(Killed):
+        async with state(app).database.transaction() as session:
+            assert await commitments.run(session, at) >= 1
+            raise Killed
+    assert "commitment.broken" not in [row.kind for row in await journal_of(app, code)]
+    await remind(app)
+    await remind(app)
+    assert [row.kind for row in await journal_of(app, code)].count("commitment.broken") == 1
+
+
+class Killed(Exception):
+    """The process ends here."""
 
 
 async def test_nobody_breaks_a_promise_about_a_case_that_is_no_longer_theirs(
