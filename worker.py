@@ -15,6 +15,7 @@ import structlog
 from cases import (
     bell,
     commands,
+    commitments,
     digests,
     due_work,
     escalation,
@@ -159,6 +160,7 @@ class Worker:
             "ioc.project": (timedelta(milliseconds=400), self.project),
             "search.index": (timedelta(milliseconds=400), self.sort_in),
             "cases.close": (timedelta(seconds=10), self.close),
+            "commitments.run": (timedelta(seconds=10), self.hold_to_dates),
         }
         self.slow: dict[str, tuple[timedelta, due.Work]] = {
             "sweep": (timedelta(hours=1), self.sweep),
@@ -341,6 +343,10 @@ class Worker:
     async def close(self, session: due.Session, at: datetime) -> int:
         """Close answered cases whose citizens had their time to speak."""
         return await commands.close_due(session, await self.routing.get(session), at, BATCH)
+
+    async def hold_to_dates(self, session: due.Session, at: datetime) -> int:
+        """Note dates that units committed themselves to and that have passed."""
+        return await commitments.run(session, at, BATCH)
 
     async def reply_sent(self, session: due.Session, outgoing: Outgoing, at: datetime) -> None:
         """A message has left; if it is the answer that stands, its case is now replied."""

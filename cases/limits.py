@@ -22,6 +22,7 @@ from routing.stretches import Stop
 from routing.working_time import Amount, Calendar, Clock, at_fraction, due, worked
 
 Op = dict[str, Any]
+BESIDE = ("directive", "dispute")  # clocks of what stands above the units: they do not hang on the answer
 ALL = 100  # per cent: the whole time of a limit is over
 
 
@@ -216,15 +217,16 @@ class Clocks:
             None,
         )
 
-    def open(self, stage: str, holder: str, amount: Amount | None, opened_at: datetime | None = None) -> None:
-        """Start a limit now, or at `opened_at`; nothing when the rules give the stage none."""
+    def open(self, stage: str, holder: str, amount: Amount | None, opened_at: datetime | None = None) -> Limit | None:
+        """Start a limit now, or at `opened_at`; None when the rules give the stage none, or one is running."""
         if amount is None or self.find(stage, holder) is not None:
-            return
+            return None
         opened = new_limit(self.case.id, stage, holder, amount, opened_at or self.at, self.routing, self.book)
         limit = Limit(**asdict(opened))
         self.rows.append(limit)
         self.added.append(limit)
         self.ops.append(opened_op(opened))
+        return limit
 
     def meet(self, stage: str, holder: str | None = None) -> None:
         """The stage is done, in time or late."""
@@ -234,12 +236,13 @@ class Clocks:
         self._resume(limit)
         self._notice(limit)
         limit.met_at, limit.next_at = self.at, None
-        self.ops.append(op_of("met", limit, at=self.at.isoformat()))
+        self.ops.append(op_of("met", limit, at=self.at.isoformat(), **self._by_extension(limit, self.at)))
 
-    def cancel(self, *, keep: Iterable[str] = ()) -> None:
-        """Nothing more is owed, except for the stages in `keep`."""
+    def cancel(self, *, keep: Iterable[str] = (), only: Iterable[str] = (), holder: str | None = None) -> None:
+        """Nothing more is owed, except for the stages in `keep`; of one holder, or of these stages, where said so."""
         for limit in self.running:
-            if limit.stage not in keep:
+            meant = holder in (None, limit.holder) and (not only or limit.stage in only)
+            if meant and limit.stage not in keep:
                 self._notice(limit)
                 limit.cancelled_at, limit.next_at, limit.stopped_at = self.at, None, None
                 if limit.due_at is None:
@@ -256,7 +259,8 @@ class Clocks:
         limit.met_at = None
         limit.next_at = self._next(limit)
         met_at = was_met.isoformat() if was_met else None
-        self.ops.append(op_of("reopened", limit, at=self.at.isoformat(), met_at=met_at))
+        extended = self._by_extension(limit, was_met) if was_met else {}
+        self.ops.append(op_of("reopened", limit, at=self.at.isoformat(), met_at=met_at, **extended))
 
     def move(self, limit: Limit, until: datetime) -> None:
         """An extension was granted. A breach before it stands; the new due time is reminded of all the same."""
@@ -322,6 +326,12 @@ class Clocks:
             self.case.promised_at = max(self.case.promised_at, limit.due_at)  # the citizen is promised no less time
         limit.next_at = self._next(limit)
         self.ops.append(op_of("resumed", limit, **{"from": since.isoformat(), "at": self.at.isoformat()}))
+
+    def _by_extension(self, limit: Limit, met_at: datetime) -> Op:
+        """What the journal says besides of work that was in time by an extension alone."""
+        if limit.stage != "resolve" or limit.moved_to is None or limit.breached_at is not None:
+            return {}
+        return {"extended": True} if met_at > computed_due(limit, self.routing.calendars, self.book) else {}
 
     def _notice(self, limit: Limit) -> None:
         """A breach the worker has not written yet is noted before anything else happens to the limit."""

@@ -26,6 +26,7 @@ from routing.working_time import Amount
 
 CHANNEL = "email"
 FORWARDED, REMINDED, BREACHED, CHASED = "unit.forwarded", "unit.reminded", "unit.breached", "unit.chased"
+ORDERED = "unit.ordered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,11 @@ class UnitPost:
         letter = letters.chase(self._name(holder), self._matter(case), case.chased, dues)
         cause = uuid5(case.id, f"chased {holder} {self._day(case)}")
         await self._put(case, holder, CHASED, cause, letter)
+
+    async def ordered(self, case: Case, limit: Limit) -> None:
+        """The leadership orders the unit something; its answer is due by this clock."""
+        letter = letters.order(self._name(limit.holder), self._matter(case), self._due(case, limit))
+        await self._put(case, limit.holder, ORDERED, limit.id, letter)
 
     async def _put(self, case: Case, department: str, purpose: str, cause: UUID, letter: Letter) -> bool:
         """Into the outbox, unless the unit hears nothing by mail; False: it has no mailbox."""

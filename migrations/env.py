@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
+import cases.act_models
 import cases.code_models
 import cases.duty_models
 import cases.models
