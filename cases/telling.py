@@ -17,6 +17,7 @@ OWED_BY: Final[Mapping[str, Role]] = {
     "forward": Role.DISPATCHER,
     "publish": Role.DISPATCHER,
     "reply": Role.HEAD,
+    "directive": Role.HEAD,
 }
 ESCALATED: Final = "limit.escalated"  # the journal's word for a step upwards
 
@@ -58,6 +59,8 @@ def tells(kind: str, data: Mapping[str, Any]) -> list[Tell]:
                 due_at=_moment(data["due_at"]),
             )
         ]
+    if kind == "commitment.broken":
+        return [Tell("broken_date", "owing", data["department"])]
     if not kind.startswith("case."):
         return []
     return [*_of_act(kind.removeprefix("case."), data), *_of_limits(kind, data.get("limits", ()))]
@@ -100,6 +103,12 @@ def _of_act(action: str, data: Mapping[str, Any]) -> list[Tell]:
         granted = action == "grant_extension"
         until = _moment(data.get("until")) if granted else None
         return [Tell("extension_granted" if granted else "extension_denied", "owing", unit, due_at=until)]
+    if action == "answer_directive" and data.get("by"):
+        return [Tell("order_answered", "one", person=UUID(data["by"]))]
+    if action == "give_back_support":
+        return [Tell("help_given_back", "owing", data["lead"])]
+    if action == "decide_dispute" and data["lead"] == data["was"]:  # else the new lead is told of its work
+        return [Tell("dispute_decided", "owing", data["lead"])]
     if action == "chase":
         return [Tell("chased", "owing", unit)]
     if action == "add_message" and data.get("dims"):
@@ -121,6 +130,12 @@ def _of_limits(kind: str, ops: Any) -> list[Tell]:
             told.append(
                 Tell("to_approve", "unit", op["holder"], Role.HEAD, stage="reply", due_at=_moment(op["due_at"]))
             )
+        elif op["op"] == "opened" and op["stage"] == "directive":
+            told.append(
+                Tell("ordered", "unit", op["holder"], Role.HEAD, stage="directive", due_at=_moment(op["due_at"]))
+            )
+        elif op["op"] == "opened" and op["stage"] == "dispute":
+            told.append(Tell("dispute", "named", op["holder"], "vice_chair", due_at=_moment(op["due_at"])))
         elif op["op"] == "opened" and op["stage"] in ("accept", "resolve", "contribute"):
             begun[op["holder"]] = op  # of accept and resolve the later one: by when it must be done
         elif op["op"] == "opened" and op["stage"] == "forward" and kind == "case.reopen":

@@ -61,7 +61,7 @@ async def answer_directive(desk: Desk, given: AnswerDirective) -> None:
     await desk.session.flush()  # the line before what refers to it
     directive.answer_id, directive.answered_at = entry.id, desk.at
     desk.clocks.meet(STAGE, limit.holder)
-    desk.data["department"] = limit.holder
+    desk.data |= {"department": limit.holder, "by": str(directive.by)}
 
 
 def _addressee(desk: Desk, code: str | None) -> str:

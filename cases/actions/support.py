@@ -77,7 +77,7 @@ async def give_back_support(desk: Desk, given: GiveBackSupport) -> None:
             until, "Hãy trao đổi với đơn vị chủ trì.", "Ask the unit that leads to release yours."
         )
     desk.write("reason", given.reason)
-    desk.data["suggested"] = given.suggested
+    desk.data |= {"suggested": given.suggested, "lead": desk.case.lead}
     _end(desk, part, "given_back")
 
 

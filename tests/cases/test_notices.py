@@ -62,6 +62,13 @@ def op(name: str, stage: str, holder: str = LEAD, id: UUID = L1, **more: Any) ->
         ("case.grant_extension", {"department": LEAD, "until": DUE}, ["extension_granted owing so-xd officer"]),
         ("case.deny_extension", {"department": LEAD}, ["extension_denied owing so-xd officer"]),
         ("case.chase", {"department": LEAD, "count": 1}, ["chased owing so-xd officer"]),
+        ("case.direct", {"limits": [op("opened", "directive")]}, ["ordered unit so-xd head"]),
+        ("case.answer_directive", {"department": LEAD, "by": str(L2)}, ["order_answered one  officer"]),
+        ("case.dispute", {"limits": [op("opened", "dispute", "centre")]}, ["dispute named centre vice_chair"]),
+        ("case.decide_dispute", {"lead": LEAD, "was": LEAD}, ["dispute_decided owing so-xd officer"]),
+        ("case.decide_dispute", {"lead": SUPPORT, "was": LEAD}, []),  # the new lead is told of its work
+        ("case.give_back_support", {"department": SUPPORT, "lead": LEAD}, ["help_given_back owing so-xd officer"]),
+        ("commitment.broken", {"department": LEAD}, ["broken_date owing so-xd officer"]),
         ("case.assign_officer", {"officer": str(L2)}, ["yours one  officer"]),
         ("case.assign_officer", {}, []),  # taken from somebody
         # found late by an act: told if it is still owed after it
