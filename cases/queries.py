@@ -222,6 +222,7 @@ FOR_CITIZENS = frozenset(
         "merge",
         "split",
         "publish",
+        "rehome",
     )
 ) | {"message.elsewhere"}
 

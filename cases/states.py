@@ -68,6 +68,7 @@ class Action(StrEnum):
     CHASE = "chase"
     REVEAL_IDENTITY = "reveal_identity"
     HAND_OVER = "hand_over"
+    REHOME = "rehome"
 
 
 class Part(StrEnum):
@@ -160,9 +161,10 @@ TABLE: dict[Action, Rule] = {
     Action.CHASE: _rule({S.FORWARDED, S.IN_PROGRESS, S.WAITING_CITIZEN, S.ANSWERED}, {P.AGENT, P.CITIZEN}),
     Action.REVEAL_IDENTITY: _rule(ANY, {P.AGENT, P.SUPERVISOR}),
     Action.HAND_OVER: _rule({S.RECEIVED, S.FORWARDED, S.IN_PROGRESS}, CENTRE | {P.SUPERVISOR, P.INSPECTOR}),
+    Action.REHOME: _rule(OPEN, {P.SYSTEM}),  # to received where no heir can be found
 }
 
-NOT_FOR_STAFF = frozenset({Action.REPLY, Action.ADD_MESSAGE, Action.RATE})
+NOT_FOR_STAFF = frozenset({Action.REPLY, Action.ADD_MESSAGE, Action.RATE, Action.REHOME})
 STAFF_ACTIONS = tuple(action for action in Action if action not in NOT_FOR_STAFF)
 
 

@@ -167,6 +167,8 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "case.chase": ("Đôn đốc", "Chased"),
         "case.reveal_identity": ("Mở thông tin người phản ánh", "Identity revealed"),
         "case.hand_over": ("Bàn giao khẩn cấp", "Emergency handed over"),
+        "case.rehome": ("Chuyển sang đơn vị kế thừa", "Passed to the heir of an abolished unit"),
+        "case.accuse_heirs": ("Giữ kín với đơn vị kế thừa", "Kept from the heirs of a unit it is about"),
         "case.withdrawn": ("Đưa vào diện hạn chế", "Restricted"),
         "case.restored": ("Bỏ diện hạn chế", "Restriction lifted"),
         "message.resend": ("Gửi lại tin nhắn", "Message sent again"),
@@ -247,6 +249,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "recalled": ("bị thu hồi", "recalled"),
         "merged": ("đã gộp", "merged"),
         "ended": ("đã kết thúc", "ended"),
+        "handed": ("đã chuyển cho đơn vị kế thừa", "handed to its heir"),
         "succeeded": ("đơn vị kế thừa tiếp nhận", "passed to its heir"),
     },
     "delivery": {
@@ -382,6 +385,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "case.merge": ("Gộp với phản ánh trùng", "Joined with the same report of others"),
         "case.split": ("Tách một nội dung thành phản ánh riêng", "One matter became a report of its own"),
         "case.publish": ("Công khai kết quả", "The result was published"),
+        "case.rehome": ("Đơn vị kế thừa tiếp tục xử lý", "The unit's successor goes on with it"),
     },
     "actor": {
         "citizen": ("Người dân", "Citizen"),

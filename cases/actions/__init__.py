@@ -1,5 +1,15 @@
 """What each action of the table does; importing this package registers them all."""
 
-from cases.actions import afterwards, answers, classifying, conversation, endings, handing_over, triage, units
+from cases.actions import afterwards, answers, classifying, conversation, endings, handing_over, rehoming, triage, units
 
-__all__ = ["afterwards", "answers", "classifying", "conversation", "endings", "handing_over", "triage", "units"]
+__all__ = [
+    "afterwards",
+    "answers",
+    "classifying",
+    "conversation",
+    "endings",
+    "handing_over",
+    "rehoming",
+    "triage",
+    "units",
+]

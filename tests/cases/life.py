@@ -71,6 +71,7 @@ LIFE = {
     "chase": [("agent citizen", "forwarded in_progress waiting_citizen answered", "same")],
     "reveal_identity": [("agent supervisor", ALL, "same")],
     "hand_over": [("agent dispatcher supervisor inspector", "received forwarded in_progress", "same")],
+    "rehome": [("system", OPEN, "same")],
 }
 
 
