@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
@@ -40,6 +40,7 @@ cli = typer.Typer(
 rules_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check a rule set, explain a decision.")
 cases_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="One case and its history.")
 ioc_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Figures of the operations centre.")
+reforms_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Areas and departments that change.")
 limits_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The clocks of cases.")
 search_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Finding cases by their words.")
 channels_cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What came in from vendors.")
@@ -49,6 +50,7 @@ staff_cli = typer.Typer(
 cli.add_typer(rules_cli, name="rules")
 cli.add_typer(cases_cli, name="cases")
 cli.add_typer(ioc_cli, name="ioc")
+cli.add_typer(reforms_cli, name="reforms")
 cli.add_typer(limits_cli, name="limits")
 cli.add_typer(search_cli, name="search")
 cli.add_typer(channels_cli, name="channels")
@@ -531,6 +533,66 @@ def limits_recompute(
             print(f"{_run(do(url))} limits moved")
 
 
+@reforms_cli.command("rehearse")
+def reforms_rehearse(
+    file: Annotated[
+        Path | None, typer.Argument(help="A reform as YAML; the shipped one of 1 July 2025 if none")
+    ] = None,
+    first: Annotated[str | None, typer.Option("--from", help="As of this day, YYYY-MM-DD; 11 days before it")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Until this day; the day after it")] = None,
+    places: Annotated[int | None, typer.Option(min=1, help="Of each department at most so many places")] = None,
+) -> None:
+    """Step a province through a reform, in a database of its own that is thrown away; exit 1 if anything goes wrong."""
+    import tempfile
+
+    import migrations
+    from cases import rehearsal
+    from core.db import Database
+    from core.postgres import Cluster
+    from ioc import project, reconcile
+    from routing.editing.reforms import SHIPPED, read
+
+    settings = _settings()
+    try:
+        document = (file or SHIPPED).read_text(encoding="utf-8")
+        day = read(document).effective_on
+        since = date.fromisoformat(first) if first else day - timedelta(days=11)
+        until = date.fromisoformat(last) if last else day + timedelta(days=1)
+        if not since < day <= until or (until - since).days > rehearsal.LONGEST:
+            _fail(f"The days must hold {day}, begin before it, and be at most {rehearsal.LONGEST}.")
+    except (ValueError, OSError) as problem:
+        _fail(_why(problem))
+    except DomainError as problem:
+        _refuse(problem)
+
+    async def figures(session: Any, at: datetime) -> list[str]:
+        while await project.project(session, settings.zone, at):
+            pass
+        return [str(each) for each in await reconcile.reconcile(session, settings.zone, at)]
+
+    async def play(url: str) -> rehearsal.Outcome:
+        database = Database(url, application="hotline-rehearsal")
+        try:
+            proofs = {"figures against the journal": figures}
+            return await rehearsal.run(database, document, since, until, most=places, proofs=proofs)
+        finally:
+            await database.close()
+
+    with (
+        tempfile.TemporaryDirectory(prefix="1022-rehearsal-") as folder,
+        Cluster(Path(folder), binaries=settings.postgres_bin) as cluster,
+    ):
+        migrations.upgrade(_plain(cluster.url))
+        try:
+            outcome = _run(play(cluster.url))
+        except DomainError as problem:
+            _refuse(problem)
+    for line in outcome.lines():
+        print(line)
+    if outcome.wrong:
+        raise typer.Exit(1)
+
+
 @search_cli.command("rebuild")
 def search_rebuild() -> None:
     """Have the worker sort the words of all cases in again; until it is through, cases are found as before."""
@@ -871,6 +933,13 @@ def _insist(work: Callable[[], T], cluster: "Cluster | None") -> T:
         if cluster is not None:
             cluster.ensure_running()
     return work()
+
+
+def _refuse(problem: DomainError) -> NoReturn:
+    """Every place of a document that is not right, then the exit."""
+    for each in problem.errors:
+        print(f"line {each.get('line')}: {each.get('detail_en')}", file=sys.stderr)
+    _fail(problem.en)
 
 
 def _fail(sentence: str) -> NoReturn:

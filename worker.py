@@ -23,6 +23,7 @@ from cases import (
     notices,
     one_time,
     onward,
+    rehoming,
     search,
     withdrawing,
 )
@@ -51,11 +52,12 @@ from hotline.recordings import Keeping
 from hotline.sessions import Calls
 from hotline.voicemail import Voicemails
 from ioc import project, reconcile
-from routing.editing import rule_desk
+from routing.editing import reforms, rule_desk
 from routing.queries import Routing, RoutingCache
 
 IDLE, LONGEST_IDLE = 0.25, 1.0  # seconds between two looks for something to deliver
 BEAT = 0.2  # seconds between two looks at the duties: figures and screens follow the journal within a second
+HEIR_BEAT = 30.0  # seconds between two looks for open cases of departments that have ended
 LIMIT_BEAT = 0.5  # seconds between two looks for limits whose time has come
 TELL_BEAT = 1.0  # seconds between two looks for what people are to be told
 TOKEN_BEAT = 600.0  # seconds between two looks at vendors' tokens, which last for hours
@@ -94,6 +96,7 @@ async def run_worker(
         asyncio.create_task(worker.rounds("recordings", worker.keep_recordings, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("limits", worker.keep_limits, stop, LIMIT_BEAT, LIMIT_BEAT)),
         asyncio.create_task(worker.rounds("notices", worker.keep_telling, stop, TELL_BEAT, TELL_BEAT)),
+        asyncio.create_task(worker.rounds("heirs", worker.rehome, stop, HEIR_BEAT, HEIR_BEAT)),
         asyncio.create_task(worker.rounds("spool", worker.empty_spool, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("positions", worker.run_prompt, stop, BEAT, BEAT)),
         asyncio.create_task(worker.rounds("duties", worker.run_quick, stop, BEAT, BEAT)),
@@ -294,6 +297,21 @@ class Worker:
                 found = await work(session, await self.routing.get(session), self.clock(), batch)
             total += found
         return total
+
+    async def rehome(self) -> bool:
+        """Departments are called what they are called today, and open cases of those that ended pass to their heirs."""
+        async with self.database.transaction() as session:
+            await reforms.turn_names(session, self.clock())
+        async with self.database.transaction() as session:
+            await rehoming.accuse_heirs(session, await self.routing.get(session), self.clock())
+        step = rehoming.Step(0, 0, None)
+        while not self.stop.is_set():
+            async with self.database.transaction() as session:
+                office = (await self.arrivals(session)).office
+                step = await rehoming.run(session, office, self.clock(), step.last)
+            if step.last is None:
+                break
+        return False
 
     async def run_prompt(self) -> bool:
         """What every screen waits for, so that it waits for no other duty."""

@@ -10,6 +10,7 @@ are those of its own clock: working minutes by its calendar, or elapsed ones. Ea
 * Once an answer is approved the head has done their part, but `reply` ends only when the citizen's channel took it.
   What lies between is the sending's, charged to the centre as the stage `delivery`: our queue and the vendors' delays
   are no lateness of a department's.
+* What passes to the heir of an abolished department is late in its hands from that moment on.
 * A case that is given back, recalled or reopened leaves the minutes so far with the unit that had it; while the centre
   looks for another unit its own clock runs.
 """
@@ -126,7 +127,10 @@ def _apply(clocks: dict[str, _Clock], said: Said, op: Mapping[str, Any]) -> None
     if name in _ENDS:
         clock.end(at)
     elif name in ("resumed", "reopened"):
-        clock.go_on(at, due=due)
+        clock.go_on(at, due=due, holder=op["holder"])
+    elif name == "handed":
+        if (running := clock.running) is not None and running.stage != DELIVERY:
+            clock.go_on(at, holder=op["holder"])
     elif name == "recounted":
         was = _moment(op.get("was"))
         clock.stretches = [replace(each, due=due) if each.due == was else each for each in clock.stretches]

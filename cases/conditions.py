@@ -11,7 +11,7 @@ from cases.act_models import STANDING, Commitment
 from cases.models import ABOVE, BADLY_RATED, DUE, FLAGGED, IS_OPEN, Assignment, Case, Extension, Limit
 from cases.queries import AT_WORK, has_unit
 from cases.states import Status
-from cases.views import NONE, Ago, Day, Filters, is_open
+from cases.views import NONE, Ago, Day, Filters, Geography, is_open
 from core.db import Moment
 from core.staff import Actor, Staff
 from routing.queries import Routing
@@ -27,6 +27,14 @@ def fields_meant(code: str | None, routing: Routing) -> list[str]:
     if code is None:
         return []
     return [code, *(each for each, known in routing.field_rows.items() if known.parent == code)]
+
+
+def areas_meant(code: str | None, geography: Geography, routing: Routing, at: datetime) -> list[str]:
+    """The area itself, and by the geography of today all whose cases are counted there now."""
+    if code is None:
+        return []
+    today = at.astimezone(routing.calendars["province"].zone).date()
+    return [code] if geography == "stored" else sorted({code, *routing.directory.counted_in(code, today)})
 
 
 def conditions(actor: Actor, filters: Filters, routing: Routing, at: datetime) -> list[ColumnElement[bool]]:
@@ -46,7 +54,7 @@ def conditions(actor: Actor, filters: Filters, routing: Routing, at: datetime) -
     if filters.area == NONE:
         wanted.append(col(Case.area).is_(None))
     elif filters.area:
-        wanted.append(col(Case.area) == filters.area)
+        wanted.append(one_of(col(Case.area), areas_meant(filters.area, filters.geography, routing, at)))
     if filters.lead is not None:
         led = col(Case.lead) == filters.lead
         wanted.append(or_(led, col(Case.lead).is_(None)) if filters.lead == routing.directory.centre else led)

@@ -90,9 +90,10 @@ class Desk:
     @property
     def heir(self) -> str | None:
         """Who would take the case again: the department that leads or last led it if it lives, else its heir."""
-        if self.case.lead is None:
+        case = self.case
+        if case.lead is None:
             return None
-        return self.routing.directory.living(self.case.lead, self.book.day_of(self.at))
+        return self.routing.directory.heir(case.lead, case.area, case.field, self.book.day_of(self.at))
 
     def decide(self) -> Decision:
         """Decide by the rule set the case was opened under."""

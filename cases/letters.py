@@ -65,22 +65,36 @@ class Letter:
 
 
 def forwarded(
-    to: str, matter: Matter, dues: Sequence[DueBy], *, leads: bool, again: bool, back_until: datetime | None
+    to: str,
+    matter: Matter,
+    dues: Sequence[DueBy],
+    *,
+    leads: bool,
+    again: bool,
+    back_until: datetime | None,
+    came_from: str | None = None,
 ) -> Letter:
     """To a unit that has just been given a case: its part in it, and by when.
 
-    `again`: it was answered once and is open again. `back_until`: until then the unit may give it back.
+    `again`: it was answered once and is open again. `back_until`: until then the unit may give it back. `came_from`: an
+    abolished unit whose work it goes on with.
     """
     part = "chủ trì xử lý" if leads else "phối hợp xử lý"
     lines = [f"Tổng đài 1022 chuyển đến quý đơn vị phản ánh {matter.code} để {part}."]
     if again:
         lines = [f"Phản ánh {matter.code} được mở lại. Đề nghị quý đơn vị tiếp tục {part}."]
+    if came_from is not None:
+        lines = [
+            f"Quý đơn vị tiếp nhận phản ánh {matter.code} của {came_from} (đã kết thúc hoạt động) để tiếp tục {part}. "
+            "Thời hạn không thay đổi."
+        ]
     asked = [f"Thời hạn của quý đơn vị:\n{_listed(dues)}"] if dues else []
     if leads and back_until is not None:
         asked.append(
             f"Nếu không đúng thẩm quyền, đề nghị trả lại kèm lý do và đơn vị phù hợp trước {day_and_time(back_until)}."
         )
-    title = f"Phản ánh mở lại, {part}" if again else f"Phản ánh mới, {part}"
+    what = "Phản ánh tiếp nhận" if came_from is not None else "Phản ánh mở lại" if again else "Phản ánh mới"
+    title = f"{what}, {part}"
     return Letter(_title(matter, title), _letter(to, [*lines, _facts(matter), *asked], matter))
 
 

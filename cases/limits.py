@@ -243,15 +243,18 @@ class Clocks:
         for limit in self.running:
             meant = holder in (None, limit.holder) and (not only or limit.stage in only)
             if meant and limit.stage not in keep:
-                self._notice(limit)
-                limit.cancelled_at, limit.next_at, limit.stopped_at = self.at, None, None
-                if limit.due_at is None:
-                    limit.due_at = limit.moved_to or computed_due(limit, self.routing.calendars, self.book)
-                self.ops.append(op_of("cancelled", limit, at=self.at.isoformat()))
+                self._cancel(limit)
+
+    def _cancel(self, limit: Limit) -> None:
+        self._notice(limit)
+        limit.cancelled_at, limit.next_at, limit.stopped_at = self.at, None, None
+        if limit.due_at is None:
+            limit.due_at = limit.moved_to or computed_due(limit, self.routing.calendars, self.book)
+        self.ops.append(op_of("cancelled", limit, at=self.at.isoformat()))
 
     def run_again(self, stage: str, holder: str) -> None:
         """What was met is owed again, with its due time as it stood."""
-        met = [row for row in self.rows if row.stage == stage and row.holder == holder and row.met_at is not None]
+        met = [row for row in self.rows if row.stage == stage and row.met_at is not None and self._his(row, holder)]
         if not met:
             return
         limit = max(met, key=lambda row: row.opened_at)
@@ -261,6 +264,26 @@ class Clocks:
         met_at = was_met.isoformat() if was_met else None
         extended = self._by_extension(limit, was_met) if was_met else {}
         self.ops.append(op_of("reopened", limit, at=self.at.isoformat(), met_at=met_at, **extended))
+        if limit.holder != holder:
+            self.hand(limit, holder)
+
+    def _his(self, limit: Limit, holder: str) -> bool:
+        """Whether a limit is this holder's, or was met by a department that it is the heir of."""
+        case, directory, today = self.case, self.routing.directory, self.book.day_of(self.at)
+        return holder in (limit.holder, directory.heir(limit.holder, case.area, case.field, today))
+
+    def hand(self, limit: Limit, heir: str) -> None:
+        """Another holder takes a running limit over as it stands: the same due time, the same calendar, what was told.
+
+        A breach until now is the former holder's. Where the heir has such a limit running already, that one holds and
+        this one is cancelled.
+        """
+        self._notice(limit)
+        if self.find(limit.stage, heir) is not None:
+            self._cancel(limit)
+            return
+        limit.holder, limit.handed_from = heir, limit.holder
+        self.ops.append(op_of("handed", limit, at=self.at.isoformat(), was=limit.handed_from))
 
     def move(self, limit: Limit, until: datetime) -> None:
         """An extension was granted. A breach before it stands; the new due time is reminded of all the same."""

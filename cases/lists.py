@@ -16,7 +16,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import citizens, search
-from cases.conditions import conditions, due_at, fields_meant, received_between
+from cases.conditions import areas_meant, conditions, due_at, fields_meant, received_between
 from cases.models import Case, CaseSearch, Identity
 from cases.people import cases_of, knows_people
 from cases.queries import EVERYTHING_ORDINARY, visible_to
@@ -96,7 +96,9 @@ async def list_cases(
             if order == "received" and after is not None:
                 bounds.append(tuple_(received, col(CaseSearch.case_id)) < tuple_(*after))
             units = None if actor.roles & EVERYTHING_ORDINARY else actor.departments
-            narrowed = search.facets(actor, _facets(filters, routing), fields_meant(filters.field, routing), units)
+            fields = fields_meant(filters.field, routing)
+            areas = areas_meant(filters.area, filters.geography, routing, at)
+            narrowed = search.facets(actor, _facets(filters, routing), fields, areas, units)
             matching = search.tsquery(sought.words, narrowed)
             rows = await _found(session, matching, bounds, wanted, order, after, limit)
     last = rows[limit - 1][0] if len(rows) > limit else None

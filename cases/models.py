@@ -21,6 +21,7 @@ BADLY_RATED = "rating <= 2"
 STATED_PHONE = "channel IN ('zalo', 'facebook', 'telegram') AND (contact ->> 'phone') IS NOT NULL"
 # Clocks of what stands above the units' own work: orders of the leadership, disputes.
 ABOVE = "stage IN ('directive', 'dispute') AND met_at IS NULL AND cancelled_at IS NULL"
+HANDED = "handed"  # a part in a case that passed to the heir of an abolished department
 STATED_EMAIL = "(contact ->> 'phone') IS NOT NULL AND (contact ->> 'email') IS NOT NULL"
 
 
@@ -256,7 +257,7 @@ class Assignment(SQLModel, table=True):
     case_id: UUID = Field(foreign_key="cases.id")
     department: str = Field(foreign_key="departments.code")
     role: str  # lead | supporting
-    state: str  # open, accepted, contributed, answered, given_back, recalled, released, overruled
+    state: str  # open, accepted, contributed, answered, given_back, recalled, released, overruled, handed
     opened_at: datetime = Field(sa_type=Moment)
     accepted_at: datetime | None = Field(default=None, sa_type=Moment)
     ended_at: datetime | None = Field(default=None, sa_type=Moment)
@@ -312,6 +313,7 @@ class Limit(SQLModel, table=True):
     stops: list[list[str]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False, server_default="[]"))
     reminded: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # per cent last reminded at
     next_at: datetime | None = Field(default=None, sa_type=Moment)  # next reminder or breach
+    handed_from: str | None = None  # who had it before the present holder, who took it over as it stood
 
 
 class LimitRecount(SQLModel, table=True):

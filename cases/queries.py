@@ -230,6 +230,7 @@ FOR_CITIZENS = frozenset(
         "merge",
         "split",
         "publish",
+        "rehome",
     )
 ) | {"message.elsewhere"}
 

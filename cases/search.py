@@ -125,10 +125,13 @@ def tsquery(words: Words, narrowed: str = "") -> ColumnElement[Any]:
     return sql_select(cast(whole, TSQUERY)).scalar_subquery()  # worked out once, not for each case
 
 
-def facets(actor: Actor, filters: Filters, fields: Iterable[str], units: Iterable[str] | None) -> str:
+def facets(
+    actor: Actor, filters: Filters, fields: Iterable[str], areas: Iterable[str], units: Iterable[str] | None
+) -> str:
     """A tsquery of what the list is narrowed by, as far as vectors hold it; empty when they hold none of it.
 
-    `fields` are those the filter means; `units` the departments whose cases are all this person sees, None: all.
+    `fields` and `areas` are those the filter means; `units` the departments whose cases are all this person sees,
+    None: all.
     """
     groups: list[list[str]] = []
     if filters.status:
@@ -149,7 +152,7 @@ def facets(actor: Actor, filters: Filters, fields: Iterable[str], units: Iterabl
     if filters.field:
         groups.append([f"=f:{code}" for code in fields])
     if filters.area:
-        groups.append([f"=a:{filters.area}"])
+        groups.append([f"=a:{code}" for code in areas])
     return " & ".join("(" + " | ".join(_quoted(each) for each in group) + ")" for group in groups)
 
 
@@ -159,10 +162,9 @@ def vector(case: Case, messages: Iterable[str], routing: Routing) -> tuple[str, 
     With it the words themselves, those that are completed while somebody types.
     """
     field = routing.field_rows.get(case.field or "")
-    lead = routing.departments.get(case.lead or "")
     digits = re.sub(r"\D", "", case.code)
     parts = [case.code, digits, case.text, *messages, case.address or "", *_area_names(case.area, routing)]
-    parts += [row.name for row in (field, lead) if row is not None]
+    parts += [*([field.name] if field is not None else []), *_unit_names(case.lead, routing)]
     places: dict[str, list[int]] = {}
     number = 0
     for part in parts:
@@ -186,16 +188,21 @@ def _cut(word: str) -> str:
 
 
 def _area_names(code: str | None, routing: Routing) -> list[str]:
-    """The area's name, those of the units above it, and those it has become."""
-    names: list[str] = []
-    place = routing.area(code)
-    for successor in place.successors if place else ():
-        if (heir := routing.area(successor)) is not None:
-            names.append(f"{heir.type} {heir.name}")
-    while place is not None and place.type != "tỉnh":
-        names.append(f"{place.type} {place.name}")
-        place = routing.area(place.parent)
-    return names
+    """The area's name, those of the units above it, and the same of all it was made of or has become, at any date."""
+    names: dict[str, None] = {}
+    for each in (code, *routing.directory.kin_areas(code)) if code is not None else ():
+        place = routing.area(each)
+        while place is not None and place.type != "tỉnh":
+            names[f"{place.type} {place.name}"] = None
+            place = routing.area(place.parent)
+    return list(names)
+
+
+def _unit_names(code: str | None, routing: Routing) -> list[str]:
+    """What a department is, was and will be called, and those whose work came to it or goes on from it."""
+    known = routing.directory.departments
+    line = [known[each] for each in (code, *routing.directory.kin(code)) if each in known] if code is not None else []
+    return list(dict.fromkeys(name for unit in line for name in (unit.name, *(worn for _, worn in unit.names))))
 
 
 def _quoted(lexeme: str) -> str:

@@ -75,6 +75,7 @@ class Action(StrEnum):
     GIVE_BACK_SUPPORT = "give_back_support"
     DISPUTE = "dispute"
     DECIDE_DISPUTE = "decide_dispute"
+    REHOME = "rehome"
 
 
 class Part(StrEnum):
@@ -177,9 +178,10 @@ TABLE: dict[Action, Rule] = {
     Action.GIVE_BACK_SUPPORT: _rule(WITH_UNITS, {P.SUPPORTING_OFFICER, P.SUPPORTING_HEAD}),
     Action.DISPUTE: _rule(WITH_UNITS, UNITS),
     Action.DECIDE_DISPUTE: _rule(WITH_UNITS, {P.LEADER}),  # forwarded, when it is to be another unit's
+    Action.REHOME: _rule(OPEN, {P.SYSTEM}),  # to received where no heir can be found
 }
 
-NOT_FOR_STAFF = frozenset({Action.REPLY, Action.ADD_MESSAGE, Action.RATE})
+NOT_FOR_STAFF = frozenset({Action.REPLY, Action.ADD_MESSAGE, Action.RATE, Action.REHOME})
 STAFF_ACTIONS = tuple(action for action in Action if action not in NOT_FOR_STAFF)
 
 

@@ -136,7 +136,7 @@ def _of_limits(kind: str, ops: Any) -> list[Tell]:
             )
         elif op["op"] == "opened" and op["stage"] == "dispute":
             told.append(Tell("dispute", "named", op["holder"], "vice_chair", due_at=_moment(op["due_at"])))
-        elif op["op"] == "opened" and op["stage"] in ("accept", "resolve", "contribute"):
+        elif op["op"] in ("opened", "handed") and op["stage"] in ("accept", "resolve", "contribute"):
             begun[op["holder"]] = op  # of accept and resolve the later one: by when it must be done
         elif op["op"] == "opened" and op["stage"] == "forward" and kind == "case.reopen":
             told.append(Tell("reopened", "unit", op["holder"], Role.DISPATCHER, due_at=_moment(op["due_at"])))

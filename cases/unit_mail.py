@@ -39,7 +39,14 @@ class UnitPost:
     at: datetime
 
     async def forwarded(
-        self, case: Case, part: Assignment, limits: Iterable[Limit], *, again: bool, back_until: datetime | None
+        self,
+        case: Case,
+        part: Assignment,
+        limits: Iterable[Limit],
+        *,
+        again: bool,
+        back_until: datetime | None,
+        came_from: str | None = None,
     ) -> bool:
         """This part of the case is the unit's now. False when the unit has no mailbox."""
         letter = letters.forwarded(
@@ -49,6 +56,7 @@ class UnitPost:
             leads=part.role == "lead",
             again=again,
             back_until=back_until,
+            came_from=came_from,
         )
         cause = uuid5(part.id, part.opened_at.isoformat())  # a part that is opened again is told again
         return await self._put(case, part.department, FORWARDED, cause, letter)
@@ -97,7 +105,8 @@ class UnitPost:
 
     def _message(self, case: Case, department: str, purpose: str, cause: UUID, letter: Letter) -> dict[str, Any] | None:
         """The letter to the unit or its living heir, as a row of the outbox; None: no mailbox."""
-        living = self.routing.directory.living(department, self._day(case)) or department
+        day = self._day(case)
+        living = self.routing.directory.heir(department, case.area, case.field, day) or department
         mailbox = self.routing.departments[living].email
         if not mailbox:
             return None

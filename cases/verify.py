@@ -33,6 +33,7 @@ COMPARED = (
     "breached_at",
     "stopped_at",
     "moved_to",
+    "handed_from",
 )
 
 Told = dict[str, dict[str, Any]]
@@ -189,6 +190,8 @@ def fold(told: Told, op: dict[str, Any]) -> None:
         limit["breached_at"] = limit["due_at"] if op["breached"] else None
     elif name == "breached":
         limit["breached_at"] = limit["due_at"]
+    elif name == "handed":
+        limit["holder"], limit["handed_from"] = op["holder"], op["was"]
     elif name == "moved":
         limit["moved_to"] = _moment(op["until"])
     elif name == "stopped":

@@ -9,6 +9,7 @@ from cases.states import OPEN, Status
 from core.staff import CENTRE_ROLES, Actor, Role
 
 NONE = "none"  # in addresses: where nothing is known
+Geography = Literal["stored", "today"]  # areas as cases have them · as the units they are today
 Order = Literal["due", "received"]  # soonest due first, what is not due last · newest first
 
 
@@ -35,6 +36,7 @@ class Filters:
     lead: str | None = None  # the centre leads what no department does
     field: str | None = None  # of the first level: its fields too; NONE: not classified
     area: str | None = None  # NONE: not known
+    geography: Geography = "stored"
     channel: str | None = None
     urgency: str | None = None
     track: str | None = None

@@ -28,6 +28,8 @@ VIETNAMESE: dict[str, str] = {
     "string_too_short": "Ngắn quá, cần ít nhất {min_length} ký tự.",
     "string_pattern_mismatch": _LETTERS,
     "string_unicode": _LETTERS,
+    "area_type": "Không có loại địa bàn này.",
+    "point": "Vĩ độ và kinh độ phải đi cùng nhau.",
     "control_character": "Có ký tự điều khiển, xin xóa đi.",
     "too_long": "Nhiều quá, nhiều nhất {max_length} mục.",
     "too_short": "Ít quá, cần ít nhất {min_length} mục.",

@@ -25,7 +25,7 @@ class Behind:
     department: str | None = None
     fields: tuple[str, ...] | None = None
     channel: str | None = None
-    area: str | None = None
+    areas: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not (is_listed(self.figure) or self.figure in LISTED_DIFFERENCES):
@@ -82,10 +82,10 @@ def _where(asked: Behind) -> list[ColumnElement[bool]]:
     for column, value in (
         (FigureCase.department, asked.department),
         (FigureCase.channel, asked.channel),
-        (FigureCase.area, asked.area),
     ):
         if value is not None:
             wanted.append(col(column) == value)
-    if asked.fields is not None:
-        wanted.append(col(FigureCase.field).in_(asked.fields))
+    for column, values in ((FigureCase.field, asked.fields), (FigureCase.area, asked.areas)):
+        if values is not None:
+            wanted.append(col(column).in_(values))
     return wanted

@@ -41,12 +41,12 @@ AGE_CODES = (*(code for _, code in AGES), "more")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which part of the province is shown; None is all of it."""
+    """Which part of the province is shown; None is all of it. `areas`: one, or all that have become one."""
 
     department: str | None = None
     fields: tuple[str, ...] | None = None
     channel: str | None = None
-    area: str | None = None
+    areas: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _statement(scope: Scope, by_month: bool) -> str:
         (scope.department, " AND department = :department"),
         (scope.fields, " AND field = ANY(:fields)"),
         (scope.channel, " AND channel = :channel"),
-        (scope.area, " AND area = :area"),
+        (scope.areas, " AND area = ANY(:areas)"),
     )
     narrowed = "".join(condition for value, condition in conditions if value is not None)
     step = "CAST(date_trunc('month', day) AS date) AS day" if by_month else "day"
@@ -232,8 +232,9 @@ async def board_figures(session: AsyncSession, period: Period, scope: Scope) -> 
 
 
 def _narrowing(scope: Scope) -> dict[str, Any]:
-    given: dict[str, Any] = {"department": scope.department, "channel": scope.channel, "area": scope.area}
-    given |= {"fields": list(scope.fields) if scope.fields is not None else None}
+    given: dict[str, Any] = {"department": scope.department, "channel": scope.channel}
+    for name, values in (("fields", scope.fields), ("areas", scope.areas)):
+        given[name] = list(values) if values is not None else None
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -259,7 +260,7 @@ async def stock(
             ("department", " AND coalesce(lead, :centre) = :department"),
             ("fields", " AND coalesce(field, '') = ANY(:fields)"),
             ("channel", " AND channel = :channel"),
-            ("area", " AND coalesce(area, '') = :area"),
+            ("areas", " AND coalesce(area, '') = ANY(:areas)"),
         )
         if name in given
     )

@@ -239,6 +239,7 @@ def _limit(book: _Book, op: Mapping[str, Any]) -> None:
     Met after a breach it is in already; owed again (`reopened`), what was met in time leaves until it is met or
     breached. Counted again for a changed calendar, it leaves where it was and enters where it is now. Moving, amending,
     stopping and cancelling change nothing by themselves: before the due time it was not counted, and a breach stands.
+    Nor does passing to an heir (`handed`): a breach until then stays with the former holder, what comes is the heir's.
     `breached` on an op says that a breach of this limit stands; without it, met after the due time is late. `extended`:
     it would have been late but for an extension; that is counted, and counted apart.
     """

@@ -27,6 +27,44 @@ class Department(SQLModel, table=True):
     successor: str | None = Field(default=None, foreign_key="departments.code")
 
 
+class DepartmentName(SQLModel, table=True):
+    """What a department is called from a day on; its row has the present name. None: it never had another."""
+
+    __tablename__ = "department_names"
+
+    code: str = Field(sa_column=Column(ForeignKey("departments.code"), primary_key=True))
+    valid_from: date = Field(primary_key=True)
+    name: str
+
+
+class DepartmentHeir(SQLModel, table=True):
+    """One of several that an abolished department's cases go to; asked in order, before `successor`."""
+
+    __tablename__ = "department_heirs"
+
+    department: str = Field(sa_column=Column(ForeignKey("departments.code"), primary_key=True))
+    position: int = Field(primary_key=True)
+    heir: str = Field(foreign_key="departments.code")
+    areas: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))  # empty: any
+    fields: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))  # `roads.*`: all of a group
+
+
+class Reform(SQLModel, table=True):
+    """Areas and departments that change together on one day: the document, and whether it is in the tables."""
+
+    __tablename__ = "reforms"
+
+    code: str = Field(primary_key=True)
+    name: str
+    effective_on: date
+    source: str = ""
+    document: str  # YAML, as it was given
+    added_at: datetime = Field(sa_type=Moment)
+    added_by: UUID | None = None  # a person or another system's key
+    applied_at: datetime | None = Field(default=None, sa_type=Moment)
+    applied_by: UUID | None = None
+
+
 class CaseField(SQLModel, table=True):
     """A field (lĩnh vực), two levels: a group, or a field `group.name` within it."""
 

@@ -17,7 +17,7 @@ from core.errors import Unavailable
 from routing import models, seeds
 from routing.calendars import build as build_calendar
 from routing.decide import CaseField, Facts, Rulebook
-from routing.directory import Department, Directory
+from routing.directory import Department, Directory, Heir
 from routing.explaining import Explanation, explain
 from routing.places import Gazetteer, Place
 from routing.rule_building import build
@@ -120,6 +120,11 @@ class RoutingCache:
         """The centre's mode as last read: for what is shown around a page."""
         return self._value.mode if self._value is not None else "normal"
 
+    @property
+    def directory(self) -> Directory | None:
+        """Departments and areas as last read: for what is shown around a page."""
+        return self._value.directory if self._value is not None else None
+
     async def get(self, session: AsyncSession) -> Routing:
         """The rules in force, at most FRESH_FOR seconds old; twice that while another request looks."""
         value = self.fresh
@@ -142,7 +147,8 @@ class RoutingCache:
 
 
 _TABLES = (
-    "departments", "fields", "areas", "calendars", "calendar_weeks", "calendar_days", "rule_sets", "wordings", "modes"
+    "departments", "department_names", "department_heirs", "fields", "areas", "calendars", "calendar_weeks",
+    "calendar_days", "rule_sets", "wordings", "modes",
 )  # fmt: skip
 _STAMP = text(
     " UNION ALL ".join(f"SELECT count(*), sum(hashtextextended(t::text, 0)) FROM {table} t" for table in _TABLES)  # noqa: S608
@@ -161,7 +167,7 @@ async def load(session: AsyncSession) -> Routing:
     field_rows = {row.code: row for row in (await session.exec(select(models.CaseField))).all()}
     fields = _fields(field_rows.values())
     gazetteer = Gazetteer([_place(row) for row in areas])
-    directory = directory_of(departments.values(), areas)
+    directory = await _directory(session, departments.values(), areas)
     calendars = await read_calendars(session)
     sets = (
         await session.exec(
@@ -218,7 +224,15 @@ async def read_draft(session: AsyncSession, row: models.RuleSet) -> RuleSetDraft
 async def read_directory(session: AsyncSession) -> Directory:
     """Departments and areas as the tables have them now."""
     departments = (await session.exec(select(models.Department))).all()
-    return directory_of(departments, (await session.exec(select(models.Area))).all())
+    return await _directory(session, departments, (await session.exec(select(models.Area))).all())
+
+
+async def _directory(
+    session: AsyncSession, departments: Iterable[models.Department], areas: Iterable[models.Area]
+) -> Directory:
+    names = (await session.exec(select(models.DepartmentName))).all()
+    heirs = (await session.exec(select(models.DepartmentHeir).order_by(col(models.DepartmentHeir.position)))).all()
+    return directory_of(departments, areas, names, heirs)
 
 
 async def read_fields(session: AsyncSession) -> dict[str, CaseField]:
@@ -249,10 +263,21 @@ def _spans(week: list[list[str]]) -> list[list[Span]]:
     return [[Span.parse(window) for window in windows] for windows in week]
 
 
-def directory_of(departments: Iterable[models.Department], areas: Iterable[models.Area]) -> Directory:
+def directory_of(
+    departments: Iterable[models.Department],
+    areas: Iterable[models.Area],
+    names: Iterable[models.DepartmentName] = (),
+    heirs: Iterable[models.DepartmentHeir] = (),
+) -> Directory:
     """These rows as the rules know them."""
+    called: dict[str, list[tuple[date, str]]] = {}
+    for name in names:
+        called.setdefault(name.code, []).append((name.valid_from, name.name))
+    passed: dict[str, list[Heir]] = {}
+    for heir in heirs:
+        passed.setdefault(heir.department, []).append(Heir(heir.heir, tuple(heir.areas), tuple(heir.fields)))
     return Directory(
-        {row.code: _department(row) for row in departments},
+        {row.code: _department(row, called.get(row.code, ()), passed.get(row.code, ())) for row in departments},
         {row.code: _place(row) for row in areas},
         seeds.seed_kinds(),
     )
@@ -293,7 +318,7 @@ def _place(row: models.Area) -> Place:
     )
 
 
-def _department(row: models.Department) -> Department:
+def _department(row: models.Department, names: Iterable[tuple[date, str]], heirs: Iterable[Heir]) -> Department:
     return Department(
         code=row.code,
         name=row.name,
@@ -303,6 +328,8 @@ def _department(row: models.Department) -> Department:
         valid_from=row.valid_from,
         valid_to=row.valid_to,
         successor=row.successor,
+        heirs=tuple(heirs),
+        names=tuple(sorted(names)),
     )
 
 

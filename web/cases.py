@@ -72,7 +72,7 @@ async def cases(session: Db, who: Who, routing: Rules, at: Now, given: Annotated
     `q` is a code, words of the report, its messages or its place with or without marks ("…" for words as they stand),
     or, for the centre, the number a citizen reports from. A `cursor` belongs to its `order`.
     """
-    behind = given.behind(who, routing)
+    behind = given.behind(who, routing, at)
     page = await list_cases(
         session,
         who,

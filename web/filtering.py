@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError
 
 from cases.bodies import Code
-from cases.conditions import fields_meant
+from cases.conditions import areas_meant, fields_meant
 from cases.desk import invalid_body
 from cases.states import Status
-from cases.views import NONE, Filters, Order
+from cases.views import NONE, Filters, Geography, Order
 from core.staff import Actor
 from ioc.behind import Behind
 from routing.queries import Routing
@@ -37,6 +37,9 @@ class Narrowing(BaseModel):
     department: Code | None = None
     field: Code | None = None
     area: Code | None = None
+    geography: Annotated[Geography, Field(description="today: with all areas that have become the one asked for")] = (
+        "stored"
+    )
     channel: Code | None = None
     urgency: Code | None = None
     track: Code | None = None
@@ -89,12 +92,13 @@ class Narrowing(BaseModel):
         given = self.model_dump(exclude={"order", "cursor", "limit", "rating", *BEHIND})
         return Filters(**given, rating=tuple(self.rating))
 
-    def behind(self, who: Actor, routing: Routing) -> Behind | None:
+    def behind(self, who: Actor, routing: Routing, at: datetime) -> Behind | None:
         """The figure whose cases are asked for. NotAllowed to those who may not read figures; Invalid for none."""
         if self.figure is None:
             return None
         who.require("feed.read")
         fields = None if self.figure_field is None else tuple(fields_meant(_known(self.figure_field), routing))
+        area = _known(self.figure_area)
         return Behind(
             self.figure,
             self.figure_from or FIRST_DAY,
@@ -102,7 +106,7 @@ class Narrowing(BaseModel):
             _known(self.figure_department),
             fields,
             _known(self.figure_channel),
-            _known(self.figure_area),
+            None if area is None else tuple(areas_meant(area, self.geography, routing, at)),
         )
 
 

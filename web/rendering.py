@@ -22,6 +22,7 @@ from starlette.routing import Match
 
 from core import auth
 from core.staff import Actor, Role
+from routing.directory import Directory
 from web import times
 from web.assets import icon, static
 from web.deps import COOKIE, SAFE, state_of
@@ -63,6 +64,7 @@ class Viewer:
     who: Actor | None = None
     csrf: str = ""
     mode: str = "normal"  # of the centre, for the banner
+    ending: tuple["EndingUnit", ...] = ()  # departments the viewer works for that have ended or will
 
     def say(self, text: str, **values: object) -> str:
         """A Vietnamese sentence in the viewer's language."""
@@ -71,6 +73,29 @@ class Viewer:
     def has(self, *roles: str) -> bool:
         """Whether the viewer holds one of these roles."""
         return self.who is not None and bool(self.who.roles & {Role(role) for role in roles})
+
+
+@dataclass(frozen=True, slots=True)
+class EndingUnit:
+    """A department of the viewer's that has a last day. `heirs` are the names of who goes on with its work."""
+
+    name: str
+    first_day_without: date
+    over: bool
+    heirs: tuple[str, ...]
+
+
+def ending_units(directory: Directory | None, who: Actor | None, today: date) -> tuple[EndingUnit, ...]:
+    """Those of the departments somebody works for that have a last day, by code."""
+    found = []
+    for code in sorted(who.departments) if who is not None and directory is not None else ():
+        unit = directory.departments.get(code) if directory is not None else None
+        if directory is None or unit is None or unit.valid_to is None:
+            continue
+        heirs = directory.heirs(code, max(today, unit.valid_to))
+        names = tuple(sorted(directory.name_at(heir, max(today, unit.valid_to)) for heir in heirs))
+        found.append(EndingUnit(unit.name_at(today), unit.valid_to, unit.ended(today), names))
+    return tuple(found)
 
 
 def _words() -> dict[str, str]:
@@ -195,6 +220,7 @@ def viewer_of(request: Request, who: Actor | None = None) -> Viewer:
         who=who,
         csrf=auth.csrf_token(here.key, token) if who and token else "",
         mode=here.routing.mode,
+        ending=ending_units(here.routing.directory, who, here.clock().astimezone(here.settings.zone).date()),
     )
 
 

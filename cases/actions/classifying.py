@@ -118,7 +118,7 @@ async def _accuse(desk: Desk, codes: Sequence[str]) -> None:
         if code not in directory.departments:
             raise Invalid.at("accused", f"Không có đơn vị mã {code}.", f"Unknown department {code}.", "unknown")
     today = desk.book.day_of(desk.at)
-    heirs = {heir for code in codes if (heir := directory.living(code, today)) is not None}
+    heirs = {heir for code in codes for heir in directory.heirs(code, today)}
     units = sorted(with_parts({*codes, *heirs}, directory.departments.values()))
     if units and not await somebody_left(desk.session, units):
         raise Invalid.at(

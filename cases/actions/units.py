@@ -19,7 +19,7 @@ from cases.bodies import (
 )
 from cases.desk import Desk, action
 from cases.limits import amount_of, stops_of
-from cases.models import Extension, Limit
+from cases.models import HANDED, Extension, Limit
 from cases.states import Action
 from core.errors import Conflict, Invalid, NotAllowed
 from core.ids import uuid7
@@ -181,7 +181,7 @@ def _longer(amount: Amount, times: float) -> Amount:
 async def _extensions(desk: Desk) -> list[Extension]:
     """What was asked for since the present lead has the case; what an earlier one still waited for is withdrawn."""
     statement = select(Extension).where(Extension.case_id == desk.case.id).with_for_update()
-    since = desk.lead.opened_at if desk.lead else desk.at
+    since = _leads_since(desk)
     present = []
     for extension in (await desk.session.exec(statement)).all():
         if extension.requested_at >= since:
@@ -190,6 +190,15 @@ async def _extensions(desk: Desk) -> list[Extension]:
             extension.state = "withdrawn"
     await desk.session.flush()
     return present
+
+
+def _leads_since(desk: Desk) -> datetime:
+    """Since when the present lead has the case, with the abolished departments it took it over from."""
+    since = desk.lead.opened_at if desk.lead else desk.at
+    handed = {part.ended_at: part.opened_at for part in desk.assignments if (part.role, part.state) == ("lead", HANDED)}
+    while since in handed:
+        since = handed.pop(since)
+    return since
 
 
 async def _decided_extension(desk: Desk, state: str) -> Extension:

@@ -1,7 +1,8 @@
-"""Departments (đơn vị): read, added, edited, abolished with an heir.
+"""Departments (đơn vị): read, added, edited, abolished with an heir. Many at once on one day: `editing.reforms`.
 
-An abolished department keeps its cases until somebody moves them; whatever the rules give to it goes to its living heir
-from that day on (`Directory.living`), and to the next rule where there is none.
+Whatever the rules give to an abolished department goes to its living heir from that day on (`Directory.living`), and to
+the next rule where there is none; its open cases pass to the heir by themselves (`cases.rehoming`). A department that
+is renamed keeps the names it had.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from core.staff import Actor
 from core.text import fold, is_email
 from routing import models
 from routing.directory import Directory
+from routing.editing.reforms import rename
 from routing.editing.shared import (
     Finding,
     begin,
@@ -60,6 +62,7 @@ class DepartmentRow:
     living: bool
     heir: str | None
     own_calendar: bool
+    former_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def kinds() -> Mapping[str, str]:
 async def listed(
     session: AsyncSession, on: date, *, q: str = "", kind: str | None = None, living: bool | None = None
 ) -> list[DepartmentRow]:
-    """Departments by name; `q` is part of a name or code, marks or none; `living` as of the day."""
+    """Departments by name; `q` is part of a name (a former one too) or code, marks or none; `living` as of the day."""
     statement = (
         select(models.Department, models.Area, models.WorkCalendar.code)
         .outerjoin(models.Area, col(models.Area.code) == models.Department.area)
@@ -86,7 +89,8 @@ async def listed(
     )
     found = cast(Sequence[_Joined], (await session.exec(statement)).all())
     rows = [row for row, _, _ in found]
-    directory = directory_of(rows, [area for _, area, _ in found if area is not None])
+    names = (await session.exec(select(models.DepartmentName))).all() if q else ()
+    directory = directory_of(rows, [area for _, area, _ in found if area is not None], names)
     own = {calendar for _, _, calendar in found if calendar is not None}
     wanted = fold(q)
     return [
@@ -94,7 +98,7 @@ async def listed(
         for row in sorted(rows, key=lambda row: (fold(row.name), row.code))
         if (kind is None or row.kind == kind)
         and (living is None or directory.departments[row.code].lives(on) is living)
-        and (wanted in fold(row.name) or wanted in row.code)
+        and (any(wanted in fold(name) for name in _names(row, directory)) or wanted in row.code)
     ]
 
 
@@ -136,13 +140,17 @@ async def edit(
     _check(code, members, await read_directory(session))
     routes = any(name in members and members[name] != getattr(row, name) for name in ("kind", "area"))
     before = await standing(session, today) if routes else []
-    names = changed(row, _clean(members))
+    given = _clean(members)
+    names = ["name"] if given.get("name", row.name) != row.name else []
+    if names:
+        await rename(session, row, given["name"], today, today)
+    names += changed(row, {name: value for name, value in given.items() if name != "name"})
     session.add(row)
     await session.flush()
     if routes:
         centre_lives(await read_directory(session), today)
     if names:
-        await note(session, by, "department.edit", code, at, changed=names)
+        await note(session, by, "department.edit", code, at, changed=sorted(names))
     findings = await consequences(session, today, before) if routes else ()
     return DepartmentChange(await one(session, code, today), findings)
 
@@ -243,6 +251,10 @@ def _check_heir(code: str, successor: str, day: date, directory: Directory) -> N
         )
 
 
+def _names(row: models.Department, directory: Directory) -> list[str]:
+    return [row.name, *(name for _, name in directory.departments[row.code].names)]
+
+
 async def _own_calendars(session: AsyncSession) -> set[str]:
     return set((await session.exec(select(models.WorkCalendar.code))).all())
 
@@ -270,4 +282,5 @@ def _shown(row: models.Department, directory: Directory, own: set[str], on: date
         living=directory.departments[row.code].lives(on),
         heir=directory.living(row.code, on),
         own_calendar=row.code in own,
+        former_names=tuple(dict.fromkeys(name for name in _names(row, directory) if name != row.name)),
     )

@@ -496,6 +496,15 @@ async def test_administration(site: Site, lang: str) -> None:
             states += await _rule_desk(page, inside)
             states.append(State("rules tried", f"/admin/simulate?set={inside.rpartition('/')[2]}", _all_open))
             states.append(State("rules tried, wrong", "/admin/simulate?set=x", status=422))
+    await page.goto("/admin/new/reform?template=shipped")
+    await page.locator("main form[method=post] button.primary").click()
+    await page.wait_for_url("**/admin/reforms/*")
+    states += [
+        State("reforms", "/admin/reforms", _all_open),
+        State("new reform", "/admin/new/reform"),
+        State("new reform that changes nothing", "/admin/new/reform", submitted("main form[method=post]")),
+        State("one reform", page.url, _all_open),
+    ]
     await look(site, "admin", lang, states)
     await look(site, "agent", lang, [State("not for agents", "/admin", status=403)])
 

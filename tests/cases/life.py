@@ -81,6 +81,7 @@ LIFE = {
     "dispute": [(UNITS, "forwarded in_progress waiting_citizen", "same")],
     "decide_dispute": [("leader", "forwarded in_progress waiting_citizen", "same")],  # forwarded, to another lead
     "answer_directive": [(UNITS, "forwarded in_progress waiting_citizen answered", "same")],
+    "rehome": [("system", OPEN, "same")],
 }
 
 

@@ -71,6 +71,26 @@ CASES = {
         {("a", "resolve"): 150},
     ),
     "given up late": ([opened("03T16:00"), did("cancelled", "03T16:10", "03T16:00")], {("a", "resolve"): 10}),
+    # Due 16:00, passed on at 16:10, met by the heir at 16:30: to each the minutes in its hands.
+    "handed to an heir late": (
+        [
+            opened("03T16:00"),
+            did("handed", "03T16:10", "03T16:00", holder="b", was="a"),
+            did("met", "03T16:30", "03T16:00", holder="b"),
+        ],
+        {("a", "resolve"): 10, ("b", "resolve"): 20},
+    ),
+    # Stopped from 15:00 to Wednesday 08:00, passed on meanwhile; due 09:00, met 09:05 by the heir.
+    "handed to an heir while it stood still": (
+        [
+            opened("03T16:00"),
+            did("stopped", "03T15:00", None),
+            did("handed", "03T15:30", None, holder="b", was="a"),
+            did("resumed", "04T08:00", "04T09:00", holder="b"),
+            did("met", "04T09:05", "04T09:00", holder="b"),
+        ],
+        {("b", "resolve"): 5},
+    ),
     "noticing the breach charges nothing": (
         [opened("03T16:00"), did("breached", "03T16:01", "03T16:00"), did("met", "03T16:10", "03T16:00")],
         {("a", "resolve"): 10},

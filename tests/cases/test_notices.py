@@ -61,6 +61,7 @@ def op(name: str, stage: str, holder: str = LEAD, id: UUID = L1, **more: Any) ->
         ("case.request_extension", {"department": LEAD, "until": DUE}, ["extension_asked decider so-xd officer"]),
         ("case.grant_extension", {"department": LEAD, "until": DUE}, ["extension_granted owing so-xd officer"]),
         ("case.deny_extension", {"department": LEAD}, ["extension_denied owing so-xd officer"]),
+        ("case.rehome", {"limits": [op("handed", "resolve")]}, ["assigned unit so-xd officer"]),
         ("case.chase", {"department": LEAD, "count": 1}, ["chased owing so-xd officer"]),
         ("case.direct", {"limits": [op("opened", "directive")]}, ["ordered unit so-xd head"]),
         ("case.answer_directive", {"department": LEAD, "by": str(L2)}, ["order_answered one  officer"]),

@@ -24,7 +24,7 @@ def test_the_names_are_those_of_the_table() -> None:
     assert [status.value for status in Status] == STATUSES
     assert sorted(part.value for part in Part) == sorted(PARTS)
     assert sorted(action.value for action in Action) == sorted(LIFE)
-    assert {action.value for action in NOT_FOR_STAFF} == {"reply", "add_message", "rate"}
+    assert {action.value for action in NOT_FOR_STAFF} == {"reply", "add_message", "rate", "rehome"}
     assert set(STAFF_ACTIONS) == set(Action) - NOT_FOR_STAFF
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from core.journal import Journal
 from core.staff import Actor, Role
 from routing import models, queries
 from routing.directory import Selector
-from routing.editing import areas, calendars, departments, fields, rule_sets
+from routing.editing import areas, calendars, departments, fields, reforms, rule_sets
 from routing.rule_lines import line_of, lines_of
 from routing.rulesets import dump, parse_rule_set
 from routing.seeds import seed_rule_sets
@@ -37,7 +38,7 @@ Act = Callable[[Any], Awaitable[Any]]
 
 CALENDARS = ("calendars", "calendar_weeks", "calendar_days")
 TABLES = ("areas", "departments", "fields", *CALENDARS, "rule_sets", "rules")
-KEPT = (*TABLES, "calendar_changes", "journal")
+KEPT = (*TABLES, "calendar_changes", "department_names", "department_heirs", "reforms", "journal")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,17 @@ async def journal(database: Database, subject: str) -> list[tuple[str, dict[str,
 
 # --- who may -----------------------------------------------------------------------------------------------------
 
+REFORM = """reform: {code: chia, name: Chia sở, effective_on: 2026-05-01}
+areas:
+  new: [{code: dn-c-xa-moi, name: Xã Mới, type: xã, parent: dn}]
+departments:
+  new:
+    - {code: so-duong, name: Sở Đường, kind: so_xd, email: duong@x.vn}
+    - {code: so-nha, name: Sở Nhà, kind: so_xd}
+  renamed: {so-yte: Sở Y tế và Dân số}
+  ended:
+    so-xd: {to: so-nha, heirs: [{to: so-duong, fields: [infra.*], areas: dn-c-dong-xoai}]}
+"""
 EDITS: dict[str, Callable[[Any, Actor], Awaitable[Any]]] = {
     "departments.add": lambda s, by: departments.add(
         s, by, AT, code="so-moi", name="Sở Mới", kind="so_xd", valid_from=TODAY
@@ -100,6 +112,8 @@ EDITS: dict[str, Callable[[Any, Actor], Awaitable[Any]]] = {
         s, by, AT, "so-yte", valid_to=date(2026, 4, 1), successor="so-xd"
     ),
     "departments.restore": lambda s, by: departments.restore(s, by, AT, "so-gtvt"),
+    "reforms.store": lambda s, by: reforms.store(s, by, AT, REFORM),
+    "reforms.move_people": lambda s, by: reforms.move_people(s, by, AT),
     "fields.add": lambda s, by: fields.add(s, by, AT, code="infra.bridge", name="Cầu", valid_from=TODAY),
     "fields.edit": lambda s, by: fields.edit(s, by, AT, "infra.road", {"urgency": "urgent"}),
     "fields.close": lambda s, by: fields.close(s, by, AT, "infra.road", valid_to=date(2026, 4, 1)),
@@ -786,3 +800,80 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(database: Data
         cache.forget()  # a change was committed while the tables are being read
         await reading
     assert cache.fresh is None
+
+
+# --- reforms -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_reform_is_in_the_tables_as_a_whole_and_once(database: Database) -> None:
+    await does(database, lambda s: reforms.store(s, ADMIN, AT, REFORM.replace("chia", "chia-so")))
+    error = await refused(database, lambda s: reforms.store(s, ADMIN, AT, "reform: {code: chia so}"), Invalid)
+    assert {each["line"] for each in error.errors} == {1}
+    await does(database, lambda s: reforms.apply(s, ADMIN, AT, "chia-so"))
+    directory = await does(database, queries.read_directory)
+    day = date(2026, 5, 1)
+    heirs = [
+        directory.heir("so-xd", area, field, day)
+        for area, field in (("dn-c-dong-xoai", "infra.road"), ("dn-c-loc-ninh", "infra.road"), (None, None))
+    ]
+    assert heirs == ["so-duong", "so-nha", "so-nha"]
+    assert directory.heir("so-xd", None, None, TODAY) == "so-xd"
+    names = [directory.name_at("so-yte", each) for each in (TODAY, day)]
+    assert names == ["Sở Y tế", "Sở Y tế và Dân số"]
+    assert directory.departments["so-yte"].name == "Sở Y tế"  # until the day
+    await does(database, lambda s: reforms.turn_names(s, datetime(2026, 4, 30, 16, 59, tzinfo=UTC)))
+    assert (await does(database, queries.read_directory)).departments["so-yte"].name == "Sở Y tế"
+    await does(database, lambda s: reforms.turn_names(s, datetime(2026, 4, 30, 17, 0, tzinfo=UTC)))
+    assert (await does(database, queries.read_directory)).departments["so-yte"].name == "Sở Y tế và Dân số"
+    assert directory.areas["dn-c-xa-moi"].parent == "dn"
+    await refused(database, lambda s: reforms.apply(s, ADMIN, AT, "chia-so"), Conflict)
+    await refused(database, lambda s: reforms.store(s, ADMIN, AT, REFORM.replace("chia", "chia-so")), Conflict)
+    await refused(database, lambda s: reforms.drop(s, ADMIN, AT, "chia-so"), Conflict)
+    await refused(database, lambda s: reforms.apply(s, ADMIN, AT, "khong-co"), NotFound)
+    [row] = [row for row in await does(database, journal_rows) if row.kind == "reform.apply"]
+    assert (row.subject, row.data["changes"]["department_begins"]) == ("chia-so", 2)
+
+
+async def test_a_reform_that_cannot_be_applied_writes_nothing(database: Database) -> None:
+    wrong = REFORM.replace("to: so-nha,", "to: so-gtvt,")
+    await does(database, lambda s: reforms.store(s, ADMIN, AT, wrong))
+    error = await refused(database, lambda s: reforms.apply(s, ADMIN, AT, "chia"), Invalid)
+    assert [each["line"] for each in error.errors] == [10]
+    assert "so-duong" not in (await does(database, queries.read_directory)).departments
+    await refused(database, lambda s: reforms.apply(s, HEAD, AT, "chia"), NotAllowed)
+    await does(database, lambda s: reforms.drop(s, ADMIN, AT, "chia"))
+    assert await does(database, reforms.listed) == []
+
+
+async def test_an_applied_reform_is_withdrawn_before_its_day(database: Database) -> None:
+    before = await does(database, queries.read_directory)
+    await does(database, lambda s: reforms.store(s, ADMIN, AT, REFORM))
+    await refused(database, lambda s: reforms.withdraw(s, ADMIN, AT, "chia"), Conflict)
+    await does(database, lambda s: reforms.apply(s, ADMIN, AT, "chia"))
+    assert (await does(database, queries.read_directory)) != before
+    later = datetime(2026, 5, 1, 1, 0, tzinfo=UTC)
+    await refused(database, lambda s: reforms.withdraw(s, ADMIN, later, "chia"), Conflict)
+    await refused(database, lambda s: reforms.withdraw(s, HEAD, AT, "chia"), NotAllowed)
+    await does(database, lambda s: reforms.withdraw(s, ADMIN, AT, "chia"))
+    after = await does(database, queries.read_directory)
+    assert after.areas == before.areas
+    assert {code: replace(each, names=()) for code, each in after.departments.items()} == before.departments
+    await does(database, lambda s: reforms.apply(s, ADMIN, AT, "chia"))  # a draft again
+
+
+async def journal_rows(session: Any) -> list[Journal]:
+    return list((await session.exec(select(Journal).order_by(col(Journal.id)))).all())
+
+
+async def test_a_name_changed_by_hand_keeps_the_ones_before(database: Database) -> None:
+    await does(database, lambda s: departments.edit(s, ADMIN, AT, "so-yte", {"name": "Sở Y tế một"}))
+    await does(database, lambda s: departments.edit(s, ADMIN, AT, "so-yte", {"name": "Sở Y tế hai"}))
+    row = await does(database, lambda s: departments.one(s, "so-yte", TODAY))
+    assert (row.name, row.former_names) == ("Sở Y tế hai", ("Sở Y tế",))  # two names on one day: the last
+    later = AT + timedelta(days=30)
+    await does(database, lambda s: departments.edit(s, ADMIN, later, "so-yte", {"name": "Sở Y tế ba"}))
+    row = await does(database, lambda s: departments.one(s, "so-yte", TODAY))
+    assert (row.name, row.former_names) == ("Sở Y tế ba", ("Sở Y tế", "Sở Y tế hai"))
+    assert [each.code for each in await does(database, lambda s: departments.listed(s, TODAY, q="y te hai"))] == [
+        "so-yte"
+    ]

@@ -47,6 +47,10 @@ POST /admin/rules/{rule_set}/change | POST /admin/rules/{rule_set}/limit | POST 
 POST /admin/rules/{rule_set}/settings | POST /admin/rules/{rule_set}/head | POST /admin/rules/{rule_set}/files
 POST /admin/rules/{rule_set}/move | POST /admin/rules/{rule_set}/drop | POST /admin/rules/{rule_set}/check
 POST /admin/rules/{rule_set}/withdraw | POST /admin/rules/{rule_set}/files/{file}/delete
+GET /admin/reforms | GET /admin/new/reform | POST /admin/new/reform | POST /admin/reforms/people
+GET /admin/reforms/{reform} | GET /admin/reforms/{reform}/yaml | GET /admin/reforms/{reform}/edit
+POST /admin/reforms/{reform}/edit | POST /admin/reforms/{reform}/apply | POST /admin/reforms/{reform}/delete
+POST /admin/reforms/{reform}/withdraw
 POST /admin/events/reread | POST /admin/events/{id} | POST /admin/events/{id}/reread
 """
 
@@ -165,6 +169,9 @@ MAY_FIND_NOTHING = {
     "POST /admin/duty/{department}/shifts/{id}/drop",
     "POST /admin/duty/{department}/leaves/{id}/drop",
     "POST /account/notices/invite",  # no Telegram here
+    # There is no reform of this code; of one that is there, an empty form would be the act itself.
+    *(f"GET /admin/reforms/{{reform}}{more}" for more in ("", "/yaml", "/edit")),
+    *(f"POST /admin/reforms/{{reform}}/{act}" for act in ("edit", "apply", "withdraw", "delete")),
 }
 
 
@@ -198,6 +205,7 @@ async def path_of(app: FastAPI, client: AsyncClient, drive: Drive) -> dict[str, 
         "department": "so-yte",
         "field": "infra.road",
         "area": "bp-d-dong-xoai",
+        "reform": "none-of-this-code",
         "calendar": "province",
         "channel": "email",
         "role": "vice_chair",

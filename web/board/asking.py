@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
 from fastapi import Request
 
-from cases.conditions import fields_meant
-from cases.views import NONE
+from cases.conditions import areas_meant, fields_meant
+from cases.views import NONE, Geography
 from core.errors import Invalid
 from ioc.board import Scope
 from ioc.periods import Period
@@ -33,17 +33,24 @@ class Asked:
     channel: str | None
     restricted: bool  # whether whoever looks sees restricted cases too, which no figure counts
     wrong: Invalid | None = None
+    geography: Geography = "stored"
 
-    def scope(self, routing: Routing) -> Scope:
+    def scope(self, routing: Routing, at: datetime) -> Scope:
         """The part of the province, as figures know it."""
+        area = _known(self.area)
+        areas = None if area is None else tuple(areas_meant(area, self.geography, routing, at))
         fields = None if self.field is None else tuple(fields_meant(_known(self.field), routing))
-        return Scope(self.department, fields, self.channel, _known(self.area))
+        return Scope(self.department, fields, self.channel, areas)
 
     @property
     def query(self) -> str:
         """The board again."""
         own = {"from": self.from_, "to": self.to} if self.choice == "own" else {}
-        return urlencode(_said({"period": self.choice, **own, **self._sides}))
+        return urlencode(_said({"period": self.choice, **own, **self._sides, **self._by_today}))
+
+    @property
+    def _by_today(self) -> dict[str, str]:
+        return {"geography": "today"} if self.geography == "today" else {}
 
     @property
     def narrowed(self) -> bool:
@@ -66,12 +73,12 @@ class Asked:
         """The list of cases behind a figure."""
         sides = {**self._sides, **(side or {})}
         where = {f"figure_{name}": value for name, value in sides.items()}
-        return _console({"figure": figure, **_days("figure", period.from_, period.to), **where})
+        return _console({"figure": figure, **_days("figure", period.from_, period.to), **where, **self._by_today})
 
     def _cases(self, asked: Mapping[str, str | None], side: Mapping[str, str | None] | None) -> str:
         sides = {**self._sides, **(side or {})}
         ordinary = {"restricted": "false"} if self.restricted else {}
-        return _console({**asked, "lead": sides.pop("department"), **sides, **ordinary})
+        return _console({**asked, "lead": sides.pop("department"), **sides, **ordinary, **self._by_today})
 
 
 def read_asked(request: Request, today: date, *, restricted: bool) -> Asked:
@@ -94,6 +101,7 @@ def read_asked(request: Request, today: date, *, restricted: bool) -> Asked:
         channel=given.get("channel") or None,
         restricted=restricted,
         wrong=wrong,
+        geography="today" if given.get("geography") == "today" else "stored",
     )
 
 

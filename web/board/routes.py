@@ -21,7 +21,7 @@ async def board(request: Request, here: Here, session: Db, who: Looking, routing
     zone = here.settings.zone
     today = at.astimezone(zone).date()
     asked = read_asked(request, today, restricted=Role.INSPECTOR in who.roles)
-    scope = asked.scope(routing)
+    scope = asked.scope(routing, at)
     figures = await board_figures(session, asked.period, scope)
     work = await stock(session, at, zone, routing.directory.centre, scope)
     page = board_page(asked, figures, work, routing, at, today, language_of(request))

@@ -150,7 +150,9 @@ def board_page(
         drawing=_drawing(asked, figures),
         ages=_bars((_age_name(code, lang), Number(n, _of_age(asked, first, last))) for (code, first, last), n in ages),
         units=_units(asked, figures, stock, routing),
-        sides={side: _sides(asked, side, figures, stock, routing, lang) for side in ("field", "area", "channel")},
+        sides={
+            side: _sides(asked, side, figures, stock, routing, today, lang) for side in ("field", "area", "channel")
+        },
         refusals=_refusals(asked, now, lang),
         refused=Number(now.of("refused"), asked.behind("refused", asked.period)),
         first_contact=Number(now.of("answered_first_contact"), asked.behind("answered_first_contact", asked.period)),
@@ -333,17 +335,23 @@ def _units(asked: Asked, figures: Figures, stock: Mapping[str, Mapping[str, Stoc
 
 
 def _sides(
-    asked: Asked, side: str, figures: Figures, stock: Mapping[str, Mapping[str, Stock]], routing: Routing, lang: Lang
+    asked: Asked,
+    side: str,
+    figures: Figures,
+    stock: Mapping[str, Mapping[str, Stock]],
+    routing: Routing,
+    today: date,
+    lang: Lang,
 ) -> list[SideRow]:
     """Fields (of the first level), areas or channels, most received first."""
     at_work: dict[str, Stock] = defaultdict(Stock)
     received: dict[str, int] = defaultdict(int)
     replied: dict[str, int] = defaultdict(int)
     for code, work in stock.get(side, {}).items():
-        key = _row_of(asked, side, code, routing)
+        key = _row_of(asked, side, code, routing, today)
         at_work[key] = replace(at_work[key], open=at_work[key].open + work.open, late=at_work[key].late + work.late)
     for code, totals in figures.by.get(side, {}).items():
-        key = _row_of(asked, side, code, routing)
+        key = _row_of(asked, side, code, routing, today)
         received[key] += totals.of("received")
         replied[key] += totals.of("replied")
     period, rows = asked.period, []
@@ -362,10 +370,13 @@ def _sides(
     return sorted(shown, key=lambda row: (-row.received.value, -row.open.value, row.name))
 
 
-def _row_of(asked: Asked, side: str, code: str, routing: Routing) -> str:
-    """The row a code belongs to: fields of the second level to that of the first, unless one is asked for."""
+def _row_of(asked: Asked, side: str, code: str, routing: Routing, today: date) -> str:
+    """The row a code belongs to: fields of the second level to that of the first, unless one is asked for; areas of
+    old to the unit they are today, if that is how they are to be read."""
     if not code:
         return NONE
+    if side == "area" and asked.geography == "today":
+        return routing.directory.counted_as(code, today)
     if side != "field":
         return code
     known = routing.field_rows.get(code)
@@ -388,12 +399,18 @@ def _named(group: str, code: str, lang: Lang) -> str:
 def _choices(routing: Routing, today: date, lang: Lang) -> dict[str, list[tuple[str, str]]]:
     """What the filter offers: (code, name) pairs."""
     groups = [row for row in routing.field_rows.values() if row.parent is None]
-    areas = [place for place in map(routing.places.get, routing.directory.areas) if place and place.valid(today)]
+    places = [place for place in map(routing.places.get, routing.directory.areas) if place is not None]
+    areas = [place for place in places if place.valid(today)]
+    former = [place for place in places if place.began(today) and not place.valid(today)]
     units = [row for row in routing.departments.values() if row.valid_to is None or row.valid_to > today]
     return {
         "department": _by_name((row.code, row.name) for row in units),
         "field": [*_by_name((row.code, row.name) for row in groups), (NONE, UNKNOWN["field"][lang == "en"])],
-        "area": [*_by_name((place.code, place.name) for place in areas), (NONE, UNKNOWN["area"][lang == "en"])],
+        "area": [
+            *_by_name((place.code, place.name) for place in areas),
+            *_by_name((place.code, f"{place.type} {place.name} {FORMER[lang == 'en']}") for place in former),
+            (NONE, UNKNOWN["area"][lang == "en"]),
+        ],
         "channel": [(code, names[lang == "en"]) for code, names in NAMES["channel"].items()],
     }
 
@@ -402,6 +419,7 @@ def _by_name(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return sorted(pairs, key=lambda pair: pair[1])
 
 
+FORMER = ("(cũ)", "(former)")
 LABELS = 8  # days named under the drawing, at most
 UNKNOWN = {"field": ("Chưa phân loại", "Not classified"), "area": ("Chưa rõ địa bàn", "Area unknown")}
 AGE_NAMES = {

@@ -67,6 +67,7 @@ class Choices:
     fields: Sequence[tuple[str, Sequence[tuple[str, str]]]]  # grouped
     departments: Sequence[tuple[str, str]]
     areas: Sequence[tuple[str, str]]
+    former: Sequence[tuple[str, str]]  # areas that have ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ async def queue(
     views, lang = views_for(who), language_of(request)
     chosen = _view(views, view, given)
     filters, order = (chosen.filters, chosen.order) if chosen else (given.filters(), _order(request, given))
-    behind = None if chosen else given.behind(who, routing)
+    behind = None if chosen else given.behind(who, routing, at)
     also = [cases_behind(behind)] if behind else []
     page = await list_cases(session, who, filters, routing, at, cursor=given.cursor, limit=ROWS, order=order, also=also)
     counts = {} if given.q else await view_counts(session, who, views, routing, at)
@@ -144,7 +145,7 @@ async def row(
     given = read_narrowing(request.query_params.multi_items())
     chosen = _view(views_for(who), view, given)
     filters = chosen.filters if chosen else given.filters()
-    behind = None if chosen else given.behind(who, routing)
+    behind = None if chosen else given.behind(who, routing, at)
     also = [cases_behind(behind)] if behind else []
     page = await list_cases(session, who, replace(filters, q=code), routing, at, cursor=None, limit=1, also=also)
     found = [each for each in page.items if each.code == code]
@@ -208,7 +209,8 @@ def _choices(routing: Routing, at: datetime) -> Choices:
     day = at.astimezone(routing.calendars["province"].zone).date()
     rows = routing.field_rows.values()
     groups = sorted((each for each in rows if each.parent is None), key=lambda each: each.name)
-    areas = [place for place in map(routing.places.get, routing.directory.areas) if place and place.valid(day)]
+    places = [place for place in map(routing.places.get, routing.directory.areas) if place and place.began(day)]
+    former = [place for place in places if not place.valid(day)]
     return Choices(
         status=tuple(Status),
         urgency=tuple(NAMES["urgency"]),
@@ -217,10 +219,15 @@ def _choices(routing: Routing, at: datetime) -> Choices:
             (group.name, [(each.code, each.name) for each in rows if each.parent == group.code]) for group in groups
         ],
         departments=sorted(
-            ((each.code, each.name) for each in routing.departments.values() if each.valid_to is None),
+            (
+                (each.code, each.name)
+                for each in routing.departments.values()
+                if each.valid_to is None or each.valid_to > day
+            ),
             key=lambda pair: pair[1],
         ),
-        areas=sorted(((place.code, place.name) for place in areas), key=lambda pair: pair[1]),
+        areas=sorted(((each.code, each.name) for each in places if each.valid(day)), key=lambda pair: pair[1]),
+        former=sorted(((each.code, f"{each.type} {each.name}") for each in former), key=lambda pair: pair[1]),
     )
 
 
@@ -247,6 +254,8 @@ def _narrowed(given: Narrowing, routing: Routing, lang: str) -> dict[str, str]:
         elif name == "figure":
             definition = definition_of(str(value))
             told[name] = definition.en if english else definition.vi
+        elif name == "geography":
+            told[name] = "Areas as they are today" if english else "Theo địa bàn hiện nay"
         else:
             label = FILTER_NAMES.get(name, (name, name))[english]
             told[name] = label if _yes(value) else f"{label}: {_plain(value, english)}"

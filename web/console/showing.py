@@ -166,9 +166,10 @@ def _suggested(action: Action, told: Dossier, routing: Routing, view: Viewer) ->
     asked = next((each for each in told.file.extensions if each.state == "requested"), None)
     if action == Action.FORWARD:
         on = view.at.astimezone(zone_of(routing)).date()
-        alive = [code for code in _decided(case) if code != routing.directory.centre]
-        alive = [code for code in alive if routing.directory.departments[code].lives(on)]
-        lead = alive[:1] if case.decision.get("lead") in alive else []
+        directory = routing.directory
+        heirs = {code: directory.heir(code, case.area, case.field, on) for code in _decided(case)}
+        alive = [code for code in dict.fromkeys(heirs.values()) if code is not None and code != directory.centre]
+        lead = [code for code in alive if code == heirs.get(case.decision.get("lead", ""))]
         return {"lead": lead, "supporting": [code for code in alive if code not in lead]}
     if action == Action.GRANT_EXTENSION and asked:
         return {"until": [local_input(asked.until, view)]}

@@ -65,20 +65,23 @@ class Storyteller:
     routing: Routing
     case: Case
     names: Mapping[UUID, str]
+    at: datetime | None = None  # of what is being told
 
     def person(self, kind: str, id: UUID | None) -> str:
         """Who did it: a name, else what they are."""
         return (self.names.get(id) if id else None) or name_of("actor", kind, self.view.lang)
 
     def unit(self, code: str | None) -> str:
-        """A department's name."""
+        """A department's name: as it was called then, where a moment is told of."""
+        if code is not None and self.at is not None:
+            return self.routing.directory.name_at(code, self.at.astimezone(self.view.zone).date())
         named = named_department(code, self.routing)
         return named["name"] if named else ""
 
     def event(self, event: Event) -> Line:
         """A journal row in one line."""
         title = name_of("event", event.kind, self.view.lang)
-        detail = _DETAILS.get(event.kind, _nothing)(self, event.data)
+        detail = _DETAILS.get(event.kind, _nothing)(replace(self, at=event.at), event.data)
         return Line(
             "event",
             event.kind,
@@ -224,6 +227,15 @@ def _forwarded(teller: Storyteller, data: Mapping[str, Any]) -> str:
     return told
 
 
+def _rehomed(teller: Storyteller, data: Mapping[str, Any]) -> str:
+    """Who had it → who has it now."""
+    none = teller.view.say("trung tâm, chưa tìm được đơn vị kế thừa")
+    return "; ".join(
+        f"{teller.unit(each['department'])} → {teller.unit(each['heir']) if each['heir'] else none}"
+        for each in data.get("handed", [])
+    )
+
+
 def _given_back(teller: Storyteller, data: Mapping[str, Any]) -> str:
     told = teller.unit(data.get("department"))
     if data.get("suggested"):
@@ -313,6 +325,7 @@ _DETAILS: dict[str, Detail] = {
     "case.refuse": _named("refusal", "reason_code"),
     "case.redirect": _named("destination", "destination"),
     "case.hand_over": _named("destination", "destination"),
+    "case.rehome": _rehomed,
     "case.contribute": _department,
     "case.chase": _department,
     "case.request_extension": _until,
@@ -378,6 +391,7 @@ _SLIM = frozenset(
         "case.give_back_support",
         "case.dispute",
         "case.decide_dispute",
+        "case.rehome",
         "case.withdrawn",
         "case.restored",
         "limit.breached",
