@@ -140,7 +140,7 @@ def _known(text: str, words: Sequence[_Word], known: Collection[str]) -> Iterato
             tail = r"[ .()\-]{0,2}".join(digits[-9:])
             for found in re.finditer(rf"(?<!\w)(?:\(?\+?\d{{1,3}}\)?[ .\-]{{0,2}})?{tail}(?!\w)", text):
                 yield Span("phone", *found.span(), INSTEAD["phone"])
-        elif len(parts := fold(each).split()) > 1:
+        elif 1 < len(parts := [fold(word) for word in _WORD.findall(each)]) <= _LONGEST_KNOWN:
             for n in range(len(words) - len(parts) + 1):
                 if folded[n : n + len(parts)] == parts:
                     yield Span("name", words[n].start, words[n + len(parts) - 1].end, INSTEAD["name"])
@@ -188,7 +188,7 @@ _HISTORIC = frozenset(
         ),
     )
 )  # fmt: skip
-_WHOLE_NAME, _LONGEST_NAME = 3, 5  # words
+_WHOLE_NAME, _LONGEST_NAME, _LONGEST_KNOWN = 3, 5, 8  # words
 
 
 def _names(text: str, words: Sequence[_Word]) -> Iterator[Span]:

@@ -300,6 +300,7 @@ async def test_nothing_runs_of_any_text_of_any_act_nor_of_the_names_an_administr
         await acts.staff("agent", code, Action.CLASSIFY, urgency="complex")
         for track in ("admin_regulation", "ordinary"):
             await acts.staff("agent", code, Action.SET_TRACK, track=track)
+        await acts.staff("agent", code, Action.HAND_OVER, to="115", spoke_with=NAME)
         await acts.staff("dispatcher", code, Action.ASSIGN_OFFICER, officer=CLERK)
         await _forms(site, CLERK, code)
         await _forms(site, "dispatcher", code)
@@ -311,6 +312,16 @@ async def test_nothing_runs_of_any_text_of_any_act_nor_of_the_names_an_administr
         await acts.staff("dispatcher", code, Action.FORWARD, **to)
         await acts.staff("unit", code, Action.CONTRIBUTE)
         await acts.staff(OWNER, code, Action.ACCEPT)
+        await acts.staff("leader", code, Action.DIRECT)
+        await acts.staff(OWNER, code, Action.DISPUTE)
+        await _forms(site, "leader", code)
+        await _forms(site, OWNER, code)
+        await acts.staff("leader", code, Action.DECIDE_DISPUTE)
+        await acts.staff(OWNER, code, Action.ANSWER_DIRECTIVE)
+        await acts.staff(OWNER, code, Action.ASK_SUPPORT, unit="so-nnmt")
+        await acts.staff(OWNER, code, Action.RELEASE_SUPPORT, unit="so-nnmt")
+        await acts.staff(OWNER, code, Action.ASK_SUPPORT, unit="so-congthuong")
+        await acts.staff("unit", code, Action.GIVE_BACK_SUPPORT)
         for into, action in ((second["code"], Action.LINK_INCIDENT), (None, Action.UNLINK_INCIDENT)):
             await acts.staff("dispatcher", code, action, **({"into": into} if into else {}))
         await acts.staff("dispatcher", code, Action.SPLIT)
@@ -328,7 +339,8 @@ async def test_nothing_runs_of_any_text_of_any_act_nor_of_the_names_an_administr
         await acts.citizen(receipt, Action.ADD_MESSAGE)
         await acts.staff(OWNER, code, Action.SUBMIT_ANSWER)
         await acts.staff(OWNER, code, Action.RETURN_ANSWER)
-        await acts.staff(OWNER, code, Action.SUBMIT_ANSWER)
+        paper = {"number": ALL[:500], "signer": ALL[:500], "issued_on": f"{datetime.now(UTC):%Y-%m-%d}"}
+        await acts.staff(OWNER, code, Action.SUBMIT_ANSWER, document=paper)
         await _forms(site, OWNER, code)
         await acts.staff(OWNER, code, Action.APPROVE_ANSWER)
 

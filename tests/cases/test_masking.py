@@ -78,13 +78,14 @@ def test_what_tells_of_nobody_is_left_alone(text: str) -> None:
     ("known", "text", "wanted"),
     [
         ("Nguyễn Thị Hồng", "Bà con nói nguyen thi hong đã báo", "Bà con nói [họ tên] đã báo"),
+        ("Điểu Bô.", "Nhà điểu bô đã có nước", "Nhà [họ tên] đã có nước"),
         ("Thạch Sô Phi", "đường trước nhà Thạch Sô Phi", "đường trước nhà [họ tên]"),
         ("+84912345678", "số 912 345 678 vẫn gọi", "số [số điện thoại] vẫn gọi"),
         ("an@xa.vn", "Viết cho AN@XA.VN", "Viết cho [thư điện tử]"),
         ("An", "Khu vực an toàn. An ninh tốt", "Khu vực an toàn. An ninh tốt"),  # one word is everybody's
         ("", "Đã vá", "Đã vá"),
     ],
-    ids=["without marks", "no common family", "without its 0", "capitals", "one word", "nothing"],
+    ids=["without marks", "with a full stop", "no common family", "without its 0", "capitals", "one word", "nothing"],
 )
 def test_what_is_known_of_the_reporter_is_covered_however_it_is_written(known: str, text: str, wanted: str) -> None:
     assert masked(text, suggest(text, [known])) == wanted
