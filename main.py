@@ -505,7 +505,8 @@ def limits_recompute(
     async def look(url: str) -> list[recount.Difference]:
         async with _session(url, frozen=True) as session:
             await recount.change_of(session, calendar)
-            return await recount.preview(session, await queries.load(session), calendar, day, datetime.now(UTC))
+            routing = await queries.load(session)
+            return (await recount.preview(session, routing, calendar, day, datetime.now(UTC))).differences
 
     async def do(url: str) -> int:
         moved, last, more = 0, None, True
@@ -526,7 +527,9 @@ def limits_recompute(
         for each in found:
             print(each.told(settings.zone))
         print(f"{len(found)} limits would move")
-        if found and (yes or typer.confirm("Count them again?")):
+        if not found:
+            _run(do(url))  # so that nobody is asked to count again any more
+        elif yes or typer.confirm("Count them again?"):
             print(f"{_run(do(url))} limits moved")
 
 

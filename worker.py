@@ -12,7 +12,21 @@ from functools import partial
 
 import structlog
 
-from cases import commands, due_work, one_time, onward, rehoming, search, withdrawing
+from cases import (
+    bell,
+    commands,
+    commitments,
+    digests,
+    due_work,
+    escalation,
+    notice_ways,
+    notices,
+    one_time,
+    onward,
+    rehoming,
+    search,
+    withdrawing,
+)
 from cases.arriving import Arrivals
 from cases.desk import Office
 from cases.gathering import Gathering
@@ -39,12 +53,13 @@ from hotline.sessions import Calls
 from hotline.voicemail import Voicemails
 from ioc import project, reconcile
 from routing.editing import reforms, rule_desk
-from routing.queries import RoutingCache
+from routing.queries import Routing, RoutingCache
 
 IDLE, LONGEST_IDLE = 0.25, 1.0  # seconds between two looks for something to deliver
 BEAT = 0.2  # seconds between two looks at the duties: figures and screens follow the journal within a second
 HEIR_BEAT = 30.0  # seconds between two looks for open cases of departments that have ended
 LIMIT_BEAT = 0.5  # seconds between two looks for limits whose time has come
+TELL_BEAT = 1.0  # seconds between two looks for what people are to be told
 TOKEN_BEAT = 600.0  # seconds between two looks at vendors' tokens, which last for hours
 SLOW_BEAT = 5.0  # seconds between two looks at the duties that tidy and check
 FIRST_TROUBLE, LONGEST_TROUBLE = 0.2, 5.0  # seconds to wait after an error
@@ -80,6 +95,7 @@ async def run_worker(
         asyncio.create_task(worker.rounds("files", worker.gather_files, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("recordings", worker.keep_recordings, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("limits", worker.keep_limits, stop, LIMIT_BEAT, LIMIT_BEAT)),
+        asyncio.create_task(worker.rounds("notices", worker.keep_telling, stop, TELL_BEAT, TELL_BEAT)),
         asyncio.create_task(worker.rounds("heirs", worker.rehome, stop, HEIR_BEAT, HEIR_BEAT)),
         asyncio.create_task(worker.rounds("spool", worker.empty_spool, stop, IDLE, LONGEST_IDLE)),
         asyncio.create_task(worker.rounds("positions", worker.run_prompt, stop, BEAT, BEAT)),
@@ -147,6 +163,7 @@ class Worker:
             "ioc.project": (timedelta(milliseconds=400), self.project),
             "search.index": (timedelta(milliseconds=400), self.sort_in),
             "cases.close": (timedelta(seconds=10), self.close),
+            "commitments.run": (timedelta(seconds=10), self.hold_to_dates),
         }
         self.slow: dict[str, tuple[timedelta, due.Work]] = {
             "sweep": (timedelta(hours=1), self.sweep),
@@ -277,6 +294,25 @@ class Worker:
                 break
         return False
 
+    async def keep_telling(self) -> bool:
+        """Notices of all that the journal says, and what is due to go upwards: in batches, as long as they are full."""
+        told = await self.all_of(notices.follow, notices.BATCH)
+        told += await self.all_of(escalation.run, escalation.BATCH)
+        return await self.all_of(self.post_notices, digests.BATCH) + told > 0
+
+    async def post_notices(self, session: due.Session, routing: Routing, at: datetime, limit: int) -> int:
+        """One message to everybody who wants to be told outside the console and has something to be told."""
+        return await digests.run(session, routing, self.adapters, at, site=self.site, limit=limit)
+
+    async def all_of(self, work: Callable[[due.Session, Routing, datetime, int], Awaitable[int]], batch: int) -> int:
+        """Do `work(session, routing, at, batch)` until it finds less than a batch; how much there was."""
+        total, found = 0, batch
+        while found == batch and not self.stop.is_set():
+            async with self.database.transaction() as session:
+                found = await work(session, await self.routing.get(session), self.clock(), batch)
+            total += found
+        return total
+
     async def run_prompt(self) -> bool:
         """What every screen waits for, so that it waits for no other duty."""
         return await self.run({name: work for name, (_, work) in self.prompt.items()}, QUICK_LEASE)
@@ -326,6 +362,10 @@ class Worker:
         """Close answered cases whose citizens had their time to speak."""
         return await commands.close_due(session, await self.routing.get(session), at, BATCH)
 
+    async def hold_to_dates(self, session: due.Session, at: datetime) -> int:
+        """Note dates that units committed themselves to and that have passed."""
+        return await commitments.run(session, at, BATCH)
+
     async def reply_sent(self, session: due.Session, outgoing: Outgoing, at: datetime) -> None:
         """A message has left; if it is the answer that stands, its case is now replied."""
         await commands.reply_sent(session, await self.routing.get(session), outgoing, at)
@@ -337,11 +377,12 @@ class Worker:
     async def sweep(self, session: due.Session, at: datetime) -> int:
         """Drop what has run out: sign-ins, throttles, idempotency keys."""
         await auth.sweep(session, at)
+        await bell.forget(session, at)
         return await inbox.forget_keys(session, at)
 
     async def forget_codes(self, session: due.Session, at: datetime) -> int:
         """One-time codes that have run out, and the texts that held them."""
-        return await one_time.forget(session, at)
+        return await one_time.forget(session, at) + await notice_ways.forget(session, at)
 
     async def forget_recordings(self, session: due.Session, at: datetime) -> int:
         """Recordings whose time is over; those given up are tried once more."""

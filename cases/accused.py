@@ -38,6 +38,14 @@ def _plain(text: str) -> str:
     return f" {' '.join(whole.get(word, word) for word in words)} "
 
 
+def with_parts(units: Collection[str], departments: Iterable[Department]) -> set[str]:
+    """These units and all that are parts of them, at whatever depth: who works in a part works for the whole."""
+    known, found = list(departments), set(units)
+    while more := {each.code for each in known if each.parent in found} - found:
+        found |= more
+    return found
+
+
 async def somebody_left(session: AsyncSession, units: Collection[str]) -> bool:
     """Whether an inspector is left who works for none of these units."""
     works_there = exists().where(

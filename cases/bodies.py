@@ -1,6 +1,6 @@
 """What each action needs to be told (DESIGN.md 7.3 and 7.6), checked before anything is done."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -134,18 +134,39 @@ class TellProgress(Body):
     until: AwareDatetime
 
 
+class OfficialDocument(BaseModel):
+    """The document an answer is given by; `file` is the signed one: the name of a file sent along, or an id."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: Short
+    issued_on: Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
+    signer: Short
+    file: Short | None = None
+    public: bool = True
+
+
 class SubmitAnswer(Body):
-    """The reply to the citizen, a separate text for the public, files by id as returned by `attach`."""
+    """The reply to the citizen, a separate text for the public, files by id as returned by `attach`, the document."""
 
     reply: Text
     public_text: Text | None = None
     attachments: list[str] = Field(default_factory=list, max_length=10)
+    document: OfficialDocument | None = None
+
+
+class ApproveAnswer(Body):
+    """The text for the public as the approver has it, if it is to be another; what in it may stay, as in `Publish`."""
+
+    public_text: Text | None = None
+    left: list[Short] = Field(default_factory=list, max_length=200)
 
 
 class Publish(Body):
-    """The text for the public that a person has checked."""
+    """The text for the public that a person has checked; words in it that look personal and may stay, as written."""
 
     public_text: Text
+    left: list[Short] = Field(default_factory=list, max_length=200)
 
 
 class Refuse(Body):
@@ -169,6 +190,52 @@ class HandOver(Body):
     to: Literal["113", "114", "115"]
     text: Text
     spoke_with: Short | None = None
+
+
+class AskSupport(Body):
+    """Which unit is asked for what, and by when if not as the rules say."""
+
+    unit: Code
+    task: Text
+    until: AwareDatetime | None = None
+
+
+class ReleaseSupport(Reason):
+    """Which unit need not help any more, and why."""
+
+    unit: Code
+
+
+class GiveBackSupport(Reason):
+    """Why this unit cannot help, and which one may."""
+
+    suggested: Code | None = None
+
+
+class Raise(Body):
+    """What the units disagree about."""
+
+    text: Text
+
+
+class DecideDispute(Reason):
+    """The decision and why; which unit leads from now on, if another one."""
+
+    lead: Code | None = None
+
+
+class Direct(Body):
+    """What the leadership orders, which unit of the case (the lead if none is named), and by when it has to answer."""
+
+    text: Text
+    to: Code | None = None
+    until: AwareDatetime | None = None
+
+
+class AnswerDirective(Body):
+    """What the unit has done about the order."""
+
+    text: Text
 
 
 class Into(Body):

@@ -134,8 +134,13 @@ def _apply(clocks: dict[str, _Clock], said: Said, op: Mapping[str, Any]) -> None
     elif name == "recounted":
         was = _moment(op.get("was"))
         clock.stretches = [replace(each, due=due) if each.due == was else each for each in clock.stretches]
-    elif clock.running is not None and due != clock.running.due:  # moved, amended, and what may come to be
-        clock.go_on(said.at, due=due, clock=op.get("clock", clock.running.clock))
+    else:  # moved, amended, and what may come to be
+        last = clock.stretches[-1]
+        kind = op.get("clock", last.clock)
+        if clock.running is None:  # it stands still, and will run on by this clock
+            clock.stretches[-1] = replace(last, clock=kind)
+        elif (due, kind) != (last.due, last.clock):
+            clock.go_on(said.at, due=due, clock=kind)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Boolean, ColumnElement, and_, false, literal_column, not_, or_
 from sqlmodel import col, select
 
-from cases.models import BADLY_RATED, DUE, FLAGGED, IS_OPEN, Assignment, Case, Extension
+from cases.act_models import STANDING, Commitment
+from cases.models import ABOVE, BADLY_RATED, DUE, FLAGGED, IS_OPEN, Assignment, Case, Extension, Limit
 from cases.queries import AT_WORK, has_unit
 from cases.states import Status
 from cases.views import NONE, Ago, Day, Filters, Geography, is_open
@@ -127,18 +128,31 @@ def _about_people(actor: Actor, filters: Filters) -> Iterator[ColumnElement[bool
         ours = one_of(col(Case.lead), sorted(actor.departments))
         helping = has_unit(actor.departments, at_work=is_open(filters))
         yield ours if filters.part == "lead" else and_(helping, not_(ours))
+    if filters.above is not None:
+        running: list[ColumnElement[bool]] = [
+            literal_column(f"({ABOVE})", Boolean()),
+            col(Limit.stage) == filters.above,
+        ]
+        if filters.above_ours:
+            running.append(col(Limit.holder).in_(sorted(actor.departments)))
+        yield col(Case.id).in_(select(Limit.case_id).where(*running))
+    if filters.promise is not None:
+        standing = select(Commitment.case_id).where(literal_column(f"({STANDING})", Boolean()))
+        if filters.promise == "broken":
+            yield col(Case.id).in_(standing.where(Commitment.state == "broken"))
+        else:
+            made = standing.where(Commitment.state == "open", Commitment.case_id == Case.id)
+            yield not_(made.exists())
+    owing = select(Assignment.id).where(
+        Assignment.case_id == Case.id,
+        Assignment.role == "supporting",
+        Assignment.state == "open",
+        col(Assignment.ended_at).is_(None),
+    )
+    if filters.support_owed is not None:
+        yield owing.exists() if filters.support_owed else ~owing.exists()
     if filters.contribution_owed:
-        yield (
-            select(Assignment.id)
-            .where(
-                Assignment.case_id == Case.id,
-                Assignment.role == "supporting",
-                Assignment.state == "open",
-                col(Assignment.ended_at).is_(None),
-                col(Assignment.department).in_(sorted(actor.departments)),
-            )
-            .exists()
-        )
+        yield owing.where(col(Assignment.department).in_(sorted(actor.departments))).exists()
 
 
 def _about_days(filters: Filters, routing: Routing, at: datetime) -> Iterator[ColumnElement[bool]]:

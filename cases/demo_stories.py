@@ -54,6 +54,10 @@ class Duties(Protocol):
         """Reminders and breaches of limits."""
         ...
 
+    async def hold_to_dates(self, session: AsyncSession, at: datetime) -> int:
+        """Note dates that units committed themselves to and that have passed."""
+        ...
+
     async def close(self, session: AsyncSession, at: datetime) -> int:
         """Close what was answered long enough ago."""
         ...
@@ -315,6 +319,8 @@ class Teller:
             async with self.database.transaction() as session:
                 if soonest.reminding is not None and soonest.reminding <= at:
                     await self.duties.remind(session, at)
+                if soonest.promised is not None and soonest.promised < at:
+                    await self.duties.hold_to_dates(session, at)
                 if soonest.closing is not None and soonest.closing <= at:
                     await self.duties.close(session, at)
             if soonest.sending is not None and soonest.sending <= at:
@@ -348,6 +354,7 @@ _SOONEST = text(
                AND (lease_until IS NULL OR lease_until <= :until)
            ) AS sending,
            (SELECT min(next_at) FROM limits WHERE next_at <= :until) AS reminding,
+           (SELECT min(until) FROM commitments WHERE state = 'open' AND until <= :until) AS promised,
            (SELECT min(close_after) FROM cases WHERE status = 'replied' AND close_after <= :until) AS closing
     """
 )

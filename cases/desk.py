@@ -1,6 +1,6 @@
 """One command on one case: lock it, check who and whether, do it, note it in the journal. All actions run here."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,12 +10,12 @@ from pydantic import BaseModel, ValidationError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cases import states
+from cases import digests, states
 from cases.codes import read_code
 from cases.facts import facts_of
 from cases.limits import Clocks, dims, limits_of
 from cases.models import Assignment, Case, Entry
-from cases.queries import sees_restricted, visible_to
+from cases.queries import CaseFile, sees_restricted, visible_to
 from cases.reach import address_for
 from cases.replies import Phrase
 from cases.states import Action, Part, Status
@@ -146,8 +146,8 @@ class Desk:
         """The sentences to citizens as they are worded now."""
         return Words(self.routing.wordings, self.office.site)
 
-    async def tell(self, purpose: str, said: Phrase, *, kind: str = "notice", entry: Entry | None = None) -> None:
-        """Queue a message on the citizen's own channel; it stands on the tracking page too."""
+    async def tell(self, purpose: str, said: Phrase, *, kind: str = "notice", entry: Entry | None = None) -> Entry:
+        """Queue a message on the citizen's own channel; the line of the tracking page where it stands too."""
         words, code, language = self.words, self.case.code, self.case.language
         line = entry or self.write(kind, words.on_page(said, code, language), to_citizen=True)
         await self.session.flush()
@@ -166,6 +166,7 @@ class Desk:
             attachments=await self.files_of(line) if entry is not None else (),
             link=self.office.page_of(code),
         )
+        return line
 
     async def files_of(self, line: Entry) -> list[FileRef]:
         """The files of a line of the conversation, in the order they came."""
@@ -176,12 +177,13 @@ class Desk:
         )
         return [FileRef(file.name, file.media_type, file.size, sha256=file.sha256) for file in rows]
 
-    async def attach(self, entry: Entry) -> None:
-        """The files sent along become part of a line of the conversation."""
-        if not self.files:
+    async def attach(self, entry: Entry, files: Sequence[Stored] | None = None) -> None:
+        """The files sent along, or these of them, become part of a line of the conversation."""
+        taken = self.files if files is None else files
+        if not taken:
             return
         await self.session.flush()  # the line before its files
-        for stored in self.files:
+        for stored in taken:
             self.session.add(
                 Attachment(
                     id=stored.id,
@@ -197,7 +199,7 @@ class Desk:
                     created_at=self.at,
                 )
             )
-        self.data["files"] = [str(stored.id) for stored in self.files]
+        self.data["files"] = [*self.data.get("files", ()), *(str(stored.id) for stored in taken)]
 
     def first_response(self) -> None:
         """A person has now answered or asked; only the first counts."""
@@ -264,11 +266,8 @@ async def perform(
         waiting_from=Status(case.waiting_from) if case.waiting_from else None,
         lead_lives=desk.heir is not None,
     )
-    decider = deciders(desk.book).get(name)
-    if decider is not None and decider not in parts:
-        raise NotAllowed(
-            "Bộ quy tắc giao người khác quyết định việc này.", f"The rule set leaves this to the {decider.value}."
-        )
+    if not parts & left_to(case, desk.book).get(name, parts):
+        raise _left_to_others(case, name, desk.book)
     shape, handler = HANDLERS[name]
     given = _read(shape, body)
     was_restricted = case.restricted
@@ -281,6 +280,7 @@ async def perform(
     await session.flush()
     if case.restricted and not was_restricted:
         await waiting.withdraw_from_departments(session, case.id)
+        await digests.redact(session, case.code)
     if (post := desk.unit_post) is not None:
         for limit in desk.clocks.found_late:  # the worker, who would have told of them, was not there in time
             await post.limit_reached(case, limit, 100)
@@ -325,20 +325,50 @@ def parts_of(actor: Actor, case: Case, assignments: list[Assignment]) -> frozens
     return frozenset(parts)
 
 
-def deciders(book: Rulebook) -> dict[Action, Part]:
-    """Where the table names more than one part, the one that the rule set leaves the decision to."""
-    named = {"head": Part.LEAD_HEAD, "centre": Part.DISPATCHER}
+def left_to(case: Case, book: Rulebook) -> dict[Action, frozenset[Part]]:
+    """Where the table names several parts, those that the rule set, or how the case stands, leaves it to."""
+    named = {"head": frozenset({Part.LEAD_HEAD}), "centre": frozenset({Part.DISPATCHER})}
     granting = named[book.extend.granted_by]
     return {
         Action.APPROVE_ANSWER: named[book.approve_by],
         Action.GRANT_EXTENSION: granting,
         Action.DENY_EXTENSION: granting,
+        # Given back too often it is the supervisor's to send on, and at other times it is not.
+        Action.FORWARD: frozenset({Part.SUPERVISOR}) if case.needs_supervisor else states.CENTRE,
     }
 
 
-def offered(case: Case, parts: frozenset[Part], book: Rulebook) -> list[Action]:
-    """What these parts may do now: the table's row, narrowed by the rule set and by what the case itself rules out."""
+def _left_to_others(case: Case, name: Action, book: Rulebook) -> NotAllowed:
+    """Whose decision it is instead."""
+    if name == Action.FORWARD and case.needs_supervisor:
+        return NotAllowed(
+            f"Các đơn vị đã trả lại {case.give_backs} lần: chỉ trưởng ca được quyết định chuyển đi đâu.",
+            f"Given back {case.give_backs} times: only the supervisor decides where it goes.",
+        )
+    if name == Action.FORWARD:
+        return NotAllowed(
+            "Chuyển đơn vị là việc của tổng đài viên và điều phối viên; trưởng ca chuyển khi phản ánh đã bị trả lại "
+            "nhiều lần.",
+            "Agents and dispatchers forward; the supervisor does once a case was given back too often.",
+        )
+    others = ", ".join(sorted(part.value for part in left_to(case, book)[name]))
+    return NotAllowed("Bộ quy tắc giao người khác quyết định việc này.", f"The rule set leaves this to the {others}.")
+
+
+def offered(file: CaseFile, actor: Actor, book: Rulebook) -> list[Action]:
+    """What this person may do now: the table's row, narrowed by the rule set and by what the case itself rules out."""
+    case, parts = file.case, parts_of(actor, file.case, file.assignments)
+    running = {(limit.stage, limit.holder) for limit in file.limits if not (limit.met_at or limit.cancelled_at)}
     pointless = set()
+    if running.isdisjoint(("directive", department) for department in actor.departments):
+        pointless.add(Action.ANSWER_DIRECTIVE)
+    helping = [part for part in file.assignments if part.ended_at is None and part.role == "supporting"]
+    if not helping:
+        pointless.add(Action.RELEASE_SUPPORT)
+    if not any(part.state == "open" and part.department in actor.departments for part in helping):
+        pointless.add(Action.GIVE_BACK_SUPPORT)
+    disputed = any(stage == "dispute" for stage, _ in running)
+    pointless.add(Action.DISPUTE if disputed else Action.DECIDE_DISPUTE)
     if case.approved_at is not None:
         pointless |= {Action.APPROVE_ANSWER, Action.RETURN_ANSWER}
     if case.published_at is None:
@@ -347,11 +377,11 @@ def offered(case: Case, parts: frozenset[Part], book: Rulebook) -> list[Action]:
         pointless.add(Action.PUBLISH)
     if case.incident_id is None:
         pointless.add(Action.UNLINK_INCIDENT)
-    left_to = deciders(book)
+    others = left_to(case, book)
     return [
         action
         for action in states.possible(Status(case.status), parts)
-        if action not in pointless and left_to.get(action) in (None, *parts)
+        if action not in pointless and parts & others.get(action, parts)
     ]
 
 

@@ -2,27 +2,32 @@
 
 The rows are shared: every worker takes those that no other holds, writes what it took with one statement a table, and
 commits. One that dies leaves its rows as they were, for the others to take at once. Rows locked by a command are left
-for the next round: the command itself notes a breach it finds.
+for the next round: the command itself notes a breach it finds. Their cases are read after that and not locked: whatever
+changes a case's track or unit holds its limits too (`cases.desk`), and a lock is a write to a row ten times as wide.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Uuid, any_, cast, text
+from sqlalchemy import select as sql_select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import load_only
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cases.limits import ALL, Op, dims, next_threshold, op_of
+from cases.limits import ALL, Op, Turning, dims, next_threshold, op_of
 from cases.models import Case, Limit
 from cases.unit_mail import UnitPost
 from channels import outbox
 from core.journal import Line, record, record_all
 from routing.decide import Rulebook
-from routing.queries import Routing
+from routing.queries import Routing, load
 from routing.working_time import Calendar
 
 BATCH = 1_000
@@ -44,6 +49,8 @@ _OF_A_CASE = [
     )
 ]
 
+_OF_A_LIMIT = [getattr(Limit, each.name) for each in fields(Turning)]
+
 log = structlog.get_logger()
 
 
@@ -51,7 +58,7 @@ log = structlog.get_logger()
 class Turned:
     """A limit whose turns have been counted, with what is to be written of them."""
 
-    limit: Limit
+    limit: Turning
     case: Case
     lines: tuple[Line, ...]
     letter: dict[str, Any] | None
@@ -66,11 +73,14 @@ async def run_due(
     last is told. A limit that cannot be counted or written is set aside with a line in the journal, and keeps nobody
     else waiting.
     """
-    post = None if console is None else UnitPost(session, routing, console, at)
     found = await _claim(session, at, limit)
+    cases = await _cases_of(session, found)
+    if not _knows(routing, found, cases):
+        routing = await load(session)  # what was read a moment ago may be older than a calendar or a rule set in use
+    post = None if console is None else UnitPost(session, routing, console, at)
     turned = []
-    for row, case in found:
-        session.expunge(row)  # it is written together with the others
+    for row in found:
+        case = cases[row.case_id]
         try:
             turned.append(_turned(row, case, routing, at, post))
         except Exception as error:  # whatever one row is wrong in, the others have their time
@@ -80,7 +90,7 @@ async def run_due(
     return len(found)
 
 
-def turns(row: Limit, calendar: Calendar, book: Rulebook, at: datetime) -> list[tuple[str, Op]]:
+def turns(row: Turning, calendar: Calendar, book: Rulebook, at: datetime) -> list[tuple[str, Op]]:
     """(kind, op) of every reminder and breach of this limit until `at`, oldest first; it then waits for its next turn.
 
     A limit that was extended after its breach is reminded of its new due time, and told when that is over; the breach
@@ -103,21 +113,31 @@ def turns(row: Limit, calendar: Calendar, book: Rulebook, at: datetime) -> list[
     return said
 
 
-async def _claim(session: AsyncSession, at: datetime, limit: int) -> list[tuple[Limit, Case]]:
+async def _claim(session: AsyncSession, at: datetime, limit: int) -> list[Turning]:
     statement = (
-        select(Limit, Case)
-        .join(Case, col(Case.id) == col(Limit.case_id))
+        sql_select(*_OF_A_LIMIT)
         .where(col(Limit.next_at) <= at)
         .order_by(col(Limit.next_at))
         .limit(limit)
-        # The case too, or its track may be an old one; who only refers to it need not wait.
-        .with_for_update(of=(Limit, Case), skip_locked=True, key_share=True)
-        .options(load_only(*_OF_A_CASE))
+        .with_for_update(skip_locked=True, key_share=True)
     )
-    return [(row, case) for row, case in (await session.exec(statement)).all()]
+    return [Turning(*row) for row in (await session.execute(statement)).all()]
 
 
-def _turned(row: Limit, case: Case, routing: Routing, at: datetime, post: UnitPost | None) -> Turned:
+async def _cases_of(session: AsyncSession, found: Sequence[Turning]) -> dict[UUID, Case]:
+    """The cases of limits that we hold, in a statement after that: before it their tracks may be old ones."""
+    ids = cast([row.case_id for row in found], ARRAY(Uuid()))
+    statement = select(Case).where(col(Case.id) == any_(ids)).options(load_only(*_OF_A_CASE))
+    return {case.id: case for case in (await session.exec(statement)).all()} if found else {}
+
+
+def _knows(routing: Routing, found: Sequence[Turning], cases: Mapping[UUID, Case]) -> bool:
+    """Whether these rules hold all that the limits and their cases are counted by."""
+    books = {dated.id for dated in routing.rulebooks}
+    return all(row.calendar in routing.calendars and cases[row.case_id].rule_set_id in books for row in found)
+
+
+def _turned(row: Turning, case: Case, routing: Routing, at: datetime, post: UnitPost | None) -> Turned:
     said = turns(row, routing.calendars[row.calendar], routing.rulebook(case.rule_set_id), at)
     about = {"code": case.code, "received_at": case.received_at.isoformat(), "dims": dims(case, routing)}
     lines = tuple(Line(kind, case.id, case.restricted, {**about, "limits": [op]}) for kind, op in said)
@@ -151,7 +171,7 @@ _UPDATE = text(
 )
 
 
-def _columns(rows: list[Limit]) -> dict[str, Any]:
+def _columns(rows: list[Turning]) -> dict[str, Any]:
     return {
         "ids": [row.id for row in rows],
         "next_at": [row.next_at for row in rows],
@@ -160,7 +180,7 @@ def _columns(rows: list[Limit]) -> dict[str, Any]:
     }
 
 
-async def _set_aside(session: AsyncSession, row: Limit, case: Case, at: datetime, error: Exception) -> None:
+async def _set_aside(session: AsyncSession, row: Turning, case: Case, at: datetime, error: Exception) -> None:
     """This limit has no next turn until something happens to it: a person must look; `limits verify` names it."""
     reason = type(error).__name__
     log.error("limit set aside", case=case.code, stage=row.stage, error=reason)

@@ -127,7 +127,14 @@ def traced(limit: Limit, routing: Routing, book: Rulebook) -> Traced:
     return telling.explain(limit.opened_at, amount_of(limit), calendar, day_end=book.day_end, stops=stops_of(limit))
 
 
+def counted_otherwise(limit: Limit, told: Traced) -> bool:
+    """Whether a clock keeps another due time than the calendar of now would give it."""
+    return limit.due_at is not None and limit.moved_to is None and told.due != limit.due_at
+
+
 def _clock(limit: Limit, routing: Routing, book: Rulebook) -> dict[str, Any]:
+    told = traced(limit, routing, book)
+    kept = ["The calendar was changed since: it is still due by the calendar of then."]
     moments = ("opened_at", "due_at", "met_at", "cancelled_at", "breached_at", "moved_to", "stopped_at")
     return {
         "stage": limit.stage,
@@ -135,7 +142,7 @@ def _clock(limit: Limit, routing: Routing, book: Rulebook) -> dict[str, Any]:
         "amount": str(amount_of(limit)),
         "calendar": limit.calendar,
         **{name: _local(getattr(limit, name), book) for name in moments},
-        "lines": list(traced(limit, routing, book).lines),
+        "lines": [*told.lines, *(kept if counted_otherwise(limit, told) else [])],
     }
 
 
@@ -154,6 +161,7 @@ def _told(op: Op, book: Rulebook) -> str:
         "breached": f"late since {due}",
         "stopped": f"stopped {at}",
         "resumed": f"runs on from {at}, due {due}",
+        "recounted": f"counted again by the calendar, due moved from {_was(op, book)} to {due}",
     }
     return told.get(name, f"{name}, due {due}")
 

@@ -11,13 +11,14 @@ from itertools import groupby
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, or_
+from sqlalchemy import literal_column, union
 from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.charging import Charge, Said, charges
 from cases.models import Case, Limit
+from core.db import Moment
 from core.errors import Invalid
 from core.journal import Journal
 from routing.queries import PROVINCE, Routing, local_midnight
@@ -128,14 +129,12 @@ async def _charged(
 
 async def _histories(session: AsyncSession, since: datetime, until: datetime) -> AsyncIterator[tuple[str, list[Said]]]:
     """The journal of every case with a clock that ran out before `until` and was not over before `since`."""
-    running = and_(col(Limit.met_at).is_(None), col(Limit.cancelled_at).is_(None))
-    late = (
-        select(Limit.case_id)
-        .where(
-            or_(col(Limit.breached_at) < until, and_(running, col(Limit.due_at) < until)),
-            or_(running, col(Limit.met_at) > since, col(Limit.cancelled_at) > since),
-        )
-        .distinct()
+    ended = literal_column("COALESCE(met_at, cancelled_at, 'infinity'::timestamptz)", Moment())  # of ix_limits_breached
+    late = union(
+        select(Limit.case_id).where(col(Limit.breached_at) < until, ended > since),
+        select(Limit.case_id).where(  # since a moment ago: no breach is written yet
+            col(Limit.met_at).is_(None), col(Limit.cancelled_at).is_(None), col(Limit.due_at) < until
+        ),
     )
     statement = (
         sql_select(col(Case.code), col(Journal.occurred_at), col(Journal.kind), col(Journal.data)["limits"])

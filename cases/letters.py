@@ -20,12 +20,15 @@ DUTIES = {
     "reply": "duyệt câu trả lời",
     "publish": "công khai kết quả",
     "forward": "chuyển đơn vị xử lý",
+    "directive": "trả lời chỉ đạo",
+    "dispute": "quyết định tranh chấp thẩm quyền",
 }
 LATE = {
     "accept": "Đề nghị đơn vị nhận việc ngay.",
     "resolve": "Đề nghị đơn vị xử lý ngay, báo tiến độ kèm ảnh hiện trường và ngày cam kết hoàn thành.",
     "contribute": "Đề nghị đơn vị gửi ngay ý kiến phối hợp cho đơn vị chủ trì.",
     "reply": "Đề nghị lãnh đạo đơn vị duyệt hoặc trả lại câu trả lời ngay.",
+    "directive": "Đề nghị đơn vị thực hiện và trả lời chỉ đạo ngay.",
 }
 _UNITS = {"min": "phút", "h": "giờ", "d": "ngày"}
 _FOOT = "Thư do Tổng đài 1022 gửi tự động, xin không trả lời thư này."
@@ -117,6 +120,15 @@ def chase(to: str, matter: Matter, count: int, dues: Sequence[DueBy]) -> Letter:
     said = f"Người dân hỏi lại về phản ánh {matter.code} (lần {count}). Đề nghị quý đơn vị báo tiến độ."
     asked = [f"Thời hạn của quý đơn vị:\n{_listed(dues)}"] if dues else []
     return Letter(_title(matter, f"Người dân hỏi lại lần {count}"), _letter(to, [said, *asked, _facts(matter)], matter))
+
+
+def order(to: str, matter: Matter, due: DueBy) -> Letter:
+    """To a unit that the leadership orders something; what, is read in the console."""
+    said = f"Lãnh đạo có chỉ đạo đối với phản ánh {matter.code}. Đề nghị quý đơn vị thực hiện và trả lời trên hệ thống."
+    return Letter(
+        _title(matter, f"Chỉ đạo của lãnh đạo, trả lời trước {day_and_time(due.at)}"),
+        _letter(to, [said, f"Thời hạn:\n{_listed([due])}", _facts(matter)], matter),
+    )
 
 
 def amount_words(amount: Amount) -> str:

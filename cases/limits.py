@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -22,10 +22,37 @@ from routing.stretches import Stop
 from routing.working_time import Amount, Calendar, Clock, at_fraction, due, worked
 
 Op = dict[str, Any]
+BESIDE = ("directive", "dispute")  # clocks of what stands above the units: they do not hang on the answer
 ALL = 100  # per cent: the whole time of a limit is over
 
 
-def stops_of(limit: Limit) -> list[tuple[datetime, datetime]]:
+@dataclass(slots=True)
+class Turning:
+    """A limit whose turn may have come, as `cases.due_work` reads and writes thousands of them: without the ORM.
+
+    Members are the row's columns; what is met, cancelled or stopped has no turn.
+    """
+
+    id: UUID
+    case_id: UUID
+    stage: str
+    holder: str
+    clock: str
+    amount: int
+    unit: str
+    calendar: str
+    opened_at: datetime
+    due_at: datetime | None
+    met_at: datetime | None
+    cancelled_at: datetime | None
+    breached_at: datetime | None
+    moved_to: datetime | None
+    stops: list[list[str]]
+    reminded: int
+    next_at: datetime | None
+
+
+def stops_of(limit: Limit | Turning) -> list[tuple[datetime, datetime]]:
     """Closed stops of a limit as instants."""
     return [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in limit.stops]
 
@@ -42,14 +69,30 @@ def computed_due(limit: Limit, calendars: Mapping[str, Calendar], book: Rulebook
     ).astimezone(UTC)
 
 
-def next_threshold(limit: Limit, calendar: Calendar, book: Rulebook) -> datetime | None:
+def next_threshold(limit: Limit | Turning, calendar: Calendar, book: Rulebook) -> datetime | None:
     """When the next reminder or the breach of this limit is to be written; None when nothing is left."""
     if limit.due_at is None or limit.met_at or limit.cancelled_at:
         return None
     if limit.breached_at and limit.reminded >= ALL:  # one that was extended after its breach is reminded again
         return None
-    clock = amount_of(limit).clock
+    clock = cast(Clock, limit.clock)
     return _threshold(limit.opened_at, limit.due_at, clock, calendar, book, limit.reminded, stops_of(limit))
+
+
+def still_told(limit: Limit, calendar: Calendar, book: Rulebook, at: datetime) -> int:
+    """What it was reminded at (per cent) by `at`, when its due time is another: what lies ahead is told again, once.
+
+    None of the shares that have passed is told a second time.
+    """
+    if limit.due_at is None:
+        return limit.reminded
+    clock, stops = cast(Clock, limit.clock), stops_of(limit)
+    passed = [
+        round(share * 100)
+        for share in book.remind
+        if share < 1 and at_fraction(limit.opened_at, limit.due_at, clock, calendar, share, stops=stops) <= at
+    ]
+    return min(limit.reminded, max(passed, default=0))
 
 
 def _threshold(
@@ -174,15 +217,16 @@ class Clocks:
             None,
         )
 
-    def open(self, stage: str, holder: str, amount: Amount | None, opened_at: datetime | None = None) -> None:
-        """Start a limit now, or at `opened_at`; nothing when the rules give the stage none."""
+    def open(self, stage: str, holder: str, amount: Amount | None, opened_at: datetime | None = None) -> Limit | None:
+        """Start a limit now, or at `opened_at`; None when the rules give the stage none, or one is running."""
         if amount is None or self.find(stage, holder) is not None:
-            return
+            return None
         opened = new_limit(self.case.id, stage, holder, amount, opened_at or self.at, self.routing, self.book)
         limit = Limit(**asdict(opened))
         self.rows.append(limit)
         self.added.append(limit)
         self.ops.append(opened_op(opened))
+        return limit
 
     def meet(self, stage: str, holder: str | None = None) -> None:
         """The stage is done, in time or late."""
@@ -192,18 +236,13 @@ class Clocks:
         self._resume(limit)
         self._notice(limit)
         limit.met_at, limit.next_at = self.at, None
-        self.ops.append(op_of("met", limit, at=self.at.isoformat()))
+        self.ops.append(op_of("met", limit, at=self.at.isoformat(), **self._by_extension(limit, self.at)))
 
-    def cancel(self, *, keep: Iterable[str] = ()) -> None:
-        """Nothing more is owed, except for the stages in `keep`."""
+    def cancel(self, *, keep: Iterable[str] = (), only: Iterable[str] = (), holder: str | None = None) -> None:
+        """Nothing more is owed, except for the stages in `keep`; of one holder, or of these stages, where said so."""
         for limit in self.running:
-            if limit.stage not in keep:
-                self._cancel(limit)
-
-    def cancel_of(self, holder: str) -> None:
-        """This holder owes nothing more."""
-        for limit in self.running:
-            if limit.holder == holder:
+            meant = holder in (None, limit.holder) and (not only or limit.stage in only)
+            if meant and limit.stage not in keep:
                 self._cancel(limit)
 
     def _cancel(self, limit: Limit) -> None:
@@ -223,7 +262,8 @@ class Clocks:
         limit.met_at = None
         limit.next_at = self._next(limit)
         met_at = was_met.isoformat() if was_met else None
-        self.ops.append(op_of("reopened", limit, at=self.at.isoformat(), met_at=met_at))
+        extended = self._by_extension(limit, was_met) if was_met else {}
+        self.ops.append(op_of("reopened", limit, at=self.at.isoformat(), met_at=met_at, **extended))
         if limit.holder != holder:
             self.hand(limit, holder)
 
@@ -310,6 +350,12 @@ class Clocks:
         limit.next_at = self._next(limit)
         self.ops.append(op_of("resumed", limit, **{"from": since.isoformat(), "at": self.at.isoformat()}))
 
+    def _by_extension(self, limit: Limit, met_at: datetime) -> Op:
+        """What the journal says besides of work that was in time by an extension alone."""
+        if limit.stage != "resolve" or limit.moved_to is None or limit.breached_at is not None:
+            return {}
+        return {"extended": True} if met_at > computed_due(limit, self.routing.calendars, self.book) else {}
+
     def _notice(self, limit: Limit) -> None:
         """A breach the worker has not written yet is noted before anything else happens to the limit."""
         if limit.due_at is not None and self.at > limit.due_at and limit.breached_at is None:
@@ -325,16 +371,7 @@ class Clocks:
 
     def _new_due(self, limit: Limit) -> None:
         """A new due time is reminded of at its own shares: none that has passed and was told is told again."""
-        if limit.due_at is not None:
-            calendar, stops = self.routing.calendars[limit.calendar], stops_of(limit)
-            clock = amount_of(limit).clock
-            passed = [
-                round(share * 100)
-                for share in self.book.remind
-                if share < 1
-                and at_fraction(limit.opened_at, limit.due_at, clock, calendar, share, stops=stops) <= self.at
-            ]
-            limit.reminded = min(limit.reminded, max(passed, default=0))
+        limit.reminded = still_told(limit, self.routing.calendars[limit.calendar], self.book, self.at)
         limit.next_at = self._next(limit)
 
     def _left_from_now(self, limit: Limit, since: datetime, until: datetime) -> datetime:
@@ -365,7 +402,7 @@ def dims(case: Case, routing: Routing) -> dict[str, str]:
     }
 
 
-def op_of(name: str, limit: Limit | NewLimit, **more: Any) -> Op:
+def op_of(name: str, limit: Limit | NewLimit | Turning, **more: Any) -> Op:
     """The journal's note that this happened to a limit, which is as it is after it."""
     return {
         "op": name,
@@ -373,6 +410,6 @@ def op_of(name: str, limit: Limit | NewLimit, **more: Any) -> Op:
         "stage": limit.stage,
         "holder": limit.holder,
         "due_at": limit.due_at.isoformat() if limit.due_at else None,
-        "breached": isinstance(limit, Limit) and limit.breached_at is not None,
+        "breached": limit.breached_at is not None,
         **more,
     }

@@ -20,6 +20,8 @@ FLAGGED = "needs_supervisor OR give_backs > 0"
 BADLY_RATED = "rating <= 2"
 STATED_PHONE = "channel IN ('zalo', 'facebook', 'telegram') AND (contact ->> 'phone') IS NOT NULL"
 HANDED = "handed"  # a part in a case that passed to the heir of an abolished department
+# Clocks of what stands above the units' own work: orders of the leadership, disputes.
+ABOVE = "stage IN ('directive', 'dispute') AND met_at IS NULL AND cancelled_at IS NULL"
 STATED_EMAIL = "(contact ->> 'phone') IS NOT NULL AND (contact ->> 'email') IS NOT NULL"
 
 
@@ -221,7 +223,7 @@ class Entry(SQLModel, table=True):
 
     id: UUID = Field(primary_key=True)
     case_id: UUID = Field(foreign_key="cases.id")
-    kind: str  # report, message, note, reason, question, progress, answer, contribution, notice
+    kind: str  # report, message, note, reason, question, progress, answer, contribution, notice, task, order, dispute
     author_kind: str
     author_id: UUID | None = None
     text: str
@@ -255,10 +257,12 @@ class Assignment(SQLModel, table=True):
     case_id: UUID = Field(foreign_key="cases.id")
     department: str = Field(foreign_key="departments.code")
     role: str  # lead | supporting
-    state: str  # open, accepted, contributed, answered, given_back, recalled, handed
+    state: str  # open, accepted, contributed, answered, given_back, recalled, released, overruled, handed
     opened_at: datetime = Field(sa_type=Moment)
     accepted_at: datetime | None = Field(default=None, sa_type=Moment)
     ended_at: datetime | None = Field(default=None, sa_type=Moment)
+    task_id: UUID | None = Field(default=None, foreign_key="entries.id")  # what a supporting unit was asked to do
+    asked_by: UUID | None = Field(default=None, foreign_key="staff.id")
 
 
 class Limit(SQLModel, table=True):
@@ -278,10 +282,17 @@ class Limit(SQLModel, table=True):
         Index("ix_limits_next_at", "next_at", postgresql_where=text("next_at IS NOT NULL")),
         Index("ix_limits_recount", "calendar", "id", postgresql_where=text("clock = 'working'")),
         Index(
+            "ix_limits_breached",  # who was late in a period: over after it began, late before it ended
+            text("COALESCE(met_at, cancelled_at, 'infinity'::timestamptz)"),
+            "breached_at",
+            postgresql_where=text("breached_at IS NOT NULL"),
+        ),
+        Index(
             "ix_limits_late",
             "due_at",
             postgresql_where=text("met_at IS NULL AND cancelled_at IS NULL"),
         ),
+        Index("ix_limits_above", "stage", "case_id", postgresql_where=text(ABOVE)),
     )
 
     id: UUID = Field(primary_key=True)

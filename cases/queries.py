@@ -2,7 +2,7 @@
 `cases.lists`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases.acts import COLUMNS, Acts, read_acts
 from cases.codes import read_code
 from cases.models import IS_OPEN, IS_OVER, Assignment, Case, Entry, Extension, Limit
 from channels.models import Outgoing
@@ -125,6 +126,7 @@ class CaseFile:
     officer: str | None
     merged_into: str | None
     incident: str | None
+    acts: Acts = field(default_factory=Acts)
 
 
 async def case_file(session: AsyncSession, case: Case) -> CaseFile:
@@ -146,12 +148,8 @@ async def case_file(session: AsyncSession, case: Case) -> CaseFile:
     )
     names = (
         await session.execute(
-            text(
-                "SELECT (SELECT email FROM staff WHERE id = :officer) AS officer, "
-                "(SELECT code FROM cases WHERE id = :merged) AS merged, "
-                "(SELECT code FROM cases WHERE id = :incident) AS incident"
-            ),
-            {"officer": case.officer_id, "merged": case.merged_into, "incident": case.incident_id},
+            _BESIDE,
+            {"officer": case.officer_id, "merged": case.merged_into, "incident": case.incident_id, "case": case.id},
         )
     ).one()
     return CaseFile(
@@ -164,7 +162,17 @@ async def case_file(session: AsyncSession, case: Case) -> CaseFile:
         names.officer,
         names.merged,
         names.incident,
+        read_acts(names),
     )
+
+
+_BESIDE = text(
+    f"""
+    SELECT (SELECT email FROM staff WHERE id = :officer) AS officer,
+           (SELECT code FROM cases WHERE id = :merged) AS merged,
+           (SELECT code FROM cases WHERE id = :incident) AS incident, {COLUMNS}
+    """  # noqa: S608 - a constant of cases.acts
+)
 
 
 async def timeline(session: AsyncSession, case: Case, *, internal: bool) -> list[dict[str, Any]]:

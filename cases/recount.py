@@ -1,7 +1,8 @@
 """`limits recompute`: count limits again that a change of their calendar would move, after a person has seen which.
 
 A limit keeps the due time it had in the journal (`limit.recounted`) and in `limit_recounts`, once for each change of
-the calendar: a second run finds nothing, and one that was killed goes on. Left alone are limits that were extended,
+the calendar: a second run finds nothing, and one that was killed goes on. One that came to its end is noted among the
+calendar's changes, so that nobody is asked to count again what was counted. Left alone are limits that were extended,
 which are due when it was granted, those that stand still, which are counted when they run on, and what was cancelled.
 One that is met changes only if another due time makes it late, or no longer late.
 """
@@ -13,31 +14,38 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, insert, text
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import load_only
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cases.limits import ALL, computed_due, dims, next_clock, next_threshold, op_of
+from cases.limits import ALL, computed_due, dims, next_clock, next_threshold, op_of, still_told
 from cases.models import Case, Limit, LimitRecount
 from core.errors import NotFound
 from core.ids import uuid7
 from core.journal import Line, record_all
 from core.staff import Actor
+from routing.editing.shared import one_at_a_time
 from routing.models import CalendarChange
 from routing.queries import Routing, local_midnight
 
 BATCH = 500
-_OF_A_CASE = [getattr(Case, name) for name in ("code", "rule_set_id")]
+RECOUNTED = "recounted"  # among a calendar's changes: limits were counted again for those before it
+_OF_A_CASE = [getattr(Case, name) for name in ("code", "rule_set_id", "restricted")]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A limit that the calendar of now counts otherwise. `late` and `was_late`: whether its breach stands."""
+    """A limit that the calendar of now counts otherwise. `late` and `was_late`: whether its breach stands.
+
+    A page names no `restricted` case.
+    """
 
     limit_id: UUID
     case_id: UUID
     code: str
+    restricted: bool
     stage: str
     holder: str
     was: datetime
@@ -55,7 +63,9 @@ class Difference:
 async def change_of(session: AsyncSession, calendar: str) -> CalendarChange:
     """The newest change of a calendar, on whose account limits are counted again; NotFound where it never changed."""
     statement = (
-        select(CalendarChange).where(CalendarChange.calendar == calendar).order_by(col(CalendarChange.id).desc())
+        select(CalendarChange)
+        .where(CalendarChange.calendar == calendar, CalendarChange.what != RECOUNTED)
+        .order_by(col(CalendarChange.id).desc())
     )
     change = (await session.exec(statement.limit(1))).first()
     if change is None:
@@ -65,19 +75,28 @@ async def change_of(session: AsyncSession, calendar: str) -> CalendarChange:
     return change
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would change, in the order of limits. `whole`: all limits were looked at, so there is nothing else."""
+
+    differences: list[Difference]
+    whole: bool
+
+
 async def preview(
     session: AsyncSession, routing: Routing, calendar: str, since: date, at: datetime, *, most: int | None = None
-) -> list[Difference]:
-    """What would change, in the order of limits; of at most `most` limits looked at."""
+) -> Preview:
+    """What counting again would change, by a look at all limits of the calendar or at `most` of them."""
     found: list[Difference] = []
     after, left = None, most
     while left is None or left > 0:
-        looked = await _candidates(session, routing, calendar, since, after, min(BATCH, left or BATCH))
+        wanted = BATCH if left is None else min(BATCH, left)
+        looked = await _candidates(session, routing, calendar, since, after, wanted)
         found += [each for row, case in looked if (each := difference(row, case, routing, at)) is not None]
-        if len(looked) < BATCH:
-            break
+        if len(looked) < wanted:
+            return Preview(found, whole=True)
         after, left = looked[-1][0].id, None if left is None else left - len(looked)
-    return found
+    return Preview(found, whole=False)
 
 
 def difference(row: Limit, case: Case, routing: Routing, at: datetime) -> Difference | None:
@@ -90,23 +109,22 @@ def difference(row: Limit, case: Case, routing: Routing, at: datetime) -> Differ
     late = row.met_at > due if row.met_at is not None else was_late and due <= at
     if due == row.due_at or (row.met_at is not None and late == was_late):
         return None
-    return Difference(row.id, case.id, case.code, row.stage, row.holder, row.due_at, due, was_late, late)
+    return Difference(
+        row.id, case.id, case.code, case.restricted, row.stage, row.holder, row.due_at, due, was_late, late
+    )
 
 
 async def pending(session: AsyncSession, calendar: str) -> date | None:
-    """The first day that changes of this calendar count otherwise, since limits were last counted again for one."""
-    done = (
-        select(LimitRecount.change_id)
-        .join(CalendarChange, col(CalendarChange.id) == col(LimitRecount.change_id))
-        .where(CalendarChange.calendar == calendar)
-        .order_by(col(LimitRecount.change_id).desc())
-        .limit(1)
-    )
-    last = (await session.exec(done)).first()
-    newer = () if last is None else (col(CalendarChange.id) > last,)
-    return (
-        await session.exec(select(func.min(CalendarChange.since)).where(CalendarChange.calendar == calendar, *newer))
-    ).one()
+    """The first day that changes of this calendar count otherwise for which limits were not counted again yet."""
+    every = select(CalendarChange).where(CalendarChange.calendar == calendar).order_by(col(CalendarChange.id))
+    rows = (await session.exec(every)).all()
+    done = [(row.now[0], row.since) for row in rows if row.what == RECOUNTED]
+    left = [
+        row.since
+        for row in rows
+        if row.what != RECOUNTED and not any((row.id or 0) <= upto and since <= row.since for upto, since in done)
+    ]
+    return min(left, default=None)
 
 
 async def apply(
@@ -139,7 +157,10 @@ async def apply_some(
     after: UUID | None,
     batch: int = BATCH,
 ) -> Step:
-    """The next `batch` limits after the one named; the caller commits before the next ones are taken."""
+    """The next `batch` limits after the one named, those that differ. After the last ones it is noted that all were
+    counted. The caller commits before the next ones are taken, or does it all in one transaction.
+    """
+    await one_at_a_time(session)
     looked = await _candidates(session, routing, change.calendar, since, after, batch)
     wanted = sorted({case.id for row, case in looked if difference(row, case, routing, at) is not None})
     statement = select(Case).where(col(Case.id).in_(wanted)).order_by(col(Case.id))
@@ -156,14 +177,22 @@ async def apply_some(
         if row.id in looked_at and (each := difference(row, case, routing, at)) is not None
     ]
     told = await _told_at(session, [each for *_, each in moved if each.was_late and not each.late])
-    lines = [_line(case, row, each, routing, told.get(str(row.id))) for case, row, each in moved]
+    lines = [_line(case, row, each, routing, told.get(str(row.id)), at) for case, row, each in moved]
     for case in locked:
         case.next_due_at, case.next_stage, case.next_holder = next_clock(rows[case.id])
     if moved:
         await record_all(session, lines, at=at, actor_kind=by.kind, actor_id=by.id)
         await _keep(session, change, [each for *_, each in moved], by, at)
+    last = looked[-1][0].id if len(looked) == batch else None
+    if last is None:
+        session.add(_noted(change, since, by, at))
     await session.flush()
-    return Step(len(moved), looked[-1][0].id if len(looked) == batch else None)
+    return Step(len(moved), last)
+
+
+def _noted(change: CalendarChange, since: date, by: Actor, at: datetime) -> CalendarChange:
+    upto = [change.id]
+    return CalendarChange(calendar=change.calendar, what=RECOUNTED, since=since, was=[], now=upto, by=by.id, at=at)
 
 
 def _fresh(statement: Any) -> Any:
@@ -196,15 +225,14 @@ async def _candidates(
     return [(row, case) for row, case in (await session.exec(statement)).all()]
 
 
-def _line(case: Case, row: Limit, each: Difference, routing: Routing, told_at: datetime | None) -> Line:
+def _line(case: Case, row: Limit, each: Difference, routing: Routing, told_at: datetime | None, at: datetime) -> Line:
     """Give the limit its new due time; the journal's line of that."""
+    calendar, book = routing.calendars[row.calendar], routing.rulebook(case.rule_set_id)
     row.due_at = each.due
-    if each.late:
-        row.breached_at, row.reminded = each.due, ALL
-    elif each.was_late:
-        row.breached_at, row.reminded = None, 0
+    row.breached_at = each.due if each.late else None
+    row.reminded = ALL if each.late else still_told(row, calendar, book, row.met_at or at)
     if row.met_at is None:
-        row.next_at = next_threshold(row, routing.calendars[row.calendar], routing.rulebook(case.rule_set_id))
+        row.next_at = next_threshold(row, calendar, book)
         if row.stage == "resolve" and case.promised_at is not None:
             case.promised_at = max(case.promised_at, each.due)  # the citizen is promised no less time
     op = op_of(
@@ -263,4 +291,8 @@ async def _keep(
         }
         for each in moved
     ]
-    await session.execute(insert(LimitRecount.__table__), rows)  # type: ignore[attr-defined]
+    # One that was counted by an old reading after it had been counted again keeps the due time it had at first.
+    once = insert(LimitRecount.__table__).on_conflict_do_nothing(  # type: ignore[attr-defined]
+        index_elements=["limit_id", "change_id"]
+    )
+    await session.execute(once, rows)

@@ -30,9 +30,9 @@ def receipt(received_at: datetime) -> Phrase:
     return Phrase("receipt", {"time": received_at})
 
 
-def answer(text: str) -> Phrase:
-    """The answer that a person wrote."""
-    return Phrase("answer", {"text": text}, page=text)
+def answer(text: str, document: str | None = None) -> Phrase:
+    """The answer that a person wrote, and by which document; the page shows that beside it."""
+    return Phrase("answer", {"text": f"{text}\n\n{document}" if document else text}, page=text)
 
 
 def question(text: str) -> Phrase:

@@ -68,6 +68,13 @@ class Action(StrEnum):
     CHASE = "chase"
     REVEAL_IDENTITY = "reveal_identity"
     HAND_OVER = "hand_over"
+    DIRECT = "direct"
+    ANSWER_DIRECTIVE = "answer_directive"
+    ASK_SUPPORT = "ask_support"
+    RELEASE_SUPPORT = "release_support"
+    GIVE_BACK_SUPPORT = "give_back_support"
+    DISPUTE = "dispute"
+    DECIDE_DISPUTE = "decide_dispute"
     REHOME = "rehome"
 
 
@@ -78,6 +85,7 @@ class Part(StrEnum):
     DISPATCHER = "dispatcher"
     SUPERVISOR = "supervisor"
     INSPECTOR = "inspector"
+    LEADER = "leader"
     LEAD_OFFICER = "lead_officer"
     LEAD_HEAD = "lead_head"
     SUPPORTING_OFFICER = "supporting_officer"
@@ -104,6 +112,8 @@ class Rule:
 
 P = Part
 CENTRE = frozenset({P.AGENT, P.DISPATCHER})
+UNITS = frozenset({P.LEAD_OFFICER, P.LEAD_HEAD, P.SUPPORTING_OFFICER, P.SUPPORTING_HEAD})
+WITH_UNITS = frozenset({S.FORWARDED, S.IN_PROGRESS, S.WAITING_CITIZEN})
 HANDLERS = frozenset(
     {
         P.AGENT,
@@ -131,7 +141,7 @@ TABLE: dict[Action, Rule] = {
     Action.CLASSIFY: _rule({S.RECEIVED, S.FORWARDED, S.IN_PROGRESS}, CENTRE),
     Action.SET_TRACK: _rule({S.RECEIVED, S.FORWARDED}, {P.AGENT, P.SUPERVISOR, P.INSPECTOR}),
     Action.ANSWER_DIRECTLY: _rule({S.RECEIVED}, CENTRE, S.ANSWERED),
-    Action.FORWARD: _rule({S.RECEIVED}, CENTRE, S.FORWARDED),
+    Action.FORWARD: _rule({S.RECEIVED}, CENTRE | {P.SUPERVISOR}, S.FORWARDED),
     Action.RECALL: _rule({S.FORWARDED, S.IN_PROGRESS}, {P.DISPATCHER, P.SUPERVISOR}, S.RECEIVED),
     Action.ACCEPT: _rule({S.FORWARDED}, {P.LEAD_OFFICER}, S.IN_PROGRESS),
     Action.GIVE_BACK: _rule({S.FORWARDED, S.IN_PROGRESS}, {P.LEAD_OFFICER, P.LEAD_HEAD}, S.RECEIVED),
@@ -161,6 +171,13 @@ TABLE: dict[Action, Rule] = {
     Action.CHASE: _rule({S.FORWARDED, S.IN_PROGRESS, S.WAITING_CITIZEN, S.ANSWERED}, {P.AGENT, P.CITIZEN}),
     Action.REVEAL_IDENTITY: _rule(ANY, {P.AGENT, P.SUPERVISOR}),
     Action.HAND_OVER: _rule({S.RECEIVED, S.FORWARDED, S.IN_PROGRESS}, CENTRE | {P.SUPERVISOR, P.INSPECTOR}),
+    Action.DIRECT: _rule(WITH_UNITS | {S.ANSWERED}, {P.LEADER, P.SUPERVISOR}),
+    Action.ANSWER_DIRECTIVE: _rule(WITH_UNITS | {S.ANSWERED}, UNITS),
+    Action.ASK_SUPPORT: _rule(WITH_UNITS, {P.LEAD_OFFICER, P.LEAD_HEAD, P.DISPATCHER}),
+    Action.RELEASE_SUPPORT: _rule(WITH_UNITS, {P.LEAD_OFFICER, P.LEAD_HEAD, P.DISPATCHER}),
+    Action.GIVE_BACK_SUPPORT: _rule(WITH_UNITS, {P.SUPPORTING_OFFICER, P.SUPPORTING_HEAD}),
+    Action.DISPUTE: _rule(WITH_UNITS, UNITS),
+    Action.DECIDE_DISPUTE: _rule(WITH_UNITS, {P.LEADER}),  # forwarded, when it is to be another unit's
     Action.REHOME: _rule(OPEN, {P.SYSTEM}),  # to received where no heir can be found
 }
 

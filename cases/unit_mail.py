@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import letters
 from cases.letters import DueBy, Letter, Matter
+from cases.limits import Turning
 from cases.models import Assignment, Case, Limit
 from channels import outbox
 from channels.message import Address
@@ -25,6 +26,7 @@ from routing.working_time import Amount
 
 CHANNEL = "email"
 FORWARDED, REMINDED, BREACHED, CHASED = "unit.forwarded", "unit.reminded", "unit.breached", "unit.chased"
+ORDERED = "unit.ordered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class UnitPost:
         if letter is not None:
             await outbox.enqueue_all(self.session, [letter])
 
-    def letter_of(self, case: Case, limit: Limit, percent: int) -> dict[str, Any] | None:
+    def letter_of(self, case: Case, limit: Limit | Turning, percent: int) -> dict[str, Any] | None:
         """The row of that letter; None where nobody gets one."""
         if limit.due_at is None or self._hears_nothing(case, limit.holder):
             return None
@@ -81,6 +83,11 @@ class UnitPost:
         letter = letters.chase(self._name(holder), self._matter(case), case.chased, dues)
         cause = uuid5(case.id, f"chased {holder} {self._day(case)}")
         await self._put(case, holder, CHASED, cause, letter)
+
+    async def ordered(self, case: Case, limit: Limit) -> None:
+        """The leadership orders the unit something; its answer is due by this clock."""
+        letter = letters.order(self._name(limit.holder), self._matter(case), self._due(case, limit))
+        await self._put(case, limit.holder, ORDERED, limit.id, letter)
 
     async def _put(self, case: Case, department: str, purpose: str, cause: UUID, letter: Letter) -> bool:
         """Into the outbox, unless the unit hears nothing by mail; False: it has no mailbox."""
@@ -130,7 +137,7 @@ class UnitPost:
             link=f"{self.console}/console/cases/{case.code}",
         )
 
-    def _due(self, case: Case, limit: Limit) -> DueBy:
+    def _due(self, case: Case, limit: Limit | Turning) -> DueBy:
         assert limit.due_at is not None
         amount = None if limit.moved_to else Amount.parse(f"{limit.amount}{limit.unit}/{limit.clock}")
         return DueBy(limit.stage, limit.due_at.astimezone(self.routing.rulebook(case.rule_set_id).zone), amount)

@@ -49,6 +49,10 @@ class Filters:
     needs_supervisor: bool | None = None
     given_back: int | None = None  # at least so many times
     extension_asked: bool | None = None
+    above: Literal["directive", "dispute"] | None = None  # such a clock runs: an order, a dispute
+    above_ours: bool = False  # and a department of the person who asks owes it
+    promise: Literal["none", "broken"] | None = None  # no date stands that a unit committed itself to; it was broken
+    support_owed: bool | None = None  # a supporting unit has not contributed yet
     incident: bool | None = None  # one of several reports of the same thing
     approved: bool | None = None  # the answer
     published: bool | None = None
@@ -121,6 +125,27 @@ _TRACK_SUGGESTED = View(
     Filters(status=(Status.RECEIVED, Status.FORWARDED), open=True, track_suggested=True),
     "received",
 )
+_DIRECTIVES = View("directives", "Có chỉ đạo, chờ trả lời", "Orders, unanswered", Filters(open=True, above="directive"))
+_TO_ANSWER = View(
+    "to_answer_directive",
+    "Phải trả lời chỉ đạo",
+    "Orders to answer",
+    Filters(open=True, above="directive", above_ours=True),
+)
+_DISPUTES = View("disputes", "Tranh chấp chờ quyết định", "Disputes to decide", Filters(open=True, above="dispute"))
+_SUPPORT_OWED = View(
+    "support_owed",
+    "Chờ đơn vị phối hợp",
+    "Waiting for those who help",
+    Filters(status=WITH_UNITS, open=True, part="lead", support_owed=True),
+)
+_BROKEN = View("promise_broken", "Thất hẹn", "Promise broken", Filters(open=True, promise="broken"))
+_PROGRESS_OWED = View(
+    "progress_owed",
+    "Quá hạn, chưa hẹn lại",
+    "Late, without a new date",
+    Filters(status=WITH_UNITS, open=True, part="lead", late=True, promise="none"),
+)
 _OVERVIEW = (_OPEN, _LATE, _DONE_TODAY, _BADLY_RATED)
 
 VIEWS: Mapping[Role, tuple[View, ...]] = {
@@ -172,6 +197,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
         _OPEN,
     ),
     Role.OFFICER: (
+        _TO_ANSWER,
         View(
             "to_accept",
             "Cần tiếp nhận xử lý",
@@ -196,8 +222,11 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
             "To contribute",
             Filters(status=WITH_UNITS, open=True, part="supporting", contribution_owed=True),
         ),
+        _SUPPORT_OWED,
         _UNIT_SOON,
         _UNIT_LATE,
+        _PROGRESS_OWED,
+        _BROKEN,
     ),
     Role.HEAD: (
         View(
@@ -206,8 +235,11 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
             "To approve",
             Filters(status=(Status.ANSWERED,), open=True, part="lead", approved=False),
         ),
+        _TO_ANSWER,
         _EXTENSIONS,
         _UNIT_LATE,
+        _PROGRESS_OWED,
+        _BROKEN,
         _UNIT_SOON,
         View(
             "unassigned",
@@ -232,6 +264,9 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
             "Given back three times",
             Filters(open=True, given_back=3),
         ),
+        _DIRECTIVES,
+        _DISPUTES,
+        _BROKEN,
         _TRACK_SUGGESTED,
         View(
             "to_forward_late",
@@ -259,7 +294,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
         _MINE,
         View("restricted_all", "Luồng hạn chế, tất cả", "Restricted, all", Filters(restricted=True), "received"),
     ),
-    Role.LEADER: _OVERVIEW,
+    Role.LEADER: (*_OVERVIEW, _DISPUTES, _DIRECTIVES),
     Role.ADMIN: _OVERVIEW,
 }
 

@@ -180,7 +180,8 @@ NUMBER_AFTER_RESTORE = """
 async def number_positions(session: AsyncSession) -> int:
     """Number every row of a finished transaction below the oldest running one; returns how many.
 
-    Within a round rows go by id, which is given under the lock of their case, so acts on one case keep their order.
+    Within a round rows go by id, which is given under the lock of their case or of the limits they speak of, which
+    every act on a case holds too; so acts on one case keep their order.
     Runs under an advisory lock; when another process holds it, 0. ForeignBoundary when the rows were brought here from
     another server by other means than our restore.
     """

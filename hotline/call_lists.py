@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases import looks
 from cases.lists import make_cursor, read_cursor
 from cases.models import Case, Identity
 from cases.people import same_person
@@ -81,10 +82,15 @@ async def task_for(session: AsyncSession, who: Actor, id: UUID) -> ToCall:
 
 
 async def number_of(session: AsyncSession, who: Actor, id: UUID, at: datetime) -> ToCall:
-    """The task with the number in full, for whoever makes the call; that they saw it stands in the journal."""
+    """The task with the number in full, for whoever makes the call; that they saw it stands in the journal.
+
+    It is what somebody told us of themselves, so that of a restricted case it is a look at the case.
+    """
     who.require("calls.work")
     found = await task_for(session, who, id)
     told = {"task": str(id)}
+    if found.task.case_id is not None and (case := await session.get(Case, found.task.case_id)) is not None:
+        await looks.note(session, who, case, "number", at)
     await record(session, "call_task.number", at=at, actor_kind=who.kind, actor_id=who.id, subject=str(id), data=told)
     return found
 

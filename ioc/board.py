@@ -28,6 +28,7 @@ READ = (
     "answered_first_contact",
     "due.resolve",
     "due_met.resolve",
+    "due_met_extended.resolve",
     "met.resolve",
     "met_in_time.resolve",
     "first_response",

@@ -240,7 +240,8 @@ def _limit(book: _Book, op: Mapping[str, Any]) -> None:
     breached. Counted again for a changed calendar, it leaves where it was and enters where it is now. Moving, amending,
     stopping and cancelling change nothing by themselves: before the due time it was not counted, and a breach stands.
     Nor does passing to an heir (`handed`): a breach until then stays with the former holder, what comes is the heir's.
-    `breached` on an op says that a breach of this limit stands; without it, met after the due time is late.
+    `breached` on an op says that a breach of this limit stands; without it, met after the due time is late. `extended`:
+    it would have been late but for an extension; that is counted, and counted apart.
     """
     name, stage, holder = op["op"], op["stage"], op["holder"]
     if name == "breached":
@@ -256,6 +257,7 @@ def _limit(book: _Book, op: Mapping[str, Any]) -> None:
             book.add(f"met_in_time.{stage}", sign, day=book.local(met_at), department=holder)
             book.add(f"due.{stage}", sign, day=due_day, department=holder)
             book.add(f"due_met.{stage}", sign, day=due_day, department=holder)
+            book.add(f"due_met_extended.{stage}", sign * bool(op.get("extended")), day=due_day, department=holder)
     elif name == "recounted":
         _recounted(book, op)
 

@@ -17,6 +17,8 @@ STAGES = {
     "contribute": ("phối hợp", "contribution"),
     "reply": ("duyệt và trả lời", "approval and reply"),
     "publish": ("công khai", "publication"),
+    "directive": ("trả lời chỉ đạo", "answering orders"),
+    "dispute": ("quyết định tranh chấp", "deciding disputes"),
 }
 DURATIONS = ("forward_time", "first_response", "resolution")
 PERCENTILES = (50, 90, 95)
@@ -223,6 +225,17 @@ SUMS: tuple[Definition, ...] = (
         "Fell due and met in time: {1}",
         "Trong số hạn đến hạn, số xong đúng hạn.",
         "Of the limits that fell due, those met in time.",
+        unit="limits",
+        scope=_COHORT,
+        exclusions="restricted cases; limits cancelled before they fell due",
+    ),
+    _count(
+        "due_met_extended.*",
+        "Đúng hạn nhờ gia hạn {0}",
+        "In time by an extension: {1}",
+        "Trong số hạn đến hạn và đúng hạn, số chỉ đúng hạn vì đã được gia hạn: xong sau hạn ban đầu, trước hạn mới.",
+        "Of the limits that fell due and were met in time, those in time by an extension alone: met after the first "
+        "due time and before the new one.",
         unit="limits",
         scope=_COHORT,
         exclusions="restricted cases; limits cancelled before they fell due",
@@ -491,6 +504,7 @@ LISTED = frozenset(
         "answered_first_contact",
         "due.resolve",
         "due_met.resolve",
+        "due_met_extended.resolve",
         "met.resolve",
         "met_in_time.resolve",
         "first_response",

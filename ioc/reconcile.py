@@ -161,6 +161,8 @@ _FIGURES = f"""
         UNION ALL SELECT 'due.' || stage, due_day, dims, 0, 1 FROM ops WHERE name = 'breached'
         UNION ALL SELECT 'due.' || stage, due_day, dims, 0, sign FROM met WHERE NOT late
         UNION ALL SELECT 'due_met.' || stage, due_day, dims, 0, sign FROM met WHERE NOT late
+        UNION ALL SELECT 'due_met_extended.' || stage, due_day, dims, 0, sign FROM met
+            WHERE NOT late AND CAST(op ->> 'extended' AS boolean)
         UNION ALL SELECT 'due.' || stage, due_day, dims, 0, sign FROM recounted WHERE now_late OR met_day IS NOT NULL
         UNION ALL SELECT 'due_met.' || stage, due_day, dims, 0, sign FROM recounted
             WHERE NOT now_late AND met_day IS NOT NULL

@@ -8,7 +8,9 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
+import cases.act_models
 import cases.code_models
+import cases.duty_models
 import cases.models
 import cases.people_models  # noqa: F401 - so that the tables are known
 import channels.models  # noqa: F401

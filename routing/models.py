@@ -125,8 +125,8 @@ class CalendarChange(SQLModel, table=True):
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
     calendar: str = Field(foreign_key="calendars.code")
-    what: str  # week | day | year
-    since: date  # the first day that is counted otherwise
+    what: str  # week | day | year | recounted (all limits were counted again, for the changes up to the one in `now`)
+    since: date  # the first day that is counted otherwise, or was counted again
     was: list[Any] = Field(sa_type=JSONB)  # windows of the day or week before; of a year nothing
     now: list[Any] = Field(sa_type=JSONB)  # windows now; of a year the days that were added
     by: UUID | None = None

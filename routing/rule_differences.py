@@ -1,17 +1,27 @@
 """What another rule set would change for cases: by what it decides, not by how it is written. Pure.
 
-Each rule that was added, taken out, changed or moved is asked about an ordinary case of each field it names: what it
-got before and what it would get; a group is asked field by field. Rules that read differently and decide the same say
-nothing.
+Each rule that was added, taken out, changed or moved is asked about ordinary cases: what they got before and what they
+would get. There is one for each value that the rule names, of a group one for each field; where one set asks for an
+urgency, a track, a channel … and the other does not, one for each that there is. Rules that read differently and decide
+the same say nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from itertools import product
+from math import prod
+from typing import Any, Literal
 
-from routing.decide import STAGES, CaseField, Condition, group_pattern
-from routing.rule_drafts import LeadDraft, LimitDraft, RuleSetDraft
-from routing.rule_forms import SETTINGS, Rule, decides_today, in_order
+from routing.decide import CHANNELS, KINDS, MODES, STAGES, URGENCIES, CaseField, Condition, Extension, group_pattern
+from routing.rule_drafts import EscalationDraft, LeadDraft, LimitDraft, RuleSetDraft
+from routing.rule_forms import SETTINGS, Known, Rule, decides_today, in_order
+from routing.tracks import TRACKS
+
+_ALL: Mapping[str, tuple[str, ...]] = {
+    "urgencies": URGENCIES, "kinds": KINDS, "tracks": TRACKS, "channels": CHANNELS, "modes": MODES
+}  # fmt: skip
+_LISTS = ("fields", *_ALL, "areas", "asset_owners", "road_classes")
+MOST_ASKED = 2_000  # cases one rule is asked about; beyond, one for each field
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +39,28 @@ class Change:
     rule: str = ""
 
 
-def differences(old: RuleSetDraft, new: RuleSetDraft, fields: Mapping[str, CaseField]) -> tuple[Change, ...]:
-    """What changes for cases and settings from one set to the other, stage by stage."""
-    found = list(_joined(_leads(old, new, fields), fields))
+def differences(old: RuleSetDraft, new: RuleSetDraft, known: Known) -> tuple[Change, ...]:
+    """What changes for cases and settings from one set to the other, on the new one's first day, stage by stage."""
+    found = list(_joined(_leads(old, new, known), known.fields))
     for stage in STAGES:
-        found += _joined(_limits(old, new, stage, fields), fields)
+        found += _joined(_limits(old, new, stage, known), known.fields)
     return (*found, *_settings(old, new))
 
 
-def _leads(old: RuleSetDraft, new: RuleSetDraft, fields: Mapping[str, CaseField]) -> Iterator[Change]:
+def _leads(old: RuleSetDraft, new: RuleSetDraft, known: Known) -> Iterator[Change]:
     def outcome(row: LeadDraft | None) -> tuple[str, ...]:
         return () if row is None else (row.lead, *row.supporting)
 
-    for rule, one in _asked(_touched(old.leads, new.leads), fields):
-        was, now = (outcome(decides_today(each.leads, one, fields)) for each in (old, new))
+    for rule, one in _asked(_touched(old.leads, new.leads), known.fields):
+        was, now = (outcome(decides_today(each.leads, one, known, new.valid_from)) for each in (old, new))
         if was != now:
             yield Change("lead", "lead", one, was, now, rule)
 
 
-def _limits(old: RuleSetDraft, new: RuleSetDraft, stage: str, fields: Mapping[str, CaseField]) -> Iterator[Change]:
+def _limits(old: RuleSetDraft, new: RuleSetDraft, stage: str, known: Known) -> Iterator[Change]:
     before, after = ([row for row in each.limits if row.stage == stage] for each in (old, new))
-    for rule, one in _asked(_touched(before, after), fields):
-        was, now = (_amount(decides_today(rows, one, fields)) for rows in (before, after))
+    for rule, one in _asked(_touched(before, after), known.fields):
+        was, now = (_amount(decides_today(rows, one, known, new.valid_from)) for rows in (before, after))
         if was != now:
             yield Change("limit", stage, one, was, now, rule)
 
@@ -59,15 +69,42 @@ def _amount(row: LimitDraft | None) -> tuple[str, ...]:
     return () if row is None else (row.amount,)
 
 
-def _asked(rows: Sequence[tuple[str, Condition]], fields: Mapping[str, CaseField]) -> Iterator[tuple[str, Condition]]:
-    """Each condition once for each field it names, itself or by its group."""
+def _asked(
+    rules: Sequence[tuple[str, list[Condition]]], fields: Mapping[str, CaseField]
+) -> Iterator[tuple[str, Condition]]:
+    """What each rule is asked about, nothing twice."""
     seen: set[Condition] = set()
-    for rule, when in rows:
-        names = [name for pattern in when.fields or () for name in _inside(pattern, fields) or [pattern]]
-        for one in [replace(when, fields=(name,)) for name in names] or [when]:
+    for rule, conditions in rules:
+        for one in _singly(conditions, fields):
             if one not in seen:
                 seen.add(one)
                 yield rule, one
+
+
+def _singly(conditions: list[Condition], fields: Mapping[str, CaseField]) -> Iterator[Condition]:
+    """What a rule takes, before or after, one value of each kind at a time."""
+    values: dict[str, list[Any]] = {name: _values(name, conditions, fields) for name in _LISTS}
+    if prod(map(len, values.values())) > MOST_ASKED:
+        first = {name: next((getattr(when, name) for when in conditions), None) for name in _LISTS}
+        values = {name: [each[:1] if each else None] for name, each in first.items()} | {"fields": values["fields"]}
+    clear = {when.competence_clear for when in conditions}
+    values["competence_clear"] = [True, False] if len(clear) > 1 else [*clear]
+    values["flags"] = list(dict.fromkeys(when.flags for when in conditions))
+    for each in product(*values.values()):
+        yield Condition(**dict(zip(values, each, strict=True)))
+
+
+def _values(name: str, conditions: list[Condition], fields: Mapping[str, CaseField]) -> list[tuple[str] | None]:
+    """The values of one kind to ask about; None: nothing is said of it."""
+    given: list[tuple[str, ...] | None] = [getattr(when, name) for when in conditions]
+    named = [value for each in given for value in each or ()]
+    if name == "fields":
+        named = [value for pattern in named for value in _inside(pattern, fields) or [pattern]]
+    if None not in given:
+        return [(value,) for value in dict.fromkeys(named)]
+    if named and name in _ALL:
+        return [(value,) for value in _ALL[name]]
+    return [None, *((value,) for value in dict.fromkeys(named))]
 
 
 def _inside(pattern: str, fields: Mapping[str, CaseField]) -> list[str]:
@@ -81,19 +118,18 @@ def _gathered(names: tuple[str, ...], fields: Mapping[str, CaseField]) -> tuple[
     return tuple(dict.fromkeys(group if (group := group_pattern(name)) in whole else name for name in names))
 
 
-def _touched(before: Sequence[Rule], after: Sequence[Rule]) -> list[tuple[str, Condition]]:
+def _touched(before: Sequence[Rule], after: Sequence[Rule]) -> list[tuple[str, list[Condition]]]:
     """Codes and conditions of the rules that differ in more than words, or stand elsewhere among the others."""
     old, new = _by_code(before), _by_code(after)
     common = [code for code in new if code in old]
     moved = _moved([code for code in old if code in new], common)
     found = []
     for code, row in new.items():
-        if code not in old or code in moved or _bare(old[code]) != _bare(row):
-            found.append((code, row.when))
-    for code, row in old.items():
-        if code not in new or row.when != new[code].when:
-            found.append((code, row.when))
-    return found
+        if code not in old:
+            found.append((code, [row.when]))
+        elif code in moved or _bare(old[code]) != _bare(row):
+            found.append((code, list(dict.fromkeys((row.when, old[code].when)))))
+    return found + [(code, [row.when]) for code, row in old.items() if code not in new]
 
 
 def _by_code(rows: Sequence[Rule]) -> dict[str, Rule]:
@@ -115,19 +151,29 @@ def _moved(old: list[str], new: list[str]) -> frozenset[str]:
 
 
 def _joined(changes: Iterator[Change], fields: Mapping[str, CaseField]) -> Iterator[Change]:
-    """Changes of one rule that differ in their field alone, as one."""
-    groups: dict[tuple[object, ...], Change] = {}
-    for each in changes:
-        key = (each.rule, replace(each.when, fields=None), each.was, each.now)
-        known = groups.get(key)
-        if known is None or not (known.when.fields and each.when.fields):
-            groups[(*key, len(groups)) if known is not None else key] = each
-        else:
-            together = (*known.when.fields, *each.when.fields)
-            groups[key] = replace(known, when=replace(known.when, fields=together))
-    for each in groups.values():
+    """Changes of one rule that differ in the values of one kind alone, as one."""
+    found = list(changes)
+    for name in _LISTS:
+        groups: dict[tuple[object, ...], list[Change]] = {}
+        for each in found:
+            key = (each.rule, replace(each.when, **{name: None}), each.was, each.now)
+            groups.setdefault(key, []).append(each)
+        found = [one for group in groups.values() for one in _together(name, group)]
+    for each in found:
         names = each.when.fields
         yield replace(each, when=replace(each.when, fields=_gathered(names, fields))) if names else each
+
+
+def _together(name: str, group: list[Change]) -> list[Change]:
+    """Changes that differ in the values of this kind alone; that nothing is said of it is a value like another."""
+    values: Any = tuple(value for each in group for value in getattr(each.when, name) or ())
+    said = [each for each in group if getattr(each.when, name) is not None]
+    unsaid = [each for each in group if getattr(each.when, name) is None]
+    if not said:
+        return unsaid
+    if name in _ALL and set(values) == set(_ALL[name]):
+        values = None
+    return [*unsaid, replace(said[0], when=replace(said[0].when, **{name: values}))]
 
 
 def _settings(old: RuleSetDraft, new: RuleSetDraft) -> Iterator[Change]:
@@ -135,11 +181,34 @@ def _settings(old: RuleSetDraft, new: RuleSetDraft) -> Iterator[Change]:
         was, now = getattr(old, name), getattr(new, name)
         if was != now:
             yield Change("setting", name, Condition(), _texts(was), _texts(now))
+    for name in ("tracks", "track_fields", "track_channels"):
+        before, after = _triggers(getattr(old, name)), _triggers(getattr(new, name))
+        if before != after:
+            gone, more = (tuple(each for each in one if each not in other) for one, other in
+                          ((before, after), (after, before)))  # fmt: skip
+            yield Change("setting", name, Condition(), gone, more)
 
 
 def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, Extension):
+        limits = (("late", value.before_due), ("no_reason", value.reason_required))
+        return (
+            f"{value.max} × {value.max_ratio:g}",
+            value.granted_by,
+            *(name for name, usual in limits if not usual),
+        )
     if isinstance(value, tuple):
-        return tuple(f"{each.after} → {each.to}" if hasattr(each, "after") else str(each) for each in value)
-    if hasattr(value, "granted_by"):
-        return (f"{value.max} × {value.max_ratio:g}", value.granted_by)  # type: ignore[attr-defined]
+        return tuple(f"{each.after} → {each.to}" if isinstance(each, EscalationDraft) else each for each in value)
     return (str(value),)
+
+
+def _triggers(value: Any) -> tuple[str, ...]:
+    """What makes a case look like a track, one thing each: `tố cáo → denunciation`."""
+    if isinstance(value, Mapping):
+        return tuple(f"{what} → {track}" for what, track in value.items())
+    return tuple(
+        f"{mark}{phrase} → {each.track}"
+        for each in value
+        for mark, phrases in (("", each.phrases), ("− ", each.unless))
+        for phrase in phrases
+    )

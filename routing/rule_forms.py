@@ -6,11 +6,12 @@ left to `rule_check`, and the row is kept with its fault so that it can be put r
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 from routing.decide import MODES, URGENCIES, CaseField, Condition, Facts
+from routing.directory import Directory
 from routing.rule_drafts import LeadDraft, LimitDraft, RuleSetDraft
 from routing.tracks import TRACKS
 
@@ -23,6 +24,14 @@ SETTINGS = (
 NOON = datetime(2000, 1, 1, 12, tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What rules speak of: the fields of the second level, departments and areas."""
+
+    fields: Mapping[str, CaseField]
+    directory: Directory
+
+
 def lead_row(draft: RuleSetDraft, code: str) -> LeadDraft:
     """The lead rule of this code."""
     return _found(draft.leads, code)
@@ -33,7 +42,7 @@ def limit_row(draft: RuleSetDraft, code: str) -> LimitDraft:
     return _found(draft.limits, code)
 
 
-def put_lead(draft: RuleSetDraft, row: LeadDraft, was: str | None, fields: Mapping[str, CaseField]) -> RuleSetDraft:
+def put_lead(draft: RuleSetDraft, row: LeadDraft, was: str | None, known: Known) -> RuleSetDraft:
     """The draft with this lead rule in the place of `was`, or as a new one just before the rule that decides today.
 
     A new row's code is made here. The place is the one where it takes what it names and nothing else changes.
@@ -42,10 +51,12 @@ def put_lead(draft: RuleSetDraft, row: LeadDraft, was: str | None, fields: Mappi
         old = _found(draft.leads, was)
         return replace(draft, leads=_instead(draft.leads, was, replace(row, code=was, rank=old.rank)))
     row = replace(row, code=free_code(draft, _stem("lead", row.when)))
-    return replace(draft, leads=_before(draft.leads, row, decides_today(draft.leads, row.when, fields)))
+    return replace(
+        draft, leads=_before(draft.leads, row, decides_today(draft.leads, row.when, known, draft.valid_from))
+    )
 
 
-def put_limit(draft: RuleSetDraft, row: LimitDraft, was: str | None, fields: Mapping[str, CaseField]) -> RuleSetDraft:
+def put_limit(draft: RuleSetDraft, row: LimitDraft, was: str | None, known: Known) -> RuleSetDraft:
     """As `put_lead`, for a limit; one that is moved to another stage takes its place there as a new one would."""
     if was is not None:
         old = _found(draft.limits, was)
@@ -56,7 +67,7 @@ def put_limit(draft: RuleSetDraft, row: LimitDraft, was: str | None, fields: Map
     else:
         rest, row = draft.limits, replace(row, code=free_code(draft, _stem(row.stage, row.when)))
     peers = [each for each in rest if each.stage == row.stage]
-    return replace(draft, limits=_before(rest, row, decides_today(peers, row.when, fields)))
+    return replace(draft, limits=_before(rest, row, decides_today(peers, row.when, known, draft.valid_from)))
 
 
 def drop_rule(draft: RuleSetDraft, code: str) -> RuleSetDraft:
@@ -108,10 +119,10 @@ def in_order(rows: tuple[Row, ...]) -> list[Row]:
     return sorted(rows, key=lambda row: row.rank)
 
 
-def decides_today(rows: Sequence[Row], when: Condition, fields: Mapping[str, CaseField]) -> Row | None:
-    """The first rule that takes an ordinary case of which `when` is true; None where none does."""
-    facts = witness(when, fields)
-    lineage = frozenset(when.areas or ())
+def decides_today(rows: Sequence[Row], when: Condition, known: Known, on: date) -> Row | None:
+    """The first rule that on this day takes an ordinary case of which `when` is true; None where none does."""
+    facts = witness(when, known.fields)
+    lineage = known.directory.lineage(facts.area, on) | frozenset(when.areas or ())  # also an area that is not known
     return next((row for row in sorted(rows, key=lambda row: row.rank) if not row.when.misses(facts, lineage)), None)
 
 

@@ -24,7 +24,7 @@ from PIL import Image  # noqa: E402
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright  # noqa: E402
 
 import main  # noqa: E402
-from cases import search  # noqa: E402
+from cases import notices, search  # noqa: E402
 from core.db import Database  # noqa: E402
 from core.postgres import Cluster  # noqa: E402
 from core.settings import Settings  # noqa: E402
@@ -173,6 +173,18 @@ async def why(page: Page) -> None:
     await page.locator("dialog[open]").wait_for()
 
 
+async def looks(page: Page) -> None:
+    """Who looked at restricted cases: at least who asks, a moment ago."""
+    await open_first(page)
+    await page.goto("/console/looks")
+
+
+async def emergency(page: Page) -> None:
+    """What to do while an emergency's caller is on the line."""
+    address = await page.locator("#cases a.open").first.get_attribute("href") or ""
+    await page.goto(f"/console/emergencies/{address.partition('?')[0].rpartition('/')[2]}")
+
+
 async def taking_in(page: Page) -> None:
     """A call being taken down."""
     await page.locator("#f-phone").fill("0912 345 678")
@@ -214,11 +226,40 @@ async def changed_rules(page: Page) -> None:
     await page.locator("main form[action$='/activate']").wait_for()
 
 
+async def a_proved_address(page: Page) -> None:
+    """A code asked for, which is on its way."""
+    await page.locator("#f-address").fill("lanh-dao@so-xd.example")
+    await page.locator("main form[action$=address] button").click()
+    await page.locator("#f-code").wait_for()
+
+
+async def a_shift(page: Page) -> None:
+    """The officer is on duty this week and away the next, and the head stands in."""
+    await page.locator("#s-person").select_option(index=2)
+    await page.locator("#f-starts").fill("2026-11-24T07:00")
+    await page.locator("#f-ends").fill("2026-11-24T17:00")
+    await page.locator("#f-weeks").fill("4")
+    await page.locator("main form[action$=shifts] button").click()
+    await page.locator("main td.acts").first.wait_for()
+    await page.locator("#l-person").select_option(index=2)
+    await page.locator("#f-first").fill("2026-12-01")
+    await page.locator("#f-last").fill("2026-12-02")
+    await page.locator("main form[action$=leaves] button").click()
+    await page.locator("main form[action*='/leaves/']").first.wait_for()
+
+
 async def rule_settings(page: Page) -> None:
     """The settings of a draft."""
     await copied_rules(page)
     await page.locator("main a[href$='/settings']").click()
     await page.locator("#f-remind").wait_for()
+
+
+async def tried_rules(page: Page) -> None:
+    """Street lights in two days, tried on the cases of the last month."""
+    await changed_rules(page)
+    await page.locator("main a[href^='/admin/simulate?set']").click()
+    await page.locator("#s-stages").wait_for()
 
 
 SHOTS = (
@@ -250,11 +291,19 @@ SHOTS = (
     Shot("case-head", "head", "/console?status=answered", first_with("approve_answer")),
     Shot("case-inspector", "inspector", "/console", open_first),
     Shot("case-dark", "officer", "/console?status=in_progress", open_first, theme="dark", widths=(1280,)),
+    Shot("notices", "head", "/console/notices"),
+    Shot("notices-dark", "officer", "/console/notices?show=all", theme="dark", widths=(1280,)),
+    Shot("notice-ways", "head", "/account/notices", a_proved_address),
+    Shot("admin-duty", "head", "/admin/duty", a_shift),
     Shot("new", "agent", "/console/new", taking_in),
+    Shot("emergency", "agent", "/console?urgency=emergency", emergency),
+    Shot("mode", "supervisor", "/console/mode"),
+    Shot("looks", "inspector", "/console", looks),
     Shot("calls", "agent", "/console/calls"),
     Shot("undelivered", "supervisor", "/console/outbox"),
     Shot("board", "leader", "/ioc"),
     Shot("board-dark", "leader", "/ioc", theme="dark", widths=(1920,)),
+    Shot("late-minutes", "leader", "/ioc/lateness"),
     Shot("admin", "admin", "/admin"),
     Shot("admin-staff", "admin", "/admin/staff"),
     Shot("admin-person", "admin", "/admin/staff", inside("staff")),
@@ -269,6 +318,7 @@ SHOTS = (
     Shot("admin-rule-limit", "admin", "/admin/rules", a_limit_for_lights),
     Shot("admin-rule-draft", "admin", "/admin/rules", changed_rules),
     Shot("admin-rule-settings", "admin", "/admin/rules", rule_settings),
+    Shot("admin-simulate", "admin", "/admin/rules", tried_rules),
     Shot("admin-wordings", "admin", "/admin/wording"),
     Shot("admin-wording", "admin", "/admin/wording/receipt/long/vi"),
     Shot("admin-channels", "admin", "/admin/channels"),
@@ -357,6 +407,9 @@ async def work(settings: Settings, url: str) -> None:
         while await search.index(session, await load(session), NOW):
             pass
         await reconciling.reconcile(session, ZONE, NOW)
+    async with database.transaction() as session:
+        while await notices.follow(session, await load(session), NOW):
+            pass
     await database.close()
 
 

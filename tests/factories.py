@@ -201,8 +201,8 @@ async def settle(app: FastAPI) -> None:
 
 
 async def remind(app: FastAPI) -> None:
-    """Write the reminders and breaches that are due."""
-    await _exhaust(app, _worker(app).remind)
+    """Write the reminders and breaches that are due, and the dates that units let pass."""
+    await _exhaust(app, _worker(app).remind, _worker(app).hold_to_dates)
 
 
 async def _exhaust(app: FastAPI, *works: Work) -> None:

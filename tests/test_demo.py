@@ -171,7 +171,12 @@ THERE = {
     "an extension to decide": (f"lead = 'so-xd' AND {EXTENSION} 'requested')", 1),
     "an extension granted": (f"{EXTENSION} 'granted')", 1),
     "an extension denied": (f"{EXTENSION} 'denied')", 1),
-    # officer2@demo and the inspector
+    "a unit asked for something of its own": (
+        "EXISTS (SELECT 1 FROM assignments a WHERE a.case_id = c.id AND a.task_id IS NOT NULL)", 1
+    ),
+    # officer2@demo, the leader and the inspector
+    "an order to answer": (f"{OWED} l.stage = 'directive')", 1),
+    "a promise broken": ("EXISTS (SELECT 1 FROM commitments m WHERE m.case_id = c.id AND m.state = 'broken')", 1),
     "for another department": ("'so-yte' = ANY(units) AND status NOT IN ('closed', 'replied')", 1),
     "a denunciation": ("track = 'denunciation' AND restricted AND status = 'received'", 1),
     "a complaint handed over": ("track = 'complaint' AND status = 'redirected'", 1),

@@ -33,6 +33,7 @@ DUTIES = {
     "ioc.project",
     "search.index",
     "cases.close",
+    "commitments.run",
     "sweep",
     "recordings.sweep",
     "codes.forget",

@@ -114,6 +114,7 @@ class Part(BaseModel):
     state: str
     opened_at: datetime
     accepted_at: datetime | None
+    task: Annotated[str | None, Field(description="What a supporting unit was asked for")]
     ended_at: datetime | None
 
 
@@ -140,6 +141,16 @@ class HandedOver(BaseModel):
     at: datetime
 
 
+class DocumentAnswer(BaseModel):
+    """The official document of an answer; `file` is the signed one among the attachments."""
+
+    number: str
+    issued_on: date
+    signer: str
+    file: str | None
+    public: bool
+
+
 class Line(BaseModel):
     """One line of the conversation."""
 
@@ -161,6 +172,40 @@ class ExtensionAnswer(BaseModel):
     requested_at: datetime
 
 
+class CommitmentAnswer(BaseModel):
+    """A date a unit committed itself to; `current`: its newest."""
+
+    department: Named
+    told_at: datetime
+    until: datetime
+    state: Literal["open", "kept", "broken", "replaced", "ended"]
+    current: bool
+
+
+class DisputeAnswer(BaseModel):
+    """What units disagreed about, and the decision: `lead` is who leads by it."""
+
+    raised_by: Named
+    text: str
+    opened_at: datetime
+    due_at: datetime | None
+    decided_at: datetime | None
+    decision: str | None
+    lead: Named | None
+
+
+class DirectiveAnswer(BaseModel):
+    """An order of the leadership to a unit, and its answer; `owed` while it is still waited for."""
+
+    department: Named
+    text: str
+    opened_at: datetime
+    due_at: datetime | None
+    answered_at: datetime | None
+    answer: str | None
+    owed: bool
+
+
 class StaffCase(CaseRow):
     """A case with everything this person may see, and in `actions` what they may do now."""
 
@@ -180,12 +225,17 @@ class StaffCase(CaseRow):
     limits: list[StaffLimit]
     citizen: Reporter
     entries: list[Line]
+    commitments: list[CommitmentAnswer]
+    progress_owed_since: Annotated[datetime | None, Field(description="The late lead owes a date from then on")]
+    disputes: list[DisputeAnswer]
+    directives: list[DirectiveAnswer]
     extensions: list[ExtensionAnswer]
     give_backs: int
     chased: int
     rating: int | None
     public_text: str | None
     published_at: datetime | None
+    document: Annotated[DocumentAnswer | None, Field(description="Of the answer that stands")]
     approved_at: datetime | None
     replied_at: datetime | None
     ended_at: datetime | None
@@ -251,6 +301,7 @@ class CitizenCase(BaseModel):
     timeline: list[Happening]
     attachments: list[File]
     reply: str | None
+    document: DocumentAnswer | None
     rating: int | None
     merged_into: str | None
     actions: list[Action]

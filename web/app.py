@@ -47,7 +47,18 @@ from web.assets import static
 from web.board import lateness as late_board
 from web.board import routes as board
 from web.bodies import BodyLimit
-from web.console import acting, case, emergency, new, person_acting, queue, undelivered, why
+from web.console import (
+    acting,
+    case,
+    emergency,
+    new,
+    notice_ways,
+    notices,
+    person_acting,
+    queue,
+    undelivered,
+    why,
+)
 from web.console import calls as call_pages
 from web.hub import Hub
 from web.open311 import routes as open311
@@ -143,6 +154,8 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         new,
         why,
         emergency,
+        notices,
+        notice_ways,
         case,
         acting,
         person_acting,

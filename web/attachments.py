@@ -53,7 +53,7 @@ async def attachment(
     file, case = (await session.exec(statement)).first() or (None, None)
     if case is not None:
         await looks.note(session, who, case, "attachment", at)
-    return await send(here, _there(file), size)
+    return await send(here, _there(file), size, kept=case is not None and not case.restricted)
 
 
 async def own_attachment(session: AsyncSession, case: Case, attachment_id: UUID) -> Attachment:
@@ -85,13 +85,14 @@ class Kept(Protocol):
     def sha256(self) -> str: ...
 
 
-async def send(here: State, file: Kept, size: Literal["small"] | None) -> Response:
+async def send(here: State, file: Kept, size: Literal["small"] | None, *, kept: bool = True) -> Response:
     """The bytes of a file: pictures that we wrote ourselves may be shown, all else is a download.
 
-    Where there is no small one, as of a video or a damaged picture, the file itself is sent.
+    Where there is no small one, as of a video or a damaged picture, the file itself is sent. `kept`: the reader's
+    browser may show it again without asking, and so without anybody knowing.
     """
     if size == "small" and (made := await small(here.files, file.sha256, file.media_type)) is not None:
-        return Response(made, media_type="image/jpeg", headers=_headers("inline", A_MONTH))
+        return Response(made, media_type="image/jpeg", headers=_headers("inline", A_MONTH if kept else None))
     stream = await here.files.open(key_of(file.sha256))
 
     def chunks() -> Iterator[bytes]:
@@ -104,15 +105,15 @@ async def send(here: State, file: Kept, size: Literal["small"] | None) -> Respon
         chunks(),
         media_type=file.media_type,
         headers={
-            **_headers("inline" if inline else content_disposition(file.name), AN_HOUR),
+            **_headers("inline" if inline else content_disposition(file.name), AN_HOUR if kept else None),
             "Content-Length": str(file.size),
         },
     )
 
 
-def _headers(disposition: str, seconds: int) -> dict[str, str]:
+def _headers(disposition: str, seconds: int | None) -> dict[str, str]:
     return {
         "Content-Disposition": disposition,
         "Content-Security-Policy": "default-src 'none'; sandbox",
-        "Cache-Control": f"private, max-age={seconds}",
+        "Cache-Control": f"private, max-age={seconds}" if seconds is not None else "no-store",
     }

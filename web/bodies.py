@@ -17,7 +17,7 @@ from web.problems import on_domain_error
 LARGEST_JSON = 1 << 20
 LARGEST_MULTIPART = 45 << 20  # files together plus the form around them
 MOST_FILES = 300  # parsed before they are counted, so that too many is told as such
-JSON_MEMBERS = ("location", "contact", "attachments", "supporting")  # sent as JSON text in one form field
+JSON_MEMBERS = ("location", "contact", "attachments", "supporting", "document")  # sent as JSON text in one form field
 
 FORMS = "hotline.forms"  # where the forms of a request wait to be closed, in its scope
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError
 
@@ -55,6 +55,15 @@ class Narrowing(BaseModel):
     needs_supervisor: bool | None = None
     restricted: bool | None = None
     extension_asked: bool | None = None
+    above: Annotated[
+        Literal["directive", "dispute"] | None,
+        Field(description="An order waits for its answer, a dispute for decision"),
+    ] = None
+    promise: Annotated[
+        Literal["none", "broken"] | None,
+        Field(description="No date stands that a unit committed itself to; it broke one"),
+    ] = None
+    support_owed: Annotated[bool | None, Field(description="A supporting unit has not contributed yet")] = None
     incident: Annotated[bool | None, Field(description="Linked to another report of the same thing")] = None
     given_back: Annotated[int | None, Field(ge=1, le=1000, description="At least so many times")] = None
     published: bool | None = None

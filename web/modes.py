@@ -18,6 +18,7 @@ from web.deps import Db, Here, Now, Rules, Who
 from web.docs import PROBLEMS
 from web.pages import FromHere, Looking, PageForm
 from web.rendering import go, render
+from web.state import State
 
 router = APIRouter(prefix="/api/v1/mode", tags=["mode"], responses=PROBLEMS, dependencies=[RulesChange])
 pages = APIRouter(prefix="/console/mode", include_in_schema=False, dependencies=[FromHere, RulesChange])
@@ -47,30 +48,31 @@ class EndIn(BaseModel):
 
 
 @router.get("")
-async def present(session: Db, who: Who) -> ModeAnswer:
+async def present(session: Db, who: Who, here: Here) -> ModeAnswer:
     """The centre's mode now."""
-    return _told(await modes.spells(session))
+    return _told(await modes.spells(session), here)
 
 
 @router.post("")
-async def switch(session: Db, who: Who, at: Now, given: SwitchIn) -> ModeAnswer:
+async def switch(session: Db, who: Who, here: Here, at: Now, given: SwitchIn) -> ModeAnswer:
     """Put the centre into a mode, for cases opened from now on; 409 when it is on already."""
     await modes.switch(session, who, given.mode, given.reason, at)
-    return _told(await modes.spells(session))
+    return _told(await modes.spells(session), here)
 
 
 @router.post("/end")
-async def end(session: Db, who: Who, at: Now, given: EndIn | None = None) -> ModeAnswer:
+async def end(session: Db, who: Who, here: Here, at: Now, given: EndIn | None = None) -> ModeAnswer:
     """Back to normal times; 409 when these are normal times."""
     await modes.end(session, who, at)
-    return _told(await modes.spells(session))
+    return _told(await modes.spells(session), here)
 
 
-def _told(spells: Sequence[Spell]) -> ModeAnswer:
+def _told(spells: Sequence[Spell], here: State) -> ModeAnswer:
     running = next((each for each in spells if each.until is None), None)
     if running is None:
         return ModeAnswer(mode="normal", since=None, reason=None)
-    return ModeAnswer.model_validate({"mode": running.mode, "since": running.since, "reason": running.reason})
+    since = running.since.astimezone(here.settings.zone)
+    return ModeAnswer.model_validate({"mode": running.mode, "since": since, "reason": running.reason})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ async def banner(request: Request, who: Looking, routing: Rules) -> Response:
 
 
 @pages.post("")
-async def switch_here(request: Request, session: Db, who: Looking, here: Here, at: Now, form: PageForm) -> Response:
+async def switch_here(request: Request, session: Db, who: Looking, at: Now, form: PageForm) -> Response:
     """Switch, or the form again with what is wrong."""
     who.require(SWITCH)
     values = {"mode": form.text("mode"), "reason": form.text("reason")}

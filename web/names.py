@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from cases import notice_words
 from routing import rule_known
 
 Lang = Literal["vi", "en"]
@@ -41,6 +42,23 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "contribute": ("Phối hợp", "Contribute"),
         "reply": ("Duyệt trả lời", "Approve the answer"),
         "publish": ("Công khai", "Publish"),
+        "directive": ("Trả lời chỉ đạo", "Answer to an order"),
+        "dispute": ("Quyết định tranh chấp", "Decision of a dispute"),
+    },
+    "promise": {
+        "none": ("Chưa hẹn lại", "Without a new date"),
+        "broken": ("Thất hẹn", "Promise broken"),
+    },
+    "promise_state": {
+        "open": ("còn hiệu lực", "stands"),
+        "kept": ("giữ đúng hẹn", "kept"),
+        "broken": ("thất hẹn", "broken"),
+        "replaced": ("đã hẹn lại", "replaced"),
+        "ended": ("không còn giữ việc", "no longer theirs"),
+    },
+    "above": {
+        "directive": ("Có chỉ đạo chờ trả lời", "An order waits for its answer"),
+        "dispute": ("Có tranh chấp chờ quyết định", "A dispute waits for decision"),
     },
     "clock": {"working": ("giờ làm việc", "working time"), "calendar": ("liên tục", "round the clock")},
     "channel": {
@@ -127,6 +145,13 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "chase": ("Đôn đốc", "Chase"),
         "reveal_identity": ("Mở thông tin người phản ánh", "Reveal the reporter"),
         "hand_over": ("Bàn giao 113, 114, 115", "Hand over to 113, 114, 115"),
+        "direct": ("Chỉ đạo", "Give an order"),
+        "answer_directive": ("Trả lời chỉ đạo", "Answer the order"),
+        "ask_support": ("Đề nghị phối hợp", "Ask a unit to help"),
+        "release_support": ("Cho thôi phối hợp", "Release a helping unit"),
+        "give_back_support": ("Trả lại việc phối hợp", "Give the task back"),
+        "dispute": ("Xin cấp trên quyết định", "Ask for a decision from above"),
+        "decide_dispute": ("Quyết định tranh chấp", "Decide the dispute"),
     },
     "event": {
         "case.open": ("Tiếp nhận phản ánh", "Report received"),
@@ -167,6 +192,14 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "case.chase": ("Đôn đốc", "Chased"),
         "case.reveal_identity": ("Mở thông tin người phản ánh", "Identity revealed"),
         "case.hand_over": ("Bàn giao khẩn cấp", "Emergency handed over"),
+        "commitment.broken": ("Thất hẹn với người dân", "Promise to the citizen broken"),
+        "case.direct": ("Lãnh đạo chỉ đạo", "Order of the leadership"),
+        "case.answer_directive": ("Đơn vị trả lời chỉ đạo", "Order answered"),
+        "case.ask_support": ("Đề nghị phối hợp", "Unit asked to help"),
+        "case.release_support": ("Cho thôi phối hợp", "Helping unit released"),
+        "case.give_back_support": ("Trả lại việc phối hợp", "Task given back"),
+        "case.dispute": ("Xin cấp trên quyết định", "Decision asked for"),
+        "case.decide_dispute": ("Cấp trên quyết định", "Decided from above"),
         "case.rehome": ("Chuyển sang đơn vị kế thừa", "Passed to the heir of an abolished unit"),
         "case.accuse_heirs": ("Giữ kín với đơn vị kế thừa", "Kept from the heirs of a unit it is about"),
         "case.withdrawn": ("Đưa vào diện hạn chế", "Restricted"),
@@ -203,6 +236,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "limit.reminded": ("Nhắc hạn", "Reminder"),
         "limit.breached": ("Quá hạn", "Overdue"),
         "limit.recounted": ("Tính lại hạn theo lịch", "Limit counted again by the calendar"),
+        "limit.escalated": ("Báo cấp trên vì quá hạn", "Told upwards: overdue"),
         "limit.stuck": ("Hạn không tính được", "Limit that cannot be counted"),
     },
     "consent": {
@@ -240,6 +274,18 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "114": ("Phòng cháy, cứu nạn 114", "Fire and rescue 114"),
         "115": ("Cấp cứu 115", "Ambulance 115"),
     },
+    "personal": {
+        "phone": ("Số điện thoại", "Telephone number"),
+        "plate": ("Biển số xe", "Number plate"),
+        "email": ("Thư điện tử", "E-mail"),
+        "identity": ("Số giấy tờ", "Number of a paper"),
+        "name": ("Tên người", "Name"),
+        "address": ("Số nhà", "House number"),
+        "land": ("Thửa đất", "Parcel of land"),
+    },
+    "document_seen": {
+        "no": ("Chỉ cán bộ", "Staff only"),
+    },
     "part_state": {
         "open": ("chưa nhận", "not accepted yet"),
         "accepted": ("đã nhận", "accepted"),
@@ -251,6 +297,8 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "ended": ("đã kết thúc", "ended"),
         "handed": ("đã chuyển cho đơn vị kế thừa", "handed to its heir"),
         "succeeded": ("đơn vị kế thừa tiếp nhận", "passed to its heir"),
+        "released": ("cho thôi phối hợp", "released"),
+        "overruled": ("thôi giữ theo quyết định cấp trên", "taken away by decision"),
     },
     "delivery": {
         "queued": ("chờ gửi", "waiting to be sent"),
@@ -302,6 +350,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "unit.reminded": ("Thư nhắc hạn", "Letter: reminder"),
         "unit.breached": ("Thư báo quá hạn", "Letter: overdue"),
         "unit.chased": ("Thư đôn đốc", "Letter: chased"),
+        "unit.ordered": ("Thư báo có chỉ đạo", "Letter: an order"),
     },
     "call_outcome": {
         "missed": ("Gọi nhỡ", "Missed"),
@@ -336,6 +385,18 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
     "asset_owner": {**rule_known.ASSET_OWNERS, "not_said": ("Không nói", "Not said")},
     "road_class": {**rule_known.ROAD_CLASSES, "not_said": ("Không nói", "Not said")},
     "flag": dict(rule_known.FLAGS),
+    "notice": dict(notice_words.KINDS),
+    "escalation_role": dict(rule_known.ROLES),
+    "told_because": {
+        "on_duty": ("đang trực", "on duty"),
+        "officer": ("phản ánh của anh/chị", "your case"),
+        "deputy": ("thay người nghỉ", "standing in"),
+        "head": ("thủ trưởng đơn vị", "head of the unit"),
+        "named": ("được chỉ định", "named for it"),
+        "inspector": ("thanh tra", "inspector"),
+        "supervisor": ("trưởng ca", "supervisor"),
+        "admin": ("quản trị", "administrator"),
+    },
     "look": {
         "page": ("Trang phản ánh", "The case's page"),
         "live": ("Trang phản ánh, tải lại", "The case's page, again"),
@@ -347,6 +408,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "person": ("Người phản ánh", "The reporter"),
         "attachment": ("Tệp", "A file"),
         "recording": ("Bản ghi cuộc gọi", "A recording"),
+        "number": ("Số điện thoại để gọi lại", "The number to call back"),
         "emergency": ("Màn hình bàn giao khẩn cấp", "The screen of hand-over"),
     },
     "asked": {

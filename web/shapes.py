@@ -5,6 +5,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cases import citizens
+from cases.acts import DocumentOf
+from cases.commitments import owed_since
 from cases.desk import offered, parts_of
 from cases.lists import Page
 from cases.looks import text_in_list
@@ -125,8 +127,10 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
     """A case with everything this person may see and what they may do now."""
     case, zone = file.case, zone_of(routing)
     contact = citizens.plain(case.contact) if sees_identity(actor, case) else citizens.masked(case.contact)
-    parts, book = parts_of(actor, case, file.assignments), routing.rulebook(case.rule_set_id)
+    book = routing.rulebook(case.rule_set_id)
     live = [a for a in file.assignments if a.ended_at is None]
+    said = {entry.id: entry.text for entry in file.entries}
+    clocks = {limit.id: limit for limit in file.limits}
     return {
         **case_row(case, routing, file.officer),
         "text": case.text,
@@ -146,6 +150,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
                 "state": a.state,
                 "opened_at": when(a.opened_at, zone),
                 "accepted_at": when(a.accepted_at, zone),
+                "task": said[a.task_id] if a.task_id else None,
                 "ended_at": when(a.ended_at, zone),
             }
             for a in file.assignments
@@ -169,6 +174,41 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
             }
             for entry in file.entries
         ],
+        "commitments": [
+            {
+                "department": named_department(each.department, routing),
+                "told_at": when(each.told_at, zone),
+                "until": when(each.until, zone),
+                "state": each.state,
+                "current": each.current,
+            }
+            for each in file.acts.promises
+        ],
+        "progress_owed_since": when(progress_owed(file, routing), zone),
+        "disputes": [
+            {
+                "raised_by": named_department(each.department, routing),
+                "text": said[each.entry_id],
+                "opened_at": when(each.opened_at, zone),
+                "due_at": when(clocks[each.limit_id].due_at, zone),
+                "decided_at": when(each.decided_at, zone),
+                "decision": said[each.decision_id] if each.decision_id else None,
+                "lead": named_department(each.lead, routing),
+            }
+            for each in file.acts.disputes
+        ],
+        "directives": [
+            {
+                "department": named_department(each.department, routing),
+                "text": said[each.entry_id],
+                "opened_at": when(each.opened_at, zone),
+                "due_at": when(clocks[each.limit_id].due_at, zone),
+                "answered_at": when(each.answered_at, zone),
+                "answer": said[each.answer_id] if each.answer_id else None,
+                "owed": clocks[each.limit_id].met_at is None and clocks[each.limit_id].cancelled_at is None,
+            }
+            for each in file.acts.orders
+        ],
         "extensions": [
             {
                 "department": each.department,
@@ -184,13 +224,39 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
         "rating": case.rating,
         "public_text": case.public_text,
         "published_at": when(case.published_at, zone),
+        "document": document_shape(file.acts.document(case.answer_id)),
         "approved_at": when(case.approved_at, zone),
         "replied_at": when(case.replied_at, zone),
         "ended_at": when(case.ended_at, zone),
         "merged_into": file.merged_into,
         "incident": file.incident,
         "rule_set": _rule_set(case, routing),
-        "actions": [action.value for action in offered(case, parts, book) if action not in NOT_FOR_STAFF],
+        "actions": [action.value for action in offered(file, actor, book) if action not in NOT_FOR_STAFF],
+    }
+
+
+def progress_owed(file: CaseFile, routing: Routing) -> datetime | None:
+    """From when on the lead, being late, owes its citizen word of the progress with a date; None while in time."""
+    running = (each for each in file.limits if each.stage == "resolve" and not (each.met_at or each.cancelled_at))
+    limit = next(running, None)
+    if limit is None or limit.breached_at is None:
+        return None
+    told = [each for each in file.acts.promises if each.department == limit.holder]
+    book = routing.rulebook(file.case.rule_set_id)
+    calendar = routing.calendar_of(limit.holder, book)
+    return owed_since(limit.due_at, told, book.progress_when_late_every, calendar)
+
+
+def document_shape(document: DocumentOf | None) -> dict[str, Any] | None:
+    """The official document of an answer; `file` is the signed one among the attachments."""
+    if document is None:
+        return None
+    return {
+        "number": document.number,
+        "issued_on": document.issued_on.isoformat(),
+        "signer": document.signer,
+        "file": str(document.file_id) if document.file_id else None,
+        "public": document.public,
     }
 
 
@@ -206,6 +272,7 @@ def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routi
     case, zone = file.case, zone_of(routing)
     shown = {entry.id for entry in file.entries if entry.to_citizen}
     reply = next((e.text for e in file.entries if e.id == case.answer_id and case.replied_at is not None), None)
+    document = file.acts.document(case.answer_id) if reply is not None else None
     return {
         "code": case.code,
         "status": case.status,
@@ -239,6 +306,7 @@ def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routi
         "timeline": [{**event, "at": when(event["at"], zone)} for event in events],
         "attachments": [attachment_shape(each) for each in file.attachments if each.entry_id in shown],
         "reply": reply,
+        "document": document_shape(document if document is not None and document.public else None),
         "rating": case.rating,
         "merged_into": file.merged_into,
         "actions": [action.value for action in possible(Status(case.status), parts_of(_CITIZEN, case, []))],

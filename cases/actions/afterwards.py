@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from cases import replies
+from cases import publishing, replies
 from cases.actions.triage import assign, end_parts, promise, take_from_units, tell_units
 from cases.bodies import Body, Publish, Rate, Reason
 from cases.desk import Desk, action
@@ -21,8 +21,9 @@ async def publish(desk: Desk, given: Publish) -> None:
     """A person has checked the text: it may be read by everyone. Never against the citizen's wish."""
     if not desk.case.public or desk.case.restricted:
         raise Conflict("Người dân không đồng ý công khai phản ánh này.", "The citizen does not agree to publication.")
-    desk.case.public_text = given.public_text
+    desk.case.public_text = publishing.checked(desk.case, given.public_text, given.left)
     desk.case.published_at = desk.at
+    desk.data["left"] = len(given.left)
     desk.clocks.meet("publish")
 
 

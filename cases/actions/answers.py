@@ -5,9 +5,10 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from cases import replies
-from cases.bodies import AnswerDirectly, Body, Reason, SubmitAnswer
+from cases import commitments, documents, publishing, replies
+from cases.bodies import AnswerDirectly, ApproveAnswer, Body, Reason, SubmitAnswer
 from cases.desk import Desk, action
+from cases.limits import BESIDE
 from cases.models import Entry
 from cases.states import Action
 from core.attachments import Attachment
@@ -32,18 +33,24 @@ async def submit_answer(desk: Desk, given: SubmitAnswer) -> None:
     """The lead's answer, now waiting for its head."""
     case = desk.case
     entry = desk.write("answer", given.reply)
-    await desk.attach(entry)
+    signed = documents.sent_along(desk, given.document)
+    inner = signed is not None and given.document is not None and not given.document.public
+    await desk.attach(entry, [stored for stored in desk.files if not (inner and stored is signed)])
     await desk.session.flush()
     desk.clocks.resume()
     case.waiting_from = None
     desk.clocks.meet("resolve")
     desk.clocks.meet("accept")
+    desk.clocks.cancel(only=("dispute",))  # who answers has taken it for theirs
     lead = desk.lead.department if desk.lead else desk.routing.directory.centre
     desk.clocks.open("reply", desk.book.holder("reply", lead), desk.amount("reply"))
+    await commitments.settle(desk.session, case, lead, desk.at, "kept")
     case.answer_id, case.approved_at = entry.id, None
     case.public_text = given.public_text if case.published_at is None else case.public_text
     if given.attachments:
         await _move_files(desk, given.attachments, entry.id)
+    if given.document is not None:
+        await documents.keep(desk, entry, given.document, signed)
 
 
 @action(Action.RETURN_ANSWER, Reason)
@@ -52,21 +59,26 @@ async def return_answer(desk: Desk, given: Reason) -> None:
     if desk.case.approved_at is not None:
         raise Conflict("Câu trả lời đã được duyệt và đang được gửi.", "The answer is approved and being sent.")
     desk.write("reason", given.reason)
-    desk.clocks.cancel(keep=("contribute",))
+    desk.clocks.cancel(keep=("contribute", *BESIDE))
     if desk.lead is not None:
         desk.clocks.run_again("resolve", desk.lead.department)
     desk.case.answer_id = None
 
 
-@action(Action.APPROVE_ANSWER, Body)
-async def approve_answer(desk: Desk, given: Body) -> None:
-    """The answer may go out; it is sent from the outbox."""
+@action(Action.APPROVE_ANSWER, ApproveAnswer)
+async def approve_answer(desk: Desk, given: ApproveAnswer) -> None:
+    """The answer may go out; it is sent from the outbox. The text for the public is the approver's to correct."""
     case = desk.case
     if case.approved_at is not None:
         raise Conflict("Câu trả lời đã được duyệt.", "The answer is already approved.")
     entry = (await desk.session.exec(select(Entry).where(Entry.id == case.answer_id))).one()
     case.approved_at = desk.at
-    await desk.tell("answer", replies.answer(entry.text), entry=entry)
+    if given.public_text is not None and case.published_at is None:
+        case.public_text = publishing.checked(case, given.public_text, given.left)
+        desk.data["changed"] = ["public_text"]
+    document = await documents.document_of(desk.session, entry.id)
+    reference = documents.reference(document, case.language) if document is not None and document.public else None
+    await desk.tell("answer", replies.answer(entry.text, reference), entry=entry)
 
 
 @action(Action.REPLY, Body)

@@ -7,7 +7,7 @@ from sqlalchemy import func
 from sqlmodel import select
 
 from cases import facts
-from cases.accused import somebody_left
+from cases.accused import somebody_left, with_parts
 from cases.bodies import Classify, SetTrack
 from cases.desk import Desk, action
 from cases.facts import NOT_SAID
@@ -108,7 +108,8 @@ def _set(case: Case, name: str, value: str | list[str] | None) -> list[str]:
 
 
 async def _accuse(desk: Desk, codes: Sequence[str]) -> None:
-    """Whom the matter is about, with those who took their work over: nobody who works there knows of it from now on.
+    """Whom the matter is about, with those who took their work over and the parts of all of these: nobody who works
+    there knows of it from now on.
 
     Invalid when no inspector would be left.
     """
@@ -117,7 +118,8 @@ async def _accuse(desk: Desk, codes: Sequence[str]) -> None:
         if code not in directory.departments:
             raise Invalid.at("accused", f"Không có đơn vị mã {code}.", f"Unknown department {code}.", "unknown")
     today = desk.book.day_of(desk.at)
-    units = sorted({*codes, *(heir for code in codes for heir in directory.heirs(code, today))})
+    heirs = {heir for code in codes for heir in directory.heirs(code, today)}
+    units = sorted(with_parts({*codes, *heirs}, directory.departments.values()))
     if units and not await somebody_left(desk.session, units):
         raise Invalid.at(
             "accused",

@@ -26,6 +26,9 @@ async def forward(desk: Desk, given: Forward) -> None:
             "supporting", "Mỗi đơn vị chỉ có một vai trò.", "A department leads or supports, once.", "repeated"
         )
     desk.clocks.meet("forward")
+    if desk.case.needs_supervisor:  # who decided is the supervisor, and nobody else could
+        desk.case.needs_supervisor = False
+        desk.data["decided"] = True
     assign(desk, lead, supporting)
     if given.reason:
         desk.write("reason", given.reason)
@@ -152,7 +155,7 @@ def assign(desk: Desk, lead: str, supporting: list[str]) -> None:
         desk.session.add(part)
         desk.assignments.append(part)
     case.lead, case.units = lead, [lead, *supporting]
-    case.needs_supervisor, case.officer_id = False, None
+    case.officer_id = None
     desk.start_clocks()
 
 
@@ -180,6 +183,15 @@ def give_back_until(desk: Desk, part: Assignment) -> datetime | None:
         return None
     calendar = desk.routing.calendar_of(part.department, desk.book)
     return due(part.opened_at, amount, calendar, day_end=desk.book.day_end)
+
+
+def too_late_to_give_back(until: datetime, instead: str, instead_en: str) -> Conflict:
+    """The limit for giving back is over; what to do instead."""
+    return Conflict(
+        f"Đã hết hạn trả lại ({replies.day_and_time(until)}). {instead}",
+        f"The time to give back ended at {until.isoformat()}. {instead_en}",
+        ended_at=until.isoformat(),
+    )
 
 
 def promise(desk: Desk) -> None:

@@ -4,8 +4,9 @@ from datetime import datetime
 
 from sqlmodel import select
 
-from cases import replies
-from cases.actions.triage import give_back_until, take_from_units
+from cases import commitments, replies
+from cases.actions.disputes import decided_for
+from cases.actions.triage import give_back_until, take_from_units, too_late_to_give_back
 from cases.bodies import (
     Body,
     Contribute,
@@ -43,10 +44,13 @@ async def give_back(desk: Desk, given: GiveBack) -> None:
         raise Conflict("Phản ánh chưa có đơn vị chủ trì.", "The case has no lead.")
     until = give_back_until(desk, lead)
     if until is not None and desk.at > until:
+        raise too_late_to_give_back(
+            until, "Hãy đề nghị điều phối viên thu hồi.", "Ask the dispatcher to recall the case."
+        )
+    if await decided_for(desk, lead.department):
         raise Conflict(
-            f"Đã hết hạn trả lại ({replies.day_and_time(until)}). Hãy đề nghị điều phối viên thu hồi.",
-            f"The time to give back ended at {until.isoformat()}. Ask the dispatcher to recall the case.",
-            ended_at=until.isoformat(),
+            "Cấp trên đã quyết định đơn vị chủ trì, nên không trả lại được.",
+            "It was decided above that this unit leads: the case cannot be given back.",
         )
     if given.suggested is not None and given.suggested not in desk.routing.departments:
         raise Invalid.at("suggested", f"Không có đơn vị mã {given.suggested}.", "Unknown department.", "unknown")
@@ -131,12 +135,17 @@ async def deny_extension(desk: Desk, given: Reason) -> None:
 
 @action(Action.TELL_PROGRESS, TellProgress)
 async def tell_progress(desk: Desk, given: TellProgress) -> None:
-    """How far it is, and a date the unit commits itself to."""
+    """How far it is, and a date the unit commits itself to, which is kept or noticed to be broken."""
+    lead = desk.lead
+    if lead is None:
+        raise Conflict("Phản ánh chưa có đơn vị chủ trì.", "The case has no lead.")
     if not within_reason(given.until, desk.at):
         raise Invalid.at("until", "Ngày cam kết phải ở phía trước, trong vòng một năm.", "The date must lie ahead.")
     desk.first_response()
     desk.data["until"] = given.until.isoformat()
-    await desk.tell("progress", replies.progress(given.text, desk.local(given.until)), kind="progress")
+    line = await desk.tell("progress", replies.progress(given.text, desk.local(given.until)), kind="progress")
+    await commitments.make(desk.session, desk.case, lead.department, line.id, given.until, desk.at)
+    desk.data["department"] = lead.department
 
 
 def _resolve_limit(desk: Desk) -> Limit:

@@ -63,6 +63,12 @@ def upgrade() -> None:
     )
     op.create_index("uq_limit_recounts_limit_id_change_id", "limit_recounts", ["limit_id", "change_id"], unique=True)
     op.create_index("ix_limits_recount", "limits", ["calendar", "id"], postgresql_where=sa.text("clock = 'working'"))
+    op.create_index(
+        "ix_limits_breached",
+        "limits",
+        [sa.text("COALESCE(met_at, cancelled_at, 'infinity'::timestamptz)"), "breached_at"],
+        postgresql_where=sa.text("breached_at IS NOT NULL"),
+    )
     for statement in APPEND_ONLY:
         op.execute(statement)
     op.execute("UPDATE limits SET reminded = 100 WHERE breached_at IS NOT NULL AND reminded < 100")
@@ -71,6 +77,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo; the version before makes its duty again by itself, and counts by the weeks without dates."""
+    op.drop_index("ix_limits_breached", "limits")
     op.drop_index("ix_limits_recount", "limits")
     op.drop_table("limit_recounts")
     op.drop_table("calendar_changes")

@@ -42,7 +42,8 @@ class DayView:
     """A day of a calendar.
 
     `kind`: working, weekend (its weekday is free), off (a working day that is free), make_up (a free weekday that is
-    worked). `exception`: it has a row of its own, which may also give a working day other windows.
+    worked). `exception`: it has a row of its own, which may also give a working day other windows. `usual`: the windows
+    of its weekday.
     """
 
     day: date
@@ -50,6 +51,7 @@ class DayView:
     kind: str
     windows: tuple[str, ...]
     exception: bool
+    usual: tuple[str, ...]
     label: str = ""
     source: str = ""
 
@@ -63,13 +65,25 @@ class MonthView:
 
 
 @dataclass(frozen=True, slots=True)
+class WeekView:
+    """Hours by weekday, Monday first, that hold from a day on; None: from the beginning."""
+
+    since: date | None
+    week: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CalendarYear:
-    """A year of a calendar. Without exceptions nobody has filled in its holidays yet."""
+    """A year of a calendar; `week` are its newest hours, `weeks` all, oldest first.
+
+    Without exceptions nobody has filled in its holidays yet.
+    """
 
     code: str
     name: str
     year: int
     week: tuple[tuple[str, ...], ...]
+    weeks: tuple[WeekView, ...]
     months: tuple[MonthView, ...]
     working_days: int
     exceptions: int
@@ -104,6 +118,7 @@ def year_of(calendar: Calendar, year: int, name: str = "") -> CalendarYear:
         name=name or calendar.code,
         year=year,
         week=_told(calendar.newest_week),
+        weeks=tuple(WeekView(first, _told(week)) for first, week in ((None, calendar.week), *calendar.later)),
         months=months,
         working_days=sum(bool(day.windows) for day in days),
         exceptions=sum(day.exception for day in days),
@@ -279,6 +294,7 @@ def _day(calendar: Calendar, day: date) -> DayView:
         kind=kind,
         windows=tuple(str(span) for span in windows),
         exception=day in calendar.days,
+        usual=tuple(str(span) for span in usual),
         label=calendar.labels.get(day, ""),
         source=calendar.sources.get(day, ""),
     )

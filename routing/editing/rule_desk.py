@@ -3,7 +3,7 @@
 Its text as YAML, its activation and its deletion are in `rule_sets.py`; what a row becomes is in `rule_forms.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -18,7 +18,6 @@ from core.ids import uuid7
 from core.journal import record
 from core.staff import SYSTEM, Actor
 from routing import commands, models, rule_forms
-from routing.decide import CaseField
 from routing.editing.rule_sets import (
     DAYS,
     DRAFTS,
@@ -33,16 +32,17 @@ from routing.editing.rule_sets import (
     unstorable,
 )
 from routing.editing.shared import Finding, begin, local_day, note
-from routing.queries import read_draft, read_fields
+from routing.queries import local_midnight, read_directory, read_draft, read_fields
 from routing.rule_differences import Change, differences
 from routing.rule_drafts import RuleSetDraft
+from routing.rule_forms import Known
 from routing.rulesets import dump
 
 WITHDRAW_UNTIL = timedelta(minutes=1)
 """So long before its first moment a set may still be withdrawn: other processes look at the rules every few seconds."""
 MOST_FILES = 20
 
-Edit = Callable[[RuleSetDraft, Mapping[str, CaseField]], RuleSetDraft]
+Edit = Callable[[RuleSetDraft, Known], RuleSetDraft]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,6 @@ class Desk:
 
     head: RuleSetHead
     draft: RuleSetDraft
-    fields: Mapping[str, CaseField]
     findings: tuple[Finding, ...]
     against: RuleSetHead | None
     changes: tuple[Change, ...]
@@ -98,15 +97,15 @@ async def next_version(
 async def on_desk(session: AsyncSession, rule_set_id: UUID, at: datetime) -> Desk:
     """A set with all that its page shows; for a set that holds or held nothing is checked and nothing compared."""
     row = await found(session, rule_set_id)
-    draft, fields = await read_draft(session, row), await read_fields(session)
+    draft, known = await read_draft(session, row), await _known(session)
     files = await _files(session, row.id)
     if row.state not in DRAFTS:
-        return Desk(head_of(row, at), draft, fields, (), None, (), files)
+        return Desk(head_of(row, at), draft, (), None, (), files)
     findings = await findings_of(session, row, draft, at, dump(draft))
     before = await _holding_before(session, row)
-    changes = differences(await read_draft(session, before), draft, fields) if before is not None else ()
+    changes = differences(await read_draft(session, before), draft, known) if before is not None else ()
     against = head_of(before, at) if before is not None else None
-    return Desk(head_of(row, at), draft, fields, findings, against, changes, files)
+    return Desk(head_of(row, at), draft, findings, against, changes, files)
 
 
 async def edit(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID, change: Edit) -> RuleSetHead:
@@ -117,7 +116,7 @@ async def edit(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID
     await begin(session, by)
     row = await open_draft(session, rule_set_id)
     try:
-        draft = change(await read_draft(session, row), await read_fields(session))
+        draft = change(await read_draft(session, row), await _known(session))
     except KeyError:
         raise NotFound("Bản nháp không có quy tắc này.", "The draft has no such rule.") from None
     await reopened(session, row)
@@ -127,11 +126,16 @@ async def edit(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID
 
 
 async def mark_checked(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID) -> RuleSetChange:
-    """Ask the checker; without errors the draft is checked from now on, until the next edit. With errors it stays."""
+    """Ask the checker; without errors the draft is checked from now on, until the next edit.
+
+    With errors it is a draft, also one that was checked: departments end and days pass meanwhile.
+    """
     await begin(session, by)
     row = await open_draft(session, rule_set_id)
     findings = await check(session, rule_set_id, at)
-    if not any(finding.severity == "error" for finding in findings):
+    if any(finding.severity == "error" for finding in findings):
+        await reopened(session, row)
+    else:
         row.state, row.checked_at, row.checked_by = "checked", at, by.id
         await session.flush()
         await note(session, by, "rule_set.check", str(row.id), at, code=row.code, version=row.version)
@@ -156,10 +160,21 @@ async def withdraw(session: AsyncSession, by: Actor, at: datetime, rule_set_id: 
     ends = select(models.RuleSet).where(models.RuleSet.state == "active", models.RuleSet.valid_to == row.valid_from)
     before = (await session.exec(ends)).first()
     if before is not None:
-        before.valid_to = row.valid_to
+        before.valid_to = await _own_end(session, before, row.valid_from)
         await session.flush()
     await note(session, by, "rule_set.withdraw", str(row.id), at, code=row.code, version=row.version)
     return head_of(row, at)
+
+
+async def _own_end(session: AsyncSession, row: models.RuleSet, since: datetime) -> datetime | None:
+    """How long a set holds from `since` on: as long as it says, at most until another set begins."""
+    draft = await read_draft(session, row)
+    said = local_midnight(draft.valid_to, commands.zone_named(draft.calendar.get("tz"))) if draft.valid_to else None
+    later = select(func.min(models.RuleSet.valid_from)).where(
+        models.RuleSet.state == "active", models.RuleSet.valid_from > since
+    )
+    ends = (said if said is not None and said > since else None, (await session.exec(later)).one())
+    return min((end for end in ends if end is not None), default=None)
 
 
 async def retire_due(session: AsyncSession, at: datetime) -> int:
@@ -221,6 +236,10 @@ async def detach(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UU
 async def file_of(session: AsyncSession, rule_set_id: UUID, file_id: UUID) -> FileLine:
     """A file of a set, or NotFound."""
     return _line(await _file(session, rule_set_id, file_id))
+
+
+async def _known(session: AsyncSession) -> Known:
+    return Known(await read_fields(session), await read_directory(session))
 
 
 async def _file(session: AsyncSession, rule_set_id: UUID, file_id: UUID) -> models.RuleSetFile:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -194,11 +195,27 @@ async def store(session: AsyncSession, by: Actor, at: datetime, text: str) -> Ru
     return RuleSetChange(head_of(row, at), await findings_of(session, row, draft, at, text))
 
 
-async def rewrite(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID, text: str) -> RuleSetChange:
-    """Another text for a draft. As `store`; Conflict too when the set is no draft any more."""
+def stamp(text: str) -> str:
+    """What tells a text from one that was edited meanwhile."""
+    return sha256(text.encode()).hexdigest()[:32]
+
+
+async def rewrite(
+    session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID, text: str, seen: str = ""
+) -> RuleSetChange:
+    """Another text for a draft. As `store`; Conflict too when the set is no draft any more.
+
+    `seen` is the `stamp` of the text that was edited, where it is known: Conflict when the draft says something else
+    by now, for that would be lost.
+    """
     await begin(session, by)
     row = await open_draft(session, rule_set_id)
     draft = read(text)
+    if seen and seen != stamp(dump(await read_draft(session, row))):
+        raise Conflict(
+            "Bản nháp đã được sửa ở nơi khác từ lúc mở trang này. Hãy giữ lại phần đã viết, mở lại trang rồi sửa tiếp.",
+            "The draft was edited elsewhere since this page was opened. Keep what you wrote, open the page again.",
+        )
     await reopened(session, row)
     taken = select(models.RuleSet.id).where(
         models.RuleSet.code == draft.code, models.RuleSet.version == draft.version, models.RuleSet.id != row.id

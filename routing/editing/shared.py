@@ -53,6 +53,11 @@ class Finding:
 async def begin(session: AsyncSession, by: Actor) -> None:
     """First thing in every edit: NotAllowed for who may not; waits for another edit to end."""
     by.require(MANAGE)
+    await one_at_a_time(session)
+
+
+async def one_at_a_time(session: AsyncSession) -> None:
+    """Until the end of this transaction nobody else edits the rules' tables, or acts on an edit for all cases."""
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": EDITING_LOCK})
 
 

@@ -444,9 +444,11 @@ async def test_the_board(site: Site, lang: str) -> None:
         State("a year", "/ioc?period=year"),
         State("of one unit", "/ioc?period=7&department=so-xd"),
         State("own days, wrong", "/ioc?period=own&from=2026-02-01&to=2026-01-01", status=422),
+        State("minutes late", "/ioc/lateness", click("main td a", "#cases")),
+        State("minutes late, wrong", "/ioc/lateness?from=2026-02-01&to=2026-01-01", status=422),
     ]
     await look(site, "leader", lang, states)
-    await look(site, "leader", lang, states[:1], 390)
+    await look(site, "leader", lang, [states[0], states[5]], 390)
 
 
 async def _rule_desk(page: Page, rule_set: str) -> list[State]:
@@ -454,7 +456,9 @@ async def _rule_desk(page: Page, rule_set: str) -> list[State]:
     await page.goto(f"{rule_set}/change")
     await page.locator("main button.primary").click()
     draft = page.url.partition("?")[0]
-    await page.goto(f"{draft}/limit?stage=accept&field=infra.light")
+    await page.goto(f"{draft}/limit")
+    await page.locator("#f-stage").select_option("accept")
+    await page.locator("#f-fields-1").select_option("infra.light")
     await page.locator("#f-amount-value").fill("20")
     await page.locator("main form[action$='/limit'] button.primary").click()
     empty = submitted("main form[method=post]")
@@ -490,6 +494,8 @@ async def test_administration(site: Site, lang: str) -> None:
         if part == "rules":
             states += [State(f"rules {more}", f"{inside}/{more}") for more in ("check", "change")]
             states += await _rule_desk(page, inside)
+            states.append(State("rules tried", f"/admin/simulate?set={inside.rpartition('/')[2]}", _all_open))
+            states.append(State("rules tried, wrong", "/admin/simulate?set=x", status=422))
     await page.goto("/admin/new/reform?template=shipped")
     await page.locator("main form[method=post] button.primary").click()
     await page.wait_for_url("**/admin/reforms/*")
@@ -568,3 +574,29 @@ async def test_modes_the_log_of_looks_and_a_new_emergency(site: Site, world: Wor
     await look(site, "inspector", lang, [State("looks", "/console/looks")])
     await look(site, "inspector", lang, [State("looks", "/console/looks?case=BP-26-0000000")], 390)
     await look(site, "supervisor", lang, [State("mode, normal again", "/console/mode", _normal)])
+
+
+async def _planned(page: Page) -> None:
+    """The officer is on duty tomorrow and away the day after."""
+    await page.locator("#s-person").select_option(index=2)
+    await page.locator("main form[action$=shifts] button").click()
+    await page.locator("main td.acts").first.wait_for()
+    await page.locator("#l-person").select_option(index=2)
+    await page.locator("#f-first").fill("2099-01-02")
+    await page.locator("main form[action$=leaves] button").click()
+    await page.locator("main form[action*='/leaves/']").first.wait_for()
+    await page.locator("details.choose summary").first.click()
+
+
+@pytest.mark.parametrize("lang", LONG)
+async def test_notices_how_they_come_and_the_duty_roster(site: Site, world: World, lang: str) -> None:
+    code_asked = submitted("main form[action$=address]")
+    await look(site, "head", lang, [
+        State("notices", "/console/notices"),
+        State("notices, all", "/console/notices?show=all"),
+        State("ways", "/account/notices", code_asked),
+        State("duty, wrong", "/admin/duty", submitted("main form[action$=shifts]")),
+        State("duty", "/admin/duty", _planned),
+    ])  # fmt: skip
+    await look(site, "head", lang, [State("notices", "/console/notices"), State("duty", "/admin/duty")], 390)
+    await look(site, "admin", lang, [State("duty, all", "/admin/duty?department=so-yte")])

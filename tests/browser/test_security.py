@@ -294,6 +294,9 @@ async def test_nothing_runs_of_any_text_of_any_act_nor_of_the_names_an_administr
         for action in (Action.NOTE, Action.REVEAL_IDENTITY):
             await acts.staff("agent", code, action)
         await acts.attach("agent", code)
+        await acts.staff("agent", code, Action.CLASSIFY, urgency="emergency")
+        await _forms(site, "agent", code)
+        await acts.staff("agent", code, Action.HAND_OVER, to="115", spoke_with=NAME[:200])
         await acts.staff("agent", code, Action.CLASSIFY, urgency="complex")
         for track in ("admin_regulation", "ordinary"):
             await acts.staff("agent", code, Action.SET_TRACK, track=track)

@@ -6,7 +6,7 @@ from time import monotonic
 
 import httpx
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.browsing import ACCEPT, FORWARD, Site, csrf_in, settled
 from tests.browser.test_journeys import open_form, status
@@ -137,7 +137,49 @@ async def test_a_conflict_on_screen_shows_both_versions_and_can_be_sent_again(si
 async def test_a_case_that_becomes_restricted_leaves_the_screens_of_all_but_inspectors(site: Site) -> None:
     code = (await site.report("Bãi rác tự phát sau chợ.", field="env.waste"))["code"]
     page = await site.page("supervisor", f"/console/cases/{code}")
-    await expect(page.locator("[data-live]")).to_have_attribute("data-state", "on")
+    writing = await site.page("dispatcher", f"/console/cases/{code}")
+    await writing.locator("label[data-mode=note]").click()
+    await writing.locator("#do-note").get_by_label("Ghi chú nội bộ").fill("Bãi rác này của ai?")
+    for each in (page, writing):
+        await expect(each.locator("[data-live]")).to_have_attribute("data-state", "on")
     await site.act("agent", code, "set_track", {"track": "denunciation"})
-    await expect(page.locator("#case")).to_contain_text("không còn thấy phản ánh")
-    await expect(page.locator("main")).not_to_contain_text("Bãi rác")
+    for each in (page, writing):
+        await expect(each.locator("#case")).to_contain_text("không còn thấy phản ánh")
+        await expect(each.locator("main")).not_to_contain_text("Bãi rác")
+    await expect(writing.locator("form[data-form]")).to_have_count(0)
+
+
+async def test_a_form_just_opened_stays_when_somebody_else_acts_and_is_sent_on_what_is_shown(site: Site) -> None:
+    code = (await site.report("Ổ gà trước trạm y tế.", field="infra.road"))["code"]
+    await site.drive(code, FORWARD)
+    page = await site.page("officer", f"/console/cases/{code}")
+    await expect(page.locator("[data-live]")).to_have_attribute("data-state", "on")
+    await open_form(page, "Trả lại trung tâm")
+    reason = page.locator("#do-give_back").get_by_label("Lý do")
+    await expect(reason).to_be_visible()
+    await site.drive(code, ACCEPT)
+    await expect(status(page)).to_have_text("Đang xử lý")
+    await settled(page)
+    await expect(reason).to_be_visible()
+    await reason.fill("Không thuộc đơn vị quản lý.")
+    await page.locator("#do-give_back [data-send]").click()
+    await expect(page.locator("main")).to_contain_text("Đã trả lại")
+    assert (await site.asked("dispatcher", f"/api/v1/cases/{code}"))["status"] == "received"
+
+
+async def test_keys_pressed_while_a_page_still_comes_are_not_lost(site: Site) -> None:
+    code = (await site.report("Rác chắn đường vào chợ.", field="env.waste"))["code"]
+    context = await site.context("dispatcher")
+    page = await context.new_page()
+    came = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await came.wait()
+        await route.continue_()
+
+    await page.route("**/js/console.js*", late)
+    await page.goto(f"/console/cases/{code}", wait_until="commit")
+    await expect(page.locator("#case-head")).to_contain_text(code)
+    await page.keyboard.press("c")
+    came.set()
+    await expect(page.get_by_role("searchbox", name="Tìm: Lĩnh vực")).to_be_focused()

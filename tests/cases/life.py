@@ -18,6 +18,7 @@ PARTS = [
     "dispatcher",
     "supervisor",
     "inspector",
+    "leader",
     "lead_officer",
     "lead_head",
     "supporting_officer",
@@ -29,6 +30,8 @@ OPEN = "received forwarded in_progress waiting_citizen answered"
 ALL = " ".join(STATUSES)
 HANDLE = "agent dispatcher supervisor inspector lead_officer lead_head supporting_officer supporting_head"
 
+UNITS = "lead_officer lead_head supporting_officer supporting_head"
+
 # DESIGN.md section 5, row by row: action → (who, from, to). `same`, `was` and `last_lead` depend on the case.
 LIFE = {
     "add_message": [("citizen", ALL.replace(" merged spam", ""), "was")],
@@ -38,7 +41,7 @@ LIFE = {
     "classify": [("agent dispatcher", "received forwarded in_progress", "same")],
     "set_track": [("agent supervisor inspector", "received forwarded", "same")],
     "answer_directly": [("agent dispatcher", "received", "answered")],
-    "forward": [("agent dispatcher", "received", "forwarded")],
+    "forward": [("agent dispatcher supervisor", "received", "forwarded")],
     "recall": [("dispatcher supervisor", "forwarded in_progress", "received")],
     "accept": [("lead_officer", "forwarded", "in_progress")],
     "give_back": [("lead_officer lead_head", "forwarded in_progress", "received")],
@@ -71,6 +74,13 @@ LIFE = {
     "chase": [("agent citizen", "forwarded in_progress waiting_citizen answered", "same")],
     "reveal_identity": [("agent supervisor", ALL, "same")],
     "hand_over": [("agent dispatcher supervisor inspector", "received forwarded in_progress", "same")],
+    "direct": [("leader supervisor", "forwarded in_progress waiting_citizen answered", "same")],
+    "ask_support": [("lead_officer lead_head dispatcher", "forwarded in_progress waiting_citizen", "same")],
+    "release_support": [("lead_officer lead_head dispatcher", "forwarded in_progress waiting_citizen", "same")],
+    "give_back_support": [("supporting_officer supporting_head", "forwarded in_progress waiting_citizen", "same")],
+    "dispute": [(UNITS, "forwarded in_progress waiting_citizen", "same")],
+    "decide_dispute": [("leader", "forwarded in_progress waiting_citizen", "same")],  # forwarded, to another lead
+    "answer_directive": [(UNITS, "forwarded in_progress waiting_citizen answered", "same")],
     "rehome": [("system", OPEN, "same")],
 }
 

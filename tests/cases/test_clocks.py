@@ -20,8 +20,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlmodel import select
 
+from cases import due_work
+from cases.desk import Office, perform
 from cases.limits import Clocks, next_threshold
 from cases.models import Case, Limit
+from cases.states import Action
 from core.staff import Actor, Role
 from routing.calendars import build, province_calendar
 from routing.decide import Decision, Rulebook, StageLimit
@@ -44,6 +47,7 @@ from tests.factories import (
     journal_of,
     limit_differences,
     remind,
+    staff_id,
     state,
 )
 
@@ -242,8 +246,16 @@ STORIES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("worker", [True, False], ids=["a worker at every step", "no worker till the end"])
-@pytest.mark.parametrize("story", STORIES, ids=[story.name for story in STORIES])
+# A worker looks at every step, or only at the end; where all is done in one moment there is nothing between.
+TOLD = [
+    pytest.param(story, worker, id=f"{story.name}, {'a' if worker else 'no'} worker")
+    for story in STORIES
+    for worker in (True, False)
+    if worker or len(story.steps) > 2
+]
+
+
+@pytest.mark.parametrize(("story", "worker"), TOLD)
 async def test_a_case_is_due_when_a_careful_reader_of_the_calendar_says(
     app: FastAPI,
     client: AsyncClient,
@@ -360,9 +372,9 @@ async def test_an_extension_granted_after_it_was_due_is_reminded_of_and_no_secon
     await remind(app)
     clock.to("2026-03-09T08:00")
     await done(as_("head"), code, "grant_extension")
-    for _ in range(24 * 3):
+    for moment in ("09T08", "09T17", "10T07", "10T08", "10T09", "11T09", "11T10", "11T11", "12T08"):
+        clock.to(f"2026-03-{moment}:00")
         await remind(app)
-        clock.move(hours=1)
     told = [
         (op["op"], local(row.occurred_at), op.get("percent"))
         for row in await journal_of(app, code)
@@ -429,6 +441,46 @@ async def test_one_limit_that_cannot_be_counted_keeps_no_other_waiting(
     finally:
         await put(app, bad, "calendar", "province")
         await done(as_("agent"), bad, "mark_spam")
+
+
+async def test_a_worker_that_has_not_heard_of_a_calendar_yet_asks_before_it_gives_up(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    here = state(app)
+    async with here.database.transaction() as session:
+        old = await load(session)
+        await calendars.create(session, ADMIN, clock(), OTHER)
+    here.routing.forget()
+    clock.to("2026-03-03T08:00")
+    code, _ = await a_report(client)
+    await done(as_("dispatcher"), code, "forward", {"lead": OTHER})
+    clock.to("2026-03-09T08:00")
+    async with here.database.transaction() as session:
+        await due_work.run_due(session, old, clock())
+    assert sorted(await breaches_of(app, code)) == [f"accept {OTHER}", f"resolve {OTHER}"]
+
+
+async def test_a_case_whose_track_is_being_changed_waits_and_is_told_of_as_what_it_became(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    here = state(app)
+    clock.to("2026-03-03T08:00")
+    code, _ = await a_report(client)
+    clock.to("2026-03-03T08:20")  # half of the centre's time is over
+    async with here.database.transaction() as session:
+        routing = await load(session)
+    office = Office(routing, frozenset())
+    async with here.database.transaction() as session:
+        by = Actor("staff", id=await staff_id(app, "supervisor@demo"), roles=frozenset({Role.SUPERVISOR}))
+        await perform(session, office, by, code, Action.SET_TRACK, {"track": "complaint"}, clock())
+        async with here.database.transaction() as other:
+            await due_work.run_due(other, routing, clock())
+        assert "limit.reminded" not in [row.kind for row in await journal_of(app, code)]
+    clock.to("2026-03-13T08:00")
+    await remind(app)
+    told = [row for row in await journal_of(app, code) if row.kind.startswith("limit.")]
+    assert told
+    assert all(row.restricted for row in told)
 
 
 async def test_one_limit_that_the_database_refuses_keeps_no_other_waiting(

@@ -18,10 +18,10 @@ PERMIT = "construction.permit"  # led by LEAD
 
 @pytest.fixture(scope="module")
 async def own_hours(as_: As) -> None:
-    """The lead works in the mornings only."""
-    admin = as_("admin")
+    """The lead works in the mornings only, since the beginning of the year of these tests."""
+    admin, hours = as_("admin"), {"week": MORNINGS, "since": "2026-01-01"}
     assert (await admin.post("/api/v1/admin/calendars", json={"department": LEAD})).status_code == 201
-    assert (await admin.put(f"/api/v1/admin/calendars/{LEAD}/week", json={"week": MORNINGS})).status_code == 200
+    assert (await admin.put(f"/api/v1/admin/calendars/{LEAD}/week", json=hours)).status_code == 200
 
 
 async def told(client: AsyncClient, code: str) -> dict[str, Any]:

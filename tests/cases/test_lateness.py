@@ -110,6 +110,26 @@ CASES = {
         [opened("05T17:00"), did("amended", "03T16:00", "03T10:00"), did("met", "03T16:30", "03T10:00")],
         {("a", "resolve"): 30},
     ),
+    # Decided anew while it stood still, to hours of the clock on the wall: those that are late then are such hours.
+    "amended while it stood still": (
+        [
+            opened("03T16:00"),
+            did("stopped", "03T15:00", None),
+            did("amended", "03T15:30", None, clock="calendar", opened_at=at("03T08:00")),
+            did("resumed", "03T16:00", "03T16:30"),
+            did("met", "03T18:30", "03T16:30"),
+        ],
+        {("a", "resolve"): 120},
+    ),
+    # Counted from now on, for counted from its opening it would be over: an hour late on the clock on the wall.
+    "amended with a later opening": (
+        [
+            opened("05T17:00"),
+            did("amended", "04T16:00", "04T20:00", clock="calendar", opened_at=at("04T16:00"), was=at("05T17:00")),
+            did("met", "04T21:00", "04T20:00"),
+        ],
+        {("a", "resolve"): 60},
+    ),
     # Stopped at 15:00, due 16:00; goes on Wednesday 08:00, due 09:00; met 09:05.
     "stopped in time": (
         [

@@ -19,9 +19,11 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlmodel import select
 
-from cases import recount
+from cases import lateness, recount
+from cases.explain import explain_command
 from cases.models import Case, Limit, LimitRecount
 from core.errors import NotFound
 from core.staff import SYSTEM, Actor, Role
@@ -81,7 +83,8 @@ async def previewed(app: FastAPI, code: str = "") -> list[str]:
     here = state(app)
     async with here.database.transaction(frozen=True) as session:
         found = await recount.preview(session, await load(session), "province", THURSDAY, here.clock())
-        return [each.told(here.settings.zone).removeprefix(f"{code} ") for each in found if code in each.code]
+        told = [each for each in found.differences if code in each.code]
+        return [each.told(here.settings.zone).removeprefix(f"{code} ") for each in told]
 
 
 async def applied(app: FastAPI, batch: int = recount.BATCH, *, stop_after: int = 1_000) -> int:
@@ -114,11 +117,24 @@ async def sent(client: AsyncClient, as_: As) -> str:
     return code
 
 
+async def explained(app: FastAPI, code: str) -> dict[str, Any]:
+    async with state(app).database.transaction() as session:
+        return await explain_command(session, code, await load(session))
+
+
 async def test_what_runs_moves_after_it_was_shown_and_the_old_due_time_is_kept(
-    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock
 ) -> None:
     code = await sent(client, as_)
     await change(app, clock, "Bão")
+    (told,) = (each for each in (await explained(app, code))["clocks"] if each["stage"] == "resolve")
+    assert told["due_at"] == "2026-03-06T17:00:00+07:00"
+    assert told["lines"][-2:] == [
+        "Due Monday 2026-03-09 17:00.",
+        "The calendar was changed since: it is still due by the calendar of then.",
+    ]
+    page = await browser("dispatcher").get(f"/console/cases/{code}/explain")
+    assert page.text.count("hạn vẫn theo lịch lúc đó") == 1
     assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"  # what runs keeps its due time
     assert await previewed(app, code) == [f"{RESOLVE}: 2026-03-06 17:00 -> 2026-03-09 17:00"]  # Wed 1, Fri 2, Mon 3
     assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"  # looking changes nothing
@@ -133,6 +149,11 @@ async def test_what_runs_moves_after_it_was_shown_and_the_old_due_time_is_kept(
     async with state(app).database.transaction() as session:
         (kept,) = (await session.exec(select(LimitRecount).where(LimitRecount.limit_id == limit.id))).all()
         case = await case_of(session, code)
+    then = await explained(app, code)
+    assert then["changes"][-1]["lines"] == [
+        f"resolve, {LEAD}: counted again by the calendar, due moved from 2026-03-06 17:00 to 2026-03-09 17:00."
+    ]
+    assert not any("calendar of then" in line for each in then["clocks"] for line in each["lines"])
     assert (local(kept.was_due), local(kept.due)) == ("03-06 17:00", "03-09 17:00")
     assert (local(case.next_due_at), local(case.promised_at)) == ("03-09 17:00", "03-09 17:00")
     clock.to("2026-03-09T17:00")
@@ -165,6 +186,66 @@ async def test_killed_in_the_middle_it_goes_on(app: FastAPI, client: AsyncClient
         assert [row.kind for row in await journal_of(app, code)].count("limit.recounted") == 1
 
 
+async def test_until_it_came_to_its_end_it_is_still_to_be_done(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    for _ in range(3):
+        await sent(client, as_)
+    await change(app, clock, "Bão")
+    batches = 0
+    while not await applied(app, 2, stop_after=(batches := batches + 1)):
+        pass  # limits of other stories come before
+    assert await pending(app) == THURSDAY
+    await applied(app)
+    assert await pending(app) is None
+    await change(app, clock, None)
+    assert await pending(app) == THURSDAY
+
+
+async def pending(app: FastAPI) -> date | None:
+    async with state(app).database.transaction() as session:
+        return await recount.pending(session, "province")
+
+
+async def test_two_at_once_count_each_limit_once(app: FastAPI, client: AsyncClient, as_: As, clock: Clock) -> None:
+    codes = [await sent(client, as_) for _ in range(4)]
+    await change(app, clock, "Bão")
+    await asyncio.gather(*(applied(app, 3) for _ in range(3)))
+    for code in codes:
+        assert [row.kind for row in await journal_of(app, code)].count("limit.recounted") == 1
+
+
+async def test_a_limit_counted_by_an_old_reading_after_that_is_counted_again(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    before = await resolve_of(app, code)
+    await change(app, clock, "Bão")
+    await applied(app)
+    old = {"id": before.id, "due_at": before.due_at, "next_at": before.next_at}
+    async with state(app).database.transaction() as session:  # another process that had not looked at the rules again
+        await session.execute(text("UPDATE limits SET due_at = :due_at, next_at = :next_at WHERE id = :id"), old)
+    assert await applied(app) == 1
+    assert local((await resolve_of(app, code)).due_at) == "03-09 17:00"
+
+
+async def test_a_share_that_lies_ahead_again_is_told_again_and_one_that_has_passed_is_not(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    """Tue 7 h, Wed 8, Thu 8, Fri 8 are 31 h, 80 % of them over on Fri at 08:48; without Thu, on Mon at 08:48."""
+    running = await sent(client, as_)
+    clock.to("2026-03-06T09:00")
+    await settle(app)
+    await change(app, clock, "Bão, ghi sau")
+    await applied(app)
+    assert (await resolve_of(app, running)).reminded == 50
+    clock.to("2026-03-09T09:00")
+    await settle(app)
+    told = [op["percent"] for row in await journal_of(app, running) for op in row.data.get("limits", ())
+            if op["op"] == "reminded" and op["stage"] == "resolve"]  # fmt: skip
+    assert told == [50, 80, 80]
+
+
 async def test_what_was_late_by_a_day_that_was_none_is_not_late_any_more(
     app: FastAPI, client: AsyncClient, as_: As, clock: Clock
 ) -> None:
@@ -176,7 +257,9 @@ async def test_what_was_late_by_a_day_that_was_none_is_not_late_any_more(
     assert await previewed(app, code) == [f"{RESOLVE}: 2026-03-06 17:00 -> 2026-03-09 17:00, no longer late"]
     await applied(app)
     assert (await resolve_of(app, code)).breached_at is None
+    reminders = [row.kind for row in await journal_of(app, code)].count("limit.reminded")
     await settle(app)
+    assert [row.kind for row in await journal_of(app, code)].count("limit.reminded") == reminders  # 50 % is old news
     assert await figures_wrong(app) == []
     clock.to("2026-03-09T17:00")
     await settle(app)
@@ -222,6 +305,68 @@ async def test_what_was_extended_or_is_over_or_counts_round_the_clock_stays(
     assert [await previewed(app, code) for code in (extended, emergency, gone)] == [[], [], []]
 
 
+async def late_minutes(app: FastAPI, code: str) -> dict[str, int]:
+    """What the unit is charged with for this case in March, by stage."""
+    here = state(app)
+    found: dict[str, int] = {}
+    async with here.database.transaction(frozen=True) as session:
+        given = (session, date(2026, 3, 1), date(2026, 3, 31), await load(session), here.clock(), here.settings.zone)
+        for row in await lateness.report(*given):
+            if row.holder == LEAD:
+                cases = await lateness.behind(*given, holder=LEAD, stage=row.stage)
+                for each in cases:
+                    if each.code == code:
+                        found[row.stage] = each.minutes
+    return found
+
+
+async def test_minutes_late_by_a_day_that_was_none_are_nobodys(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    clock.to("2026-03-09T09:10")  # due on Friday at 17:00
+    await settle(app)
+    await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá."})
+    assert await late_minutes(app, code) == {"resolve": 130}
+    await change(app, clock, "Bão, ghi sau")
+    await applied(app)
+    assert await late_minutes(app, code) == {}
+
+
+async def test_a_case_said_to_be_urgent_later_is_late_by_the_hours_counted_from_then(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    clock.to("2026-03-05T09:00")  # four hours since Tuesday are over: they are counted from now
+    await done(as_("dispatcher"), code, "classify", {"urgency": "emergency"})
+    (op,) = (op for op in (await journal_of(app, code))[-1].data["limits"] if op["stage"] == "resolve")
+    assert (op["op"], op["opened_at"], op["due_at"]) == (
+        "amended", "2026-03-05T02:00:00+00:00", "2026-03-05T06:00:00+00:00",
+    )  # fmt: skip
+    clock.to("2026-03-05T18:20")  # due at 13:00 on the clock on the wall
+    await settle(app)
+    await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá."})
+    assert await late_minutes(app, code) == {"resolve": 320}
+
+
+async def test_late_minutes_are_those_of_the_week_that_held_then(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    code = await sent(client, as_)
+    usual = [["07:00-11:30", "13:30-17:00"]] * 5 + [[], []]
+    monday = date(2026, 3, 9)
+    async with state(app).database.transaction() as session:
+        await calendars.edit_week(session, ADMIN, clock(), "province", [usual[0][:1]] * 5 + usual[5:], monday)
+    state(app).routing.forget()
+    clock.to("2026-03-10T08:00")  # due on Friday at 17:00; since then Monday's morning and an hour of Tuesday's
+    await settle(app)
+    await done(as_("officer"), code, "submit_answer", {"reply": "Đã vá."})
+    assert await late_minutes(app, code) == {"resolve": 4 * 60 + 30 + 60}
+    async with state(app).database.transaction() as session:
+        await calendars.edit_week(session, ADMIN, clock(), "province", usual, monday)
+    state(app).routing.forget()
+
+
 async def test_a_calendar_that_never_changed_has_nothing_to_count_again(app: FastAPI, clock: Clock) -> None:
     async with state(app).database.transaction() as session:
         with pytest.raises(NotFound):
@@ -229,12 +374,20 @@ async def test_a_calendar_that_never_changed_has_nothing_to_count_again(app: Fas
 
 
 async def test_the_page_says_how_many_would_move_and_counts_them_again(
-    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("web.admin.calendars.LISTED", 1_000)
+    hidden = await sent(client, as_)
+    await done(as_("dispatcher"), hidden, "recall", {"reason": "x"})
+    await done(as_("dispatcher"), hidden, "forward", {"lead": LEAD})
+    await done(as_("supervisor"), hidden, "set_track", {"track": "denunciation"})
     code = await sent(client, as_)
     await change(app, clock, "Bão")
     page = await browser("admin").get("/admin/calendars/province")
     assert "hạn sẽ dời nếu tính lại theo lịch hiện nay, từ ngày 05/03/2026" in page.text
+    assert f'href="/console/cases/{code}"' in page.text
+    assert hidden in " ".join(await previewed(app))
+    assert hidden not in page.text
     refused = await browser("officer").post("/admin/calendars/province/recount")
     assert refused.status_code == 403
     assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"
@@ -244,6 +397,21 @@ async def test_the_page_says_how_many_would_move_and_counts_them_again(
     page = await browser("admin").get(answer.headers["location"])
     assert "Đã tính lại" in page.text
     assert "sẽ dời nếu" not in page.text
+    story = (await browser("agent").get(f"/console/cases/{code}")).text
+    assert "Xử lý – Sở Xây dựng: hạn 06/03/2026 17:00 dời thành 09/03/2026 17:00" in story
+
+
+async def test_more_limits_than_a_request_can_take_are_the_commands(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = await sent(client, as_)
+    await change(app, clock, "Bão")
+    monkeypatch.setattr("web.admin.calendars.MOST", 1)
+    page = (await browser("admin").get("/admin/calendars/province")).text
+    assert "limits recompute --calendar province --since 2026-03-05" in page
+    assert "/recount" not in page
+    assert (await browser("admin").post("/admin/calendars/province/recount")).status_code == 409
+    assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"
 
 
 async def test_the_command_shows_what_would_move_asks_and_keeps_what_was(
@@ -271,8 +439,7 @@ async def test_the_command_shows_what_would_move_asks_and_keeps_what_was(
     wrong = await asyncio.to_thread(command, "--calendar", "so-none", "--since", "2026-03-05")
     assert (wrong.returncode != 0, "Traceback" in wrong.stderr) == (True, False)
     await change(app, clock, None)
-    assert (await asyncio.to_thread(command, *province, "--yes")).returncode == 0
-    assert local((await resolve_of(app, code)).due_at) == "03-06 17:00"
+    await applied(app)  # the command's clock is not this story's: what it counted has to be as the calendar says
 
 
 # ---- a property of counting again

@@ -139,8 +139,8 @@ async def test_a_unit_with_hours_of_its_own_is_counted_by_them(app: FastAPI, as_
     clock.to("2026-03-31T17:00")  # the last test here: the lead keeps its hours
     admin = as_("admin")
     assert (await admin.post("/api/v1/admin/calendars", json={"department": LEAD})).status_code == 201
-    week = [["07:00-11:30"]] * 5 + [[], []]
-    assert (await admin.put(f"/api/v1/admin/calendars/{LEAD}/week", json={"week": week})).status_code == 200
+    hours = {"week": [["07:00-11:30"]] * 5 + [[], []], "since": "2026-03-01"}
+    assert (await admin.put(f"/api/v1/admin/calendars/{LEAD}/week", json=hours)).status_code == 200
     found = await tried(app, shorter(R09="8h/working"))
     # Since 08:00: 3:30 that morning and 4:30 the next, until 11:30, as three days end: 2, 2, 4, 4 and 2 days earlier.
     assert found.result.stages["resolve"].mean_shift == timedelta(days=-2.8)

@@ -65,7 +65,8 @@ def test_a_refusal_by_status_names_what_is_allowed_now() -> None:
         step(Status.FORWARDED, Action.SUBMIT_ANSWER, frozenset({Part.LEAD_OFFICER}), waiting_from=None, lead_lives=True)
     assert refused.value.extra["case_status"] == "forwarded"
     assert set(refused.value.extra["allowed"]) == {
-        "accept", "give_back", "tell_progress", "note", "assign_officer", "attach",
+        "accept", "give_back", "tell_progress", "note", "assign_officer", "attach", "answer_directive",
+        "ask_support", "release_support", "dispute",
     }  # fmt: skip
 
 

@@ -35,6 +35,7 @@ from tests.factories import (
     deliver,
     done,
     limit_differences,
+    remind,
     settle,
     state,
 )
@@ -153,6 +154,7 @@ async def test_the_next_clock_is_that_of_the_limits_on_any_road(
 
 async def test_verify_finds_a_wrong_next_clock(app: FastAPI, client: AsyncClient, database_url: str) -> None:
     code, _ = await a_report(client)
+    await remind(app)  # what the roads above left running
     async with state(app).database.transaction() as session:
         case = await case_of(session, code)
         was, case.next_holder = case.next_holder, "so-yte"
@@ -236,7 +238,7 @@ PLACES: dict[str, dict[str, set[str]]] = {
     "forwarded": {
         "agent": {"open"},
         "dispatcher": {"open"},
-        "officer": {"to_accept"},
+        "officer": {"to_accept", "support_owed"},
         "head": {"unassigned", "unit_open"},
         "helper": {"to_contribute"},
         "helperhead": {"unit_open"},
@@ -246,14 +248,14 @@ PLACES: dict[str, dict[str, set[str]]] = {
     },
     "in_progress": {
         "agent": {"open"},
-        "officer": {"mine_in_work", "unit_in_work"},
+        "officer": {"mine_in_work", "unit_in_work", "support_owed"},
         "head": {"unit_open"},
         "helper": {"to_contribute"},
     },
     "waiting_citizen": {
         "agent": {"waiting_citizen", "open"},
         "dispatcher": {"waiting_citizen", "open"},
-        "officer": {"mine_in_work", "unit_in_work"},
+        "officer": {"mine_in_work", "unit_in_work", "support_owed"},
         "helper": {"to_contribute"},
     },
     "answered": {
@@ -288,8 +290,9 @@ async def test_what_is_late_moves_to_the_late_views(
     clock.move(days=90)
     assert await views_holding(app, "supervisor", code) == {"late", "open"}
     assert await views_holding(app, "dispatcher", code) == {"units_late", "open"}
-    assert await views_holding(app, "officer", code) == {"mine_in_work", "unit_in_work", "unit_late"}
-    assert await views_holding(app, "head", code) == {"unit_late", "unit_open"}
+    late = {"unit_late", "progress_owed"}  # nobody has named a new date
+    assert await views_holding(app, "officer", code) == {"mine_in_work", "unit_in_work", "support_owed", *late}
+    assert await views_holding(app, "head", code) == {"unit_open", *late}
     assert await views_holding(app, "leader", code) == {"late", "open"}
 
 

@@ -52,6 +52,9 @@ class Clock:
     cancelled_at: datetime | None = None
     breached_at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        self.first_due = self.due
+
     @property
     def running(self) -> bool:
         return self.met_at is None and self.cancelled_at is None
@@ -135,8 +138,11 @@ class Story:
         for clock in self.clocks:
             if clock.running and clock.stage in stages:
                 clock.met_at = self.at
-                ops.append(self.op("met", clock, at=self.at.isoformat()))
+                ops.append(self.op("met", clock, at=self.at.isoformat(), **self.by_extension(clock, self.at)))
         return ops
+
+    def by_extension(self, clock: Clock, met_at: datetime) -> dict[str, Any]:
+        return {"extended": True} if clock.breached_at is None and met_at > clock.first_due else {}
 
     def cancel(self) -> list[dict[str, Any]]:
         ops = []
@@ -189,7 +195,8 @@ class Story:
             clock = met[-1]
             was, clock.met_at = clock.met_at, None
             assert was
-            ops.append(self.op("reopened", clock, at=self.at.isoformat(), met_at=was.isoformat()))
+            more = self.by_extension(clock, was)
+            ops.append(self.op("reopened", clock, at=self.at.isoformat(), met_at=was.isoformat(), **more))
         self.note("return_answer", "in_progress", ops)
 
     def extend(self) -> None:

@@ -133,6 +133,30 @@ async def test_a_set_that_waits_for_its_day_is_withdrawn_and_the_one_before_goes
     assert (await routing_now(database)).at(MIDNIGHT).book.version == 2
 
 
+async def test_what_is_withdrawn_leaves_no_end_of_its_own_behind(database: Database) -> None:
+    made = await copied(database)
+    for_a_year: dict[str, Any] = {"valid_from": MONDAY, "valid_to": date(2027, 3, 8), "source": "", "note": ""}
+    await does(
+        database,
+        lambda s: rule_desk.edit(s, ADMIN, AT, made.id, lambda d, f: rule_forms.put_head(d, **for_a_year)),
+    )
+    await does(database, lambda s: rule_sets.activate(s, ADMIN, AT, made.id))
+    await does(database, lambda s: rule_desk.withdraw(s, ADMIN, AT, made.id))
+    assert (await in_force(database)).valid_to is None  # else nobody could report anything after that year
+    # One that was to hold between two others leaves the first until the second begins.
+    await does(database, lambda s: rule_sets.activate(s, ADMIN, AT, made.id))
+    head = await in_force(database)
+    between = await does(database, lambda s: rule_desk.next_version(s, ADMIN, AT, head.id, date(2026, 3, 6)))
+    until: dict[str, Any] = {"valid_from": date(2026, 3, 6), "valid_to": MONDAY, "source": "", "note": ""}
+    await does(
+        database,
+        lambda s: rule_desk.edit(s, ADMIN, AT, between.id, lambda d, f: rule_forms.put_head(d, **until)),
+    )
+    await does(database, lambda s: rule_sets.activate(s, ADMIN, AT, between.id))
+    await does(database, lambda s: rule_desk.withdraw(s, ADMIN, AT, between.id))
+    assert (await in_force(database)).valid_to == MIDNIGHT
+
+
 async def test_a_set_whose_time_is_over_is_retired_once_and_read_as_before(database: Database) -> None:
     made = await copied(database)
     await does(database, lambda s: rule_sets.activate(s, ADMIN, AT, made.id))

@@ -20,11 +20,13 @@ from routing.rule_known import ASSET_OWNERS, FLAGS, ROLES, SEVERAL_UNITS
 from routing.rule_law import law
 from routing.rulesets import dump, load_rule_set, parse_rule_set
 from routing.seeds import seed_directory, seed_fields, seed_rule_sets
+from routing.tracks import TrackPhrases
 from routing.working_time import Amount
 
 AREAS = {place.code: place for place in load_areas((SEED / "areas.csv").read_text(encoding="utf-8"))}
 DIRECTORY = seed_directory(AREAS)
 FIELDS = seed_fields()
+KNOWN = rule_forms.Known(FIELDS, DIRECTORY)
 EXAMPLE = seed_rule_sets()[-1]
 HCMC = load_rule_set(SEED / "ruleset-hcmc-2025.yaml")
 LIGHTS = Condition(fields=("infra.light",))
@@ -57,7 +59,7 @@ def with_limit(code: str, **members: object) -> Fault:
 
 
 def test_a_limit_for_street_lights_stands_just_before_the_rule_that_decides_for_them() -> None:
-    draft = rule_forms.put_limit(EXAMPLE, TWO_DAYS, None, FIELDS)
+    draft = rule_forms.put_limit(EXAMPLE, TWO_DAYS, None, KNOWN)
     order = asked(draft, "resolve")
     # R08 (emergencies) and R11 (complex) are still asked before: only ordinary lights are mended in two days
     assert order[order.index("resolve-infra-light") + 1] == "R09"
@@ -70,7 +72,7 @@ def test_a_limit_for_street_lights_stands_just_before_the_rule_that_decides_for_
     ("urgency", "amount"), [("normal", "2d/working"), ("emergency", "4h/calendar"), ("complex", "15d/calendar")]
 )
 def test_the_new_limit_takes_ordinary_lights_and_nothing_more_urgent(urgency: str, amount: str) -> None:
-    book = build(rule_forms.put_limit(EXAMPLE, TWO_DAYS, None, FIELDS), DIRECTORY, FIELDS)
+    book = build(rule_forms.put_limit(EXAMPLE, TWO_DAYS, None, KNOWN), DIRECTORY, FIELDS)
     case = replace(rule_forms.witness(LIGHTS, FIELDS), urgency=urgency)
     limit = decide(case, book).limit("resolve")
     assert limit is not None
@@ -79,32 +81,44 @@ def test_the_new_limit_takes_ordinary_lights_and_nothing_more_urgent(urgency: st
 
 def test_a_row_that_is_edited_keeps_its_code_and_its_place() -> None:
     row = rule_forms.limit_row(EXAMPLE, "R09")
-    draft = rule_forms.put_limit(EXAMPLE, replace(row, code="other", rank=1, amount="4d/working"), "R09", FIELDS)
+    draft = rule_forms.put_limit(EXAMPLE, replace(row, code="other", rank=1, amount="4d/working"), "R09", KNOWN)
     assert asked(draft, "resolve") == asked(EXAMPLE, "resolve")
     assert rule_forms.limit_row(draft, "R09").amount == "4d/working"
     lead = rule_forms.lead_row(EXAMPLE, "light-manhole")
-    draft = rule_forms.put_lead(EXAMPLE, replace(lead, lead="so-xd"), "light-manhole", FIELDS)
+    draft = rule_forms.put_lead(EXAMPLE, replace(lead, lead="so-xd"), "light-manhole", KNOWN)
     assert rule_forms.lead_row(draft, "light-manhole").lead == "so-xd"
     assert [each.code for each in draft.leads] == [each.code for each in EXAMPLE.leads]
 
 
 def test_a_limit_that_is_given_another_stage_leaves_the_old_one() -> None:
     row = replace(rule_forms.limit_row(EXAMPLE, "R26"), stage="reply")
-    draft = rule_forms.put_limit(EXAMPLE, row, "R26", FIELDS)
+    draft = rule_forms.put_limit(EXAMPLE, row, "R26", KNOWN)
     assert asked(draft, "publish") == []
     assert asked(draft, "reply")[-2:] == ["R26", "reply"]
 
 
 def test_a_new_lead_rule_stands_before_the_one_that_leads_now() -> None:
-    draft = rule_forms.put_lead(EXAMPLE, LeadDraft("", "so-xd", when=LIGHTS), None, FIELDS)
+    draft = rule_forms.put_lead(EXAMPLE, LeadDraft("", "so-xd", when=LIGHTS), None, KNOWN)
     codes = [row.code for row in rule_forms.in_order(draft.leads)]
     assert codes.index("lead-infra-light") + 1 == codes.index("light-manhole")
+
+
+def test_a_row_for_an_area_stands_before_the_one_for_all_around_it() -> None:
+    around, inside = "dn", "dn-c-binh-phuoc"
+    wide = LimitDraft("", "accept", "7h/working", when=Condition(areas=(around,)))
+    draft = rule_forms.put_limit(EXAMPLE, wide, None, KNOWN)
+    narrow = LimitDraft("", "accept", "6h/working", when=Condition(areas=(inside,)))
+    both = rule_forms.put_limit(draft, narrow, None, KNOWN)
+    assert asked(both, "accept")[-3:] == ["accept-dn-c-binh-phuoc", "accept-dn", "R06"]
+    assert errors(both) == set()
+    (change,) = differences(draft, both, KNOWN)
+    assert (change.when.areas, change.was, change.now) == ((inside,), ("7h/working",), ("6h/working",))
 
 
 def test_a_code_that_is_taken_gets_a_number() -> None:
     draft = EXAMPLE
     for _ in range(3):
-        draft = rule_forms.put_limit(draft, TWO_DAYS, None, FIELDS)
+        draft = rule_forms.put_limit(draft, TWO_DAYS, None, KNOWN)
     assert [code for code in asked(draft, "resolve") if "light" in code] == [
         "resolve-infra-light-3",
         "resolve-infra-light-2",
@@ -124,8 +138,8 @@ def test_a_rule_is_taken_out() -> None:
         lambda: rule_forms.drop_rule(EXAMPLE, "none"),
         lambda: rule_forms.move(EXAMPLE, "none", up=True),
         lambda: rule_forms.limit_row(EXAMPLE, "water"),
-        lambda: rule_forms.put_limit(EXAMPLE, TWO_DAYS, "none", FIELDS),
-        lambda: rule_forms.put_lead(EXAMPLE, LeadDraft("", "centre"), "R09", FIELDS),
+        lambda: rule_forms.put_limit(EXAMPLE, TWO_DAYS, "none", KNOWN),
+        lambda: rule_forms.put_lead(EXAMPLE, LeadDraft("", "centre"), "R09", KNOWN),
         lambda: rule_forms.put_settings(EXAMPLE, {"leads": ()}),
     ],
     ids=["drop", "move", "limit", "put limit", "put lead", "setting"],
@@ -158,7 +172,7 @@ def test_a_step_changes_two_places_and_the_step_back_restores_them(code: str, up
 @given(st.sampled_from(sorted(FIELDS)), st.sampled_from(["accept", "resolve", "reply", "publish"]))
 def test_a_new_limit_of_any_field_decides_for_its_ordinary_cases(field: str, stage: str) -> None:
     when = Condition(fields=(field,))
-    draft = rule_forms.put_limit(EXAMPLE, LimitDraft("", stage, "1h/working", when=when), None, FIELDS)
+    draft = rule_forms.put_limit(EXAMPLE, LimitDraft("", stage, "1h/working", when=when), None, KNOWN)
     code = next(row.code for row in draft.limits if row not in EXAMPLE.limits)
     limit = decide(rule_forms.witness(when, FIELDS), build(draft, DIRECTORY, FIELDS)).limit(stage)
     assert limit is not None
@@ -192,8 +206,8 @@ def brief(changes: tuple[Change, ...]) -> list[tuple[str, tuple[str, ...] | None
 
 
 def test_a_new_limit_is_told_as_what_it_was_and_becomes() -> None:
-    draft = rule_forms.put_limit(EXAMPLE, TWO_DAYS, None, FIELDS)
-    assert brief(differences(EXAMPLE, draft, FIELDS)) == [
+    draft = rule_forms.put_limit(EXAMPLE, TWO_DAYS, None, KNOWN)
+    assert brief(differences(EXAMPLE, draft, KNOWN)) == [
         ("resolve", ("infra.light",), ("3d/working",), ("2d/working",))
     ]
 
@@ -212,7 +226,7 @@ def test_a_new_limit_is_told_as_what_it_was_and_becomes() -> None:
             [("resolve", NINTH, ("3d/working",), ("5d/working",))],
         ),
         (
-            lambda d: rule_forms.put_lead(d, HELPED, None, FIELDS),
+            lambda d: rule_forms.put_lead(d, HELPED, None, KNOWN),
             [("lead", ("infra.light",), ("kind:local",), ("so-xd", "dien-luc"))],
         ),
         (lambda d: rule_forms.drop_rule(d, "water"), [("lead", ("infra.water",), ("cap-nuoc",), ("centre",))]),
@@ -232,6 +246,18 @@ def test_a_new_limit_is_told_as_what_it_was_and_becomes() -> None:
                 )
             ],
         ),
+        (
+            lambda d: rule_forms.put_settings(d, {"extend": Extension(before_due=False, reason_required=False)}),
+            [("extend", None, ("1 × 1", "head"), ("1 × 1", "head", "late", "no_reason"))],
+        ),
+        (
+            lambda d: replace(d, track_fields={**d.track_fields, "infra.light": "complaint"}),
+            [("track_fields", None, (), ("infra.light → complaint",))],
+        ),
+        (
+            lambda d: replace(d, tracks=(*d.tracks, TrackPhrases("complaint", ("khiếu",), ("khiếu hài",)))),
+            [("tracks", None, (), ("khiếu → complaint", "− khiếu hài → complaint"))],
+        ),
         # Two rules that speak of different fields may change places without a case noticing.
         (lambda d: rule_forms.move(d, "water", up=True), []),
         # The rule for urgent cases before the one for the field: urgent roads stay at three days, nothing is told.
@@ -239,26 +265,75 @@ def test_a_new_limit_is_told_as_what_it_was_and_becomes() -> None:
     ],
     ids=[
         "nothing", "a note", "an amount", "a rule less", "a lead more", "a lead less", "day end", "extension", "ladder",
+        "more lenient", "a field of a track", "wordings of a track",
         "a step that nobody feels", "a step for the urgent",
     ],
 )  # fmt: skip
 def test_changes_are_told_by_what_cases_get(
     edit: Fault, told: list[tuple[str, tuple[str, ...] | None, tuple[str, ...], tuple[str, ...]]]
 ) -> None:
-    assert brief(differences(EXAMPLE, edit(EXAMPLE), FIELDS)) == told
+    assert brief(differences(EXAMPLE, edit(EXAMPLE), KNOWN)) == told
+
+
+URGENT = ("urgent",)
+SLOW = with_limit("R09-urgent", amount="4d/working")
+
+
+@pytest.mark.parametrize(
+    ("old", "edit", "told"),
+    [
+        # What is urgent is mended as fast as an emergency: of two urgencies the second is another matter, too.
+        (
+            EXAMPLE,
+            with_limit("R08", when=Condition(urgencies=("emergency", "urgent"))),
+            [(Condition(urgencies=URGENT), "3d/working", "4h/calendar")],
+        ),
+        (
+            with_limit("R08", when=Condition(urgencies=("emergency", "urgent")))(EXAMPLE),
+            lambda d: EXAMPLE,
+            [(Condition(urgencies=URGENT), "4h/calendar", "3d/working")],
+        ),
+        # A rule for every urgency is kept for normal lights: those that are urgent get what is urgent gets.
+        (
+            SLOW(rule_forms.put_limit(EXAMPLE, TWO_DAYS, None, KNOWN)),
+            with_limit("resolve-infra-light", when=replace(LIGHTS, urgencies=("normal",))),
+            [(replace(LIGHTS, urgencies=URGENT), "2d/working", "3d/working")],
+        ),
+        (EXAMPLE, with_limit("R09", amount="4d/working"), None),
+    ],
+    ids=["one more", "one less", "kept for one", "an amount"],
+)
+def test_each_value_a_rule_names_is_asked_about(
+    old: RuleSetDraft, edit: Fault, told: list[tuple[Condition, str, str]] | None
+) -> None:
+    found = differences(old, edit(old), KNOWN)
+    if told is None:
+        assert {each.when.urgencies for each in found} == {None}
+    else:
+        assert [(each.when, *each.was, *each.now) for each in found] == told
+
+
+def test_a_rule_that_names_too_much_is_asked_about_its_fields_alone() -> None:
+    many = Condition(
+        fields=("infra.*", "env.*", "order.*"), urgencies=("normal", "urgent"), channels=("web", "app", "zalo"),
+        kinds=("report", "question"), areas=tuple(sorted(AREAS)[:200]),
+    )  # fmt: skip
+    draft = rule_forms.put_limit(EXAMPLE, LimitDraft("", "accept", "1h/working", when=many), None, KNOWN)
+    (change,) = differences(EXAMPLE, draft, KNOWN)
+    assert (change.was, change.now, change.when.channels) == (("8h/working",), ("1h/working",), ("web",))
 
 
 def test_a_catch_all_that_comes_too_early_is_told_for_every_rule_it_hides() -> None:
     early = rule_forms.move(rule_forms.move(EXAMPLE, "R10", up=True), "R10", up=True)
-    by_field, by_urgency = differences(EXAMPLE, early, FIELDS)
+    by_field, by_urgency = differences(EXAMPLE, early, KNOWN)
     assert (by_field.rule, by_field.was, by_field.now) == ("R09", ("3d/working",), ("5d/working",))
     assert "infra.*" in (by_field.when.fields or ())
     assert (by_urgency.rule, by_urgency.when) == ("R09-urgent", Condition(urgencies=("urgent",)))
 
 
 def test_a_set_differs_in_nothing_from_itself_and_back_is_the_reverse() -> None:
-    there, back = differences(EXAMPLE, HCMC, FIELDS), differences(HCMC, EXAMPLE, FIELDS)
-    assert differences(HCMC, HCMC, FIELDS) == ()
+    there, back = differences(EXAMPLE, HCMC, KNOWN), differences(HCMC, EXAMPLE, KNOWN)
+    assert differences(HCMC, HCMC, KNOWN) == ()
     assert {(each.about, each.was, each.now) for each in there} == {(each.about, each.now, each.was) for each in back}
 
 

@@ -156,6 +156,13 @@ FILLED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("chase", "agent", "forwarded", {}),
     ("reveal_identity", "agent", "received", {"reason": "Người dân nhờ gọi lại"}),
     ("hand_over", "agent", "received", {"to": "115", "text": "Một người ngã xe", "spoke_with": ""}),
+    ("direct", "leader", "in_progress", {"text": "Làm ngay", "to": "", "until": "2026-03-05T16:00"}),
+    ("answer_directive", "officer", "ordered", {"text": "Đã làm"}),
+    ("ask_support", "head", "in_progress", {"unit": "so-yte", "task": "Phun thuốc", "until": ""}),
+    ("release_support", "dispatcher", "in_progress", {"unit": SUPPORT, "reason": "Không cần nữa"}),
+    ("give_back_support", "helper", "in_progress", {"reason": "Không phải việc của Sở", "suggested": ""}),
+    ("dispute", "helperhead", "forwarded", {"text": "Không thống nhất được"}),
+    ("decide_dispute", "leader", "disputed", {"reason": "Giữ nguyên", "lead": ""}),
 ]
 
 
@@ -168,13 +175,23 @@ def test_the_table_of_forms_fills_in_every_action() -> None:
 
 async def bring(client: AsyncClient, as_: As, drive: Drive, code: str, where: str) -> None:
     """A case to a status, or to one of the situations that some forms are for."""
-    steps = {"asked": "in_progress", "published": "replied", "linked": "received"}
+    steps = {
+        "asked": "in_progress",
+        "published": "replied",
+        "linked": "received",
+        "ordered": "in_progress",
+        "disputed": "in_progress",
+    }
     await drive(code, steps.get(where, where))
     if where == "asked":
         body = {"until": "2026-03-09T16:00:00+07:00", "reason": "Chờ vật tư"}
         await done(as_("officer"), code, "request_extension", body)
     if where == "published":
         await done(as_("agent"), code, "publish", {"public_text": "Xong."})
+    if where == "disputed":
+        await done(as_("officer"), code, "dispute", {"text": "Không thống nhất được"})
+    if where == "ordered":
+        await done(as_("supervisor"), code, "direct", {"text": "Làm ngay"})
     if where == "linked":
         await done(as_("dispatcher"), code, "link_incident", {"into": (await a_report(client))[0]})
 
@@ -207,7 +224,7 @@ async def test_each_form_does_its_action(
     files = {"attachments": ("anh.png", a_photo(), "image/png")} if action in ("attach", "submit_answer") else None
     before = (await as_("supervisor").get(f"/api/v1/cases/{code}")).json()
     sent = await person.send(code, action, data, script=script, **({"files": files} if files else {}))
-    left = action == "give_back"
+    left = action in ("give_back", "give_back_support")
     assert sent.status_code == (200 if script or left else 303), sent.text[-2000:]
     if script:
         assert '"toast"' in sent.headers["hx-trigger"]

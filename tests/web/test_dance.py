@@ -13,7 +13,21 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from tests.factories import CENTRE, LEAD, SUPPORT, As, Clock, a_report, act, deliver, done, limit_differences, remind
+from tests.factories import (
+    CENTRE,
+    LEAD,
+    SUPPORT,
+    As,
+    Clock,
+    a_report,
+    act,
+    deliver,
+    done,
+    journal_of,
+    limit_differences,
+    remind,
+    settle,
+)
 
 CENTRE_CODE = "trung-tam-1022"
 MARCH = {"from": "2026-03-01", "to": "2026-03-31"}
@@ -127,6 +141,18 @@ async def test_four_people_dance_and_each_late_minute_is_charged_to_who_held_the
     assert (await as_("officer").get("/feed/v1/lateness", params=MARCH)).status_code == 403
     assert (await browser("officer").get("/ioc/lateness", params=MARCH)).status_code == 403
     assert await limit_differences(app) == []
+    met = [
+        (row.data["code"], op)
+        for code in (late, in_time)
+        for row in await journal_of(app, code)
+        for op in row.data["limits"]
+        if (op["op"], op["stage"]) == ("met", "resolve")
+    ]
+    assert [code for code, op in met if op.get("extended")] == [in_time]  # counted apart: in time by its new date alone
+    await settle(app)
+    figures = (await as_("leader").get("/feed/v1/aggregates", params=MARCH)).json()["items"]
+    counted = {each["figure"]: each["value"] for each in figures}
+    assert (counted["due_met.resolve"], counted["due_met_extended.resolve"]) == (1, 1)
 
 
 async def test_a_case_that_turns_into_a_denunciation_leaves_the_report(

@@ -1,6 +1,6 @@
 """Each look at a restricted case is one line that nobody can change; lists are no looks, and show nothing written."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import asyncpg
@@ -15,7 +15,7 @@ from core import staffing
 from core.ids import uuid7
 from core.sealed_files import Sealed
 from core.staff import Actor
-from hotline.models import CallSession, Recording
+from hotline.models import CallSession, CallTask, Recording
 from hotline.recordings import purpose_of
 from tests.calling import a_sound
 from tests.factories import As, a_photo, a_report, case_of, done, state
@@ -26,12 +26,13 @@ WORDS = "Tố cáo chủ tịch xã nhận tiền, chuyệnmậtxyz"
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """A denunciation with a photo and a recording, and an ordinary case."""
+    """A denunciation with a photo, a recording and a call that is owed, and an ordinary case."""
 
     code: str
     ordinary: str
     attachment: str
     recording: str
+    task: str
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +60,14 @@ async def hidden(app: FastAPI, client: AsyncClient, as_: As) -> Hidden:
         await here.files.put(sealed.key, sealed.data)
         sound.file = sealed.key
         session.add(sound)
+        owed = CallTask(
+            id=uuid7(at), kind="callback", phone="+84912345678", session_id=call.id, opened_at=at, case_id=case.id,
+            apart=True,
+        )  # fmt: skip
+        session.add(owed)
         file = await session.scalar(text("SELECT id FROM attachments WHERE case_id = :id"), {"id": case.id})
     ordinary, _ = await a_report(client, text="Đèn đường tắt")
-    return Hidden(code, ordinary, str(file), str(sound.id))
+    return Hidden(code, ordinary, str(file), str(sound.id), str(owed.id))
 
 
 async def lines(app: FastAPI, code: str) -> list[tuple[str, str]]:
@@ -86,6 +92,7 @@ WAYS = [
     ("file", "/api/v1/attachments/{attachment}", "attachment"),
     ("small file", "/api/v1/attachments/{attachment}?size=small", "attachment"),
     ("recording", "/api/v1/recordings/{recording}", "recording"),
+    ("number to call", "/api/v1/call-tasks/{task}", "number"),
     ("page", "/console/cases/{code}", "page"),
     ("live part", "/console/cases/{code}?part=case", "live"),
     ("form", "/console/cases/{code}/note", "page"),
@@ -97,11 +104,12 @@ WAYS = [
 @pytest.mark.parametrize(("path", "what"), [row[1:] for row in WAYS], ids=[row[0] for row in WAYS])
 async def test_each_look_is_one_line(app: FastAPI, as_: As, browser: As, hidden: Hidden, path: str, what: str) -> None:
     before = await lines(app, hidden.code)
-    ways = {"code": hidden.code, "attachment": hidden.attachment, "recording": hidden.recording}
+    ways = asdict(hidden)
     client = browser("inspector") if path.startswith("/console") else as_("inspector")
     answer = await client.get(path.format(**ways))
     assert answer.status_code == 200, answer.text
     assert (await lines(app, hidden.code))[len(before) :] == [("inspector@demo", what)]
+    assert answer.headers.get("cache-control", "no-store") == "no-store"  # to be seen again it is asked for again
 
 
 async def test_an_act_is_a_look_too_for_its_answer_shows_the_case(

@@ -220,4 +220,5 @@ async def test_the_answer_says_since_when(as_: As, clock: Clock, normal: None) -
     await switch(as_, "epidemic")
     told = (await as_("officer").get("/api/v1/mode")).json()
     assert datetime.fromisoformat(told["since"]) == clock.now
+    assert told["since"].endswith("+07:00")
     assert told["reason"] == REASON

@@ -90,8 +90,18 @@ PAGES: dict[str, list[str]] = {
     **dict.fromkeys(
         (
             "GET /account",
+            "GET /account/notices",
+            "POST /account/notices/address",
+            "POST /account/notices/code",
+            "POST /account/notices/invite",
+            "POST /account/notices/{channel}",
+            "POST /account/notices/{channel}/drop",
             "POST /account",
             "GET /console",
+            "GET /console/notices",
+            "GET /console/notices/count",
+            "POST /console/notices/seen",
+            "POST /console/notices/{id}",
             "GET /console/views",
             "GET /console/peek",
             "GET /console/rows/{code}",
@@ -125,6 +135,12 @@ PAGES: dict[str, list[str]] = {
     "GET /ioc": FEED,
     "GET /ioc/lateness": FEED,
     "GET /admin/simulate": ["supervisor", "admin"],
+    "GET /admin/duty": ["supervisor", "admin", "head", "helperhead", "head2"],  # each their own
+    "POST /admin/named-roles/{role}": ["admin"],
+    **{
+        f"POST /admin/duty/{{department}}/{what}": ["admin", "head2"]  # the head of that department
+        for what in ("shifts", "shifts/{id}/drop", "leaves", "leaves/{id}/drop", "people/{person}/deputies")
+    },
     "GET /console/mode/banner": STAFF,
     "GET /console/mode": ["supervisor"],
     "POST /console/mode": ["supervisor"],
@@ -150,6 +166,9 @@ MAY_FIND_NOTHING = {
     "POST /admin/events/{id}/reread",
     "GET /admin/rules/{rule_set}/files/{file}",
     "GET /console/peek",
+    "POST /admin/duty/{department}/shifts/{id}/drop",
+    "POST /admin/duty/{department}/leaves/{id}/drop",
+    "POST /account/notices/invite",  # no Telegram here
     # There is no reform of this code; of one that is there, an empty form would be the act itself.
     *(f"GET /admin/reforms/{{reform}}{more}" for more in ("", "/yaml", "/edit")),
     *(f"POST /admin/reforms/{{reform}}/{act}" for act in ("edit", "apply", "withdraw", "delete")),
@@ -188,6 +207,8 @@ async def path_of(app: FastAPI, client: AsyncClient, drive: Drive) -> dict[str, 
         "area": "bp-d-dong-xoai",
         "reform": "none-of-this-code",
         "calendar": "province",
+        "channel": "email",
+        "role": "vice_chair",
         "sentence": "receipt",
         "form": "long",
         "language": "vi",

@@ -599,6 +599,14 @@ async def test_who_took_over_the_accused_units_work_does_not_see_it_either(clien
     assert lifted["accused"] == []
 
 
+async def test_who_works_in_a_part_of_the_accused_unit_does_not_see_it_either(client: AsyncClient, as_: As) -> None:
+    code, _ = await a_report(client, text="Tố cáo giám đốc Sở Y tế nhận tiền")
+    shown = await done(as_("inspector"), code, "set_track", {"track": "denunciation", "accused": ["so-yte"]})
+    assert {unit["code"] for unit in shown["accused"]} == {"so-yte", "cdc", "tram-y-te", "tram-y-te-luu-dong"}
+    part = await done(as_("inspector"), code, "set_track", {"track": "denunciation", "accused": ["cdc"]})
+    assert {unit["code"] for unit in part["accused"]} == {"cdc"}  # who is above it may look into it
+
+
 async def test_units_named_in_the_text_are_offered_and_take_no_effect_by_themselves(
     client: AsyncClient, as_: As, browser: As, accused: tuple[str, AsyncClient]
 ) -> None:

@@ -56,6 +56,11 @@ async def test_from_a_council_that_changed_a_limit_to_active_from_monday(app: Fa
     page = await gone_on(admin, await admin.post(f"{path}/check"))
     assert "Đã kiểm tra, không có lỗi" in page
     assert "Áp dụng từ thứ Hai 30/11/2099" in page
+    draft = path.rpartition("/")[2]
+    assert f'href="/admin/simulate?set={draft}"' in page
+    first = re.search(r'<option value="([^"]+)"[^>]*>([^<]+)', unescape((await admin.get("/admin/simulate")).text))
+    assert first  # what was checked is still a draft
+    assert (first[1], first[2]) == (draft, "example-2025 v2 – bản nháp")
     page = await gone_on(admin, await admin.post(f"{path}/activate"))
     assert "Sẽ áp dụng từ thứ Hai 30/11/2099" in page
     admin.cookies.set(LANG_COOKIE, "en")
@@ -96,17 +101,19 @@ async def test_a_row_is_edited_moved_and_taken_out(app: FastAPI, browser: As) ->
 @pytest.mark.parametrize(
     ("part", "members", "told"),
     [
-        ("limit", {**LIGHTS, "amount-value": "two"}, "Viết một số nguyên lớn hơn 0."),
-        ("limit", {**LIGHTS, "amount-value": "0"}, "Viết một số nguyên lớn hơn 0."),
-        ("limit", {**LIGHTS, "amount-unit": "week"}, "Viết một số nguyên lớn hơn 0."),
+        ("limit", {**LIGHTS, "amount-value": "two"}, "Viết một số nguyên lớn hơn 0, nhiều nhất mười năm."),
+        ("limit", {**LIGHTS, "amount-value": "0"}, "Viết một số nguyên lớn hơn 0, nhiều nhất mười năm."),
+        ("limit", {**LIGHTS, "amount-unit": "week"}, "Viết một số nguyên lớn hơn 0, nhiều nhất mười năm."),
         ("limit", {**LIGHTS, "stage": "finish"}, "Chọn một bước."),
         ("limit", {**LIGHTS, "note": "x" * 501}, "Nhiều nhất 500 ký tự."),
         ("limit", {**LIGHTS, "fields": "x" * 101}, "Có giá trị không hợp lệ."),
         ("lead", {"lead": ""}, "Chọn đơn vị chủ trì."),
         ("head", {"valid_from": "monday"}, "Ngày không hợp lệ."),
         ("head", {"valid_from": ""}, "Chọn ngày bắt đầu áp dụng."),
-        ("head", {"valid_from": "2099-01-01", "valid_to": "2098-01-01"}, "valid_to"),
+        ("head", {"valid_from": "2099-01-01", "valid_to": "2099-01-01"}, "Ngày này phải sau ngày bắt đầu áp dụng."),
+        ("limit", {**LIGHTS, "amount-value": "9999"}, "nhiều nhất mười năm."),
         ("settings", {"extend_max": "many"}, "Viết một số từ 0 đến 20."),
+        ("settings", {"extend_max": "000000999"}, "Viết một số từ 0 đến 20."),
     ],
 )
 async def test_a_form_that_does_not_fit_is_shown_again(
@@ -156,9 +163,10 @@ async def test_settings_and_dates_are_forms_and_saving_them_as_shown_changes_not
     assert shown["close_after-value"] == ["15"]
     page = await gone_on(admin, await admin.post(f"{path}/settings", data=shown))
     assert "Chưa có gì khác đối với phản ánh." in page
-    shown |= {"day_end": ["midnight"], "remind": ["50, 90%"], "to-2": [""], "after-2-value": [""]}
+    shown |= {"extend_max": ["2"], "day_end": ["midnight"], "remind": ["50, 90%"], "to-2": [""], "after-2-value": [""]}
     page = await gone_on(admin, await admin.post(f"{path}/settings", data=shown))
     assert "hết giờ làm việc → " in page
+    assert '1 lần, mỗi lần nhiều nhất 100% hạn gốc, thủ trưởng đơn vị → <span class="strong">2 lần' in page
     assert "50%, 90%" in page
     head = {"valid_from": "2099-12-07", "valid_to": "", "source": "QĐ 1", "note": "x"}
     page = await gone_on(admin, await admin.post(f"{path}/head", data=head))
@@ -178,6 +186,41 @@ async def test_a_finding_stands_below_the_row_it_is_about(app: FastAPI, browser:
     assert "Luật Khiếu nại 2011" in row
     assert "Áp dụng từ" not in page.partition("</h2>")[0]
     refused(await admin.post(f"{path}/activate"), "Luật Khiếu nại 2011", status=409)
+    await the_end_of(admin, path)
+
+
+async def test_a_text_that_was_opened_before_another_edit_does_not_undo_it(app: FastAPI, browser: As) -> None:
+    admin = browser("admin")
+    path = await copy_of_it(app, admin)
+    opened = (await admin.get(f"{path}/edit")).text
+    seen = re.search(r'name="seen" value="([^"]+)"', opened)
+    assert seen
+    text = unescape(opened.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]).strip() + "\n"
+    members = {"yaml": text, "seen": seen[1]}
+    assert (await admin.post(f"{path}/limit", data=LIGHTS)).status_code == 303
+    refused(await admin.post(f"{path}/edit", data=members), "Bản nháp đã được sửa ở nơi khác")
+    assert 'id="rule-resolve-infra-light"' in (await admin.get(path)).text
+    assert (await admin.post(f"{path}/drop", data={"code": "resolve-infra-light"})).status_code == 303
+    assert (await admin.post(f"{path}/edit", data=members)).status_code in (200, 303)  # it says again what was seen
+    await the_end_of(admin, path)
+
+
+async def test_what_was_checked_and_is_not_fit_any_more_has_to_be_checked_again(
+    app: FastAPI, browser: As, clock: Clock
+) -> None:
+    admin = browser("admin")
+    clock.to("2026-03-08T23:50")
+    path = await copy_of_it(app, admin, "2026-03-08")
+    assert "Bước 2" in await gone_on(admin, await admin.post(f"{path}/check"))
+    clock.to("2026-03-09T00:10")  # its day is over
+    page = unescape((await admin.get(path)).text)
+    assert "Bước 1" in page
+    assert "còn 1 lỗi" in page
+    assert "Ngày có hiệu lực 2026-03-08 đã qua" in page
+    assert f'action="{path}/activate"' not in page
+    page = await gone_on(admin, await admin.post(f"{path}/check"))
+    assert "Còn 1 lỗi" in page
+    assert "Bản nháp</span>" in page
     await the_end_of(admin, path)
 
 

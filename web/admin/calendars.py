@@ -7,16 +7,19 @@ from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from cases import recount
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.staff import MANAGE
 from routing import queries
 from routing.calendars import HOLIDAY_YEARS
 from routing.editing import calendars
-from routing.editing.calendars import CalendarHead, CalendarYear, DayView
+from routing.editing.calendars import CalendarHead, CalendarYear, DayView, WeekView
+from routing.editing.shared import one_at_a_time
+from routing.models import Department
 from routing.queries import PROVINCE, Routing
 from web.admin.ground import Admin, Filled, Pair, Word, again, by_name, read, texts, trying
 from web.administration.calendars import DayEdit, NewCalendar, Week, YearToFill
@@ -28,7 +31,8 @@ from web.rendering import go, render
 router = APIRouter(include_in_schema=False, dependencies=[FromHere, RulesChange])
 Year = Annotated[int | None, Query(ge=2000, le=2199)]
 DayInPath = Annotated[Day, Path()]
-MOST = 5_000  # limits looked at before a page says how many would move
+MOST = 5_000  # limits looked at, and counted again, by one request; what is more is the command's
+LISTED = 20  # limits that would move, by name
 _BETWEEN = re.compile(r"[\s,;]+")
 
 
@@ -43,12 +47,30 @@ class CalendarsPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Hours:
+    """Hours of a week; `days`: from which weekday to which the same windows hold. `now`: they hold today."""
+
+    since: date | None
+    now: bool
+    days: Sequence[tuple[int, int, Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A limit that would move."""
+
+    difference: recount.Difference
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
 class CalendarPage:
     """A year of a calendar, its week and the form to fill it."""
 
     year: CalendarYear
     days: Sequence[DayView]  # that differ from their weekday
     today: date
+    hours: Sequence[Hours]
     week: Filled
     alert: str = ""
     done: str = ""
@@ -57,6 +79,11 @@ class CalendarPage:
     fillable: bool = True
     since: date | None = None  # from when on changes count otherwise that running limits were not counted again for
     moves: int = 0  # limits that would move
+    lifted: int = 0  # of them: would be late no longer
+    late: int = 0  # would be late
+    moving: Sequence[Moving] = ()  # some of them, of cases everybody here may know of
+    most: int = MOST
+    too_many: bool = False  # there are more limits than one request looks at
     opened: bool = False  # the form of the week
 
 
@@ -66,7 +93,6 @@ class DayPage:
 
     calendar: CalendarHead
     day: DayView
-    usual: Sequence[str]  # windows of its weekday
     form: Filled
     province: str = PROVINCE
 
@@ -104,20 +130,24 @@ async def year(
 ) -> Response:
     """A year at a glance, and what counting again would move."""
     since = await recount.pending(session, calendar)
-    moved = [] if since is None else await _moves(session, calendar, since, at)
+    moved = None if since is None else await _moves(session, calendar, since, at)
     shown = year or today.year
-    return await _year(
-        request, session, who, today, calendar, shown, done=done, added=added, since=since, moves=len(moved)
-    )
+    return await _year(request, session, who, today, calendar, shown, done=done, added=added, since=since, moved=moved)
 
 
 @router.post("/admin/calendars/{calendar}/recount")
 async def count_again(session: Db, who: Admin, at: Now, calendar: CodeInPath) -> Response:
     """Count running limits again by the calendar as it is now."""
     who.require(MANAGE)
+    await one_at_a_time(session)
     since = await recount.pending(session, calendar)
     moved = 0
     if since is not None:
+        if not (await _moves(session, calendar, since, at)).whole:
+            raise Conflict(
+                f"Có hơn {MOST} hạn cần xem lại: hãy chạy lệnh limits recompute trên máy chủ.",
+                f"There are more than {MOST} limits to look at: run the command limits recompute on the server.",
+            )
         change = await recount.change_of(session, calendar)
         moved = await recount.apply(session, await queries.load(session), change, since, who, at)
     return go(f"/admin/calendars/{calendar}?done=recounted&added={moved}")
@@ -194,11 +224,19 @@ def _windows(typed: str) -> list[str]:
     return [window for window in _BETWEEN.split(tight) if window]
 
 
-async def _moves(session: AsyncSession, calendar: str, since: date, at: datetime) -> list[recount.Difference]:
-    routing = await queries.load(session)
-    return (
-        await recount.preview(session, routing, calendar, since, at, most=MOST) if calendar in routing.calendars else []
-    )
+async def _moves(session: AsyncSession, calendar: str, since: date, at: datetime) -> recount.Preview:
+    return await recount.preview(session, await queries.load(session), calendar, since, at, most=MOST)
+
+
+def _hours(given: WeekView, now: bool) -> Hours:
+    """A week in few words."""
+    days: list[tuple[int, int, Sequence[str]]] = []
+    for n, windows in enumerate(given.week):
+        if days and days[-1][2] == windows:
+            days[-1] = (days[-1][0], n, windows)
+        else:
+            days.append((n, n, windows))
+    return Hours(given.since, now, days)
 
 
 async def _list(
@@ -224,16 +262,20 @@ async def _year(
     done: str = "",
     added: int | None = None,
     since: date | None = None,
-    moves: int = 0,
+    moved: recount.Preview | None = None,
 ) -> Response:
     shown = await calendars.calendar_year(session, code, wanted)
+    present = [each for each in shown.weeks if each.since is None or each.since <= today][-1]
+    differences = [] if moved is None else moved.differences
+    names = dict((await session.exec(select(Department.code, Department.name))).all()) if differences else {}
     page = CalendarPage(
         year=shown,
         days=[day for month in shown.months for day in month.days if day.exception],
         today=today,
+        hours=[_hours(each, each is present) for each in shown.weeks],
         week=week
         or Filled(
-            {**{f"week.{n}": ", ".join(windows) for n, windows in enumerate(shown.week)}, "since": today.isoformat()}
+            {**{f"week.{n}": ", ".join(windows) for n, windows in enumerate(present.week)}, "since": today.isoformat()}
         ),
         alert=alert,
         done=done,
@@ -241,7 +283,14 @@ async def _year(
         fillable=HOLIDAY_YEARS[0] <= wanted <= HOLIDAY_YEARS[1],
         opened=week is not None,
         since=since,
-        moves=moves,
+        moves=len(differences),
+        lifted=sum(each.was_late and not each.late for each in differences),
+        late=sum(each.late and not each.was_late for each in differences),
+        moving=[
+            Moving(each, names.get(each.holder, each.holder))
+            for each in [each for each in differences if not each.restricted][:LISTED]
+        ],
+        too_many=moved is not None and not moved.whole,
     )
     return render(request, "admin/calendar.html", page, who=who, status=422 if alert or week else 200)
 
@@ -252,16 +301,16 @@ async def _day(
     head = next((each for each in await calendars.listed(session) if each.code == code), None)
     if head is None:
         raise NotFound(f"Không có lịch {code}.", f"There is no calendar {code}.")
-    view, usual = await calendars.day_view(session, code, day), head.week[day.weekday()]
+    view = await calendars.day_view(session, code, day)
     worked = view.windows if view.exception else ()
     filled = form or Filled(
         {
             "kind": "work" if worked else "off",
-            "windows": ", ".join(worked or usual or next(filter(None, head.week), ())),
+            "windows": ", ".join(worked or view.usual or next(filter(None, head.week), ())),
             "label": view.label,
             "source": view.source,
             "everywhere": False,
         }
     )
-    page = DayPage(head, view, usual, filled)
+    page = DayPage(head, view, filled)
     return render(request, "admin/day.html", page, who=who, status=filled.status)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
-from core.errors import BadUpload, Invalid, NotFound
+from core.errors import BadUpload, Conflict, Invalid, NotFound
 from core.files import take
 from routing import rule_forms
 from routing.decide import STAGES
@@ -21,7 +21,7 @@ from routing.editing.rule_desk import Desk
 from routing.editing.rule_sets import DRAFTS, RuleSetHead, RuleSetView, findings_of, found, open_draft
 from routing.editing.shared import Finding
 from routing.queries import PROVINCE, Routing, read_draft
-from routing.rule_drafts import LeadDraft
+from routing.rule_drafts import LeadDraft, LimitDraft
 from routing.rulesets import dump
 from web.admin.ground import Admin, Filled, Word, again, trying
 from web.admin.rule_forms import (
@@ -29,15 +29,15 @@ from web.admin.rule_forms import (
     BLANK_LEAD,
     BLANK_LIMIT,
     BLANK_SETTINGS,
-    day_of,
+    first_day,
     head_members,
     lead_of,
     limit_of,
-    preset,
     settings_of,
     shown_lead,
     shown_limit,
     shown_settings,
+    text_of,
     typed,
 )
 from web.admin.rule_words import Told, Words
@@ -143,10 +143,7 @@ async def change(
 ) -> Response:
     """A copy of the set as a draft that begins on that day."""
     async with trying(session) as trial:
-        day = day_of(form, "valid_from")
-        if day is None:
-            raise Invalid.at("valid_from", "Chọn ngày bắt đầu áp dụng.", "Choose the first day.", "missing")
-        made = await rule_desk.next_version(session, who, at, rule_set, day, head_source(form))
+        made = await rule_desk.next_version(session, who, at, rule_set, first_day(form), text_of(form, "source"))
     if trial.refused:
         head = rule_sets.head_of(await found(session, rule_set), at)
         page = ChangePage(
@@ -165,12 +162,10 @@ async def limit_page(
     at: Now,
     rule_set: UUID,
     code: Word = "",
-    stage: Word = "",
-    field: Word = "",
 ) -> Response:
     """A limit as a form; without a code the form of a new one."""
     draft = await read_draft(session, await open_draft(session, rule_set))
-    row = _row(draft.limits, code) or preset(stage, field, routing.field_rows)
+    row = _row(draft.limits, code) or LimitDraft("", "resolve", "")
     return await _row_page(request, session, who, routing, at, rule_set, "limit", row.code, Filled(shown_limit(row)))
 
 
@@ -183,7 +178,7 @@ async def put_limit(
     async with trying(session) as trial:
         row = limit_of(form)
         await rule_desk.edit(
-            session, who, at, rule_set, lambda draft, fields: rule_forms.put_limit(draft, row, was, fields)
+            session, who, at, rule_set, lambda draft, known: rule_forms.put_limit(draft, row, was, known)
         )
     if trial.refused:
         filled = again(request, trial.refused, typed(form, BLANK_LIMIT), "stage", "amount")
@@ -210,7 +205,7 @@ async def put_lead(
     async with trying(session) as trial:
         row = lead_of(form)
         await rule_desk.edit(
-            session, who, at, rule_set, lambda draft, fields: rule_forms.put_lead(draft, row, was, fields)
+            session, who, at, rule_set, lambda draft, known: rule_forms.put_lead(draft, row, was, known)
         )
     if trial.refused:
         filled = again(request, trial.refused, typed(form, BLANK_LEAD), "lead")
@@ -222,7 +217,7 @@ async def put_lead(
 async def move(session: Db, who: Admin, at: Now, form: PageForm, rule_set: UUID) -> Response:
     """Ask a rule one step earlier or later."""
     code, up = form.text("code"), form.text("direction") == "up"
-    await rule_desk.edit(session, who, at, rule_set, lambda draft, fields: rule_forms.move(draft, code, up=up))
+    await rule_desk.edit(session, who, at, rule_set, lambda draft, _: rule_forms.move(draft, code, up=up))
     return go(f"/admin/rules/{rule_set}#rule-{code}")
 
 
@@ -230,7 +225,7 @@ async def move(session: Db, who: Admin, at: Now, form: PageForm, rule_set: UUID)
 async def drop(session: Db, who: Admin, at: Now, form: PageForm, rule_set: UUID) -> Response:
     """Take a rule out."""
     code = form.text("code")
-    await rule_desk.edit(session, who, at, rule_set, lambda draft, fields: rule_forms.drop_rule(draft, code))
+    await rule_desk.edit(session, who, at, rule_set, lambda draft, _: rule_forms.drop_rule(draft, code))
     return go(f"/admin/rules/{rule_set}?done=dropped")
 
 
@@ -252,7 +247,7 @@ async def put_settings(
             who,
             at,
             rule_set,
-            lambda draft, fields: rule_forms.put_settings(draft, settings_of(form, draft)),
+            lambda draft, _: rule_forms.put_settings(draft, settings_of(form, draft)),
         )
     if trial.refused:
         known = ("escalate", *rule_forms.SETTINGS)
@@ -281,7 +276,7 @@ async def put_head(
     """Keep dates, source and note."""
     async with trying(session) as trial:
         members = head_members(form)
-        await rule_desk.edit(session, who, at, rule_set, lambda draft, fields: rule_forms.put_head(draft, **members))
+        await rule_desk.edit(session, who, at, rule_set, lambda draft, _: rule_forms.put_head(draft, **members))
     if trial.refused:
         filled = again(request, trial.refused, typed(form, BLANK_HEAD), "valid_to")
         return await _part(request, session, who, routing, at, rule_set, "head", filled)
@@ -322,7 +317,7 @@ async def attach(
                 await rule_desk.attach(session, who, at, rule_set, stored)
         if trial.refused:
             raise trial.refused
-    except (BadUpload, Invalid) as refused:
+    except (BadUpload, Conflict, Invalid) as refused:
         wrong = refused.en if english else refused.vi
     if wrong:
         return await show_set(request, session, who, routing, at, rule_set, wrong_file=wrong)
@@ -362,14 +357,6 @@ async def show_set(
     page = RuleSetPage(view, desk, words, changes, done, alert, wrong_file)
     status = 409 if alert else 422 if wrong_file else 200
     return render(request, "admin/rule_set.html", page, who=who, status=status)
-
-
-def head_source(form: PageForm) -> str:
-    """The document that changes the rules, as a copy names it."""
-    written = form.text("source")
-    if len(written) > 500 or "\x00" in written:
-        raise Invalid.at("source", "Nhiều nhất 500 ký tự.", "At most 500 characters.", "too_long")
-    return written
 
 
 async def _row_page(

@@ -1,7 +1,6 @@
 """What the forms of the rule desk say: a row, the settings, the head of a set, read from a page and shown in it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -28,14 +27,14 @@ def limit_of(form: Form) -> LimitDraft:
         stage=stage,
         amount=_amount(form, "amount"),
         when=condition_of(form),
-        note=_text(form, "note"),
-        source=_text(form, "source"),
+        note=text_of(form, "note"),
+        source=text_of(form, "source"),
     )
 
 
 def lead_of(form: Form) -> LeadDraft:
     """The lead rule a form describes. Invalid names each member that does not fit."""
-    lead = _text(form, "lead")
+    lead = text_of(form, "lead")
     if not lead:
         raise Invalid.at("lead", "Chọn đơn vị chủ trì.", "Choose who leads.", "missing")
     supporting = _values(form, "supporting")
@@ -44,7 +43,7 @@ def lead_of(form: Form) -> LeadDraft:
         lead=lead,
         when=condition_of(form),
         supporting=tuple(unit for unit in supporting if unit != lead),
-        note=_text(form, "note"),
+        note=text_of(form, "note"),
     )
 
 
@@ -82,15 +81,25 @@ def settings_of(form: Form, draft: RuleSetDraft) -> dict[str, Any]:
 
 def head_members(form: Form) -> dict[str, Any]:
     """First and last day, source and note."""
-    valid_from = day_of(form, "valid_from")
-    if valid_from is None:
-        raise Invalid.at("valid_from", "Chọn ngày bắt đầu áp dụng.", "Choose the first day.", "missing")
+    valid_from, valid_to = first_day(form), day_of(form, "valid_to")
+    if valid_to is not None and valid_to <= valid_from:
+        raise Invalid.at(
+            "valid_to", "Ngày này phải sau ngày bắt đầu áp dụng.", "It must be later than the first day.", "too_early"
+        )
     return {
         "valid_from": valid_from,
-        "valid_to": day_of(form, "valid_to"),
-        "source": _text(form, "source"),
-        "note": _text(form, "note"),
+        "valid_to": valid_to,
+        "source": text_of(form, "source"),
+        "note": text_of(form, "note"),
     }
+
+
+def first_day(form: Form) -> date:
+    """From which day a set is to hold. Invalid without one."""
+    day = day_of(form, "valid_from")
+    if day is None:
+        raise Invalid.at("valid_from", "Chọn ngày bắt đầu áp dụng.", "Choose the first day.", "missing")
+    return day
 
 
 def day_of(form: Form, name: str) -> date | None:
@@ -172,21 +181,25 @@ def _amount(form: Form, name: str, *, where: str = "") -> str:
     except BadAmount:
         amount = Amount(0, "d", "calendar")
     if amount.value <= 0:
-        vi, en = "Viết một số nguyên lớn hơn 0.", "Write a whole number above 0."
+        vi, en = (
+            "Viết một số nguyên lớn hơn 0, nhiều nhất mười năm.",
+            "Write a whole number above 0, at most ten years.",
+        )
         raise Invalid.at(where or name, vi, en, "amount")
     return str(amount)
 
 
 def _number(form: Form, name: str, least: int, most: int) -> int:
     written = form.text(name)
-    if not (written.isascii() and written.isdigit() and least <= int(written[:6]) <= most):
+    if not (written.isascii() and written.isdigit() and len(written) <= 6 and least <= int(written) <= most):
         raise Invalid.at(
             name, f"Viết một số từ {least} đến {most}.", f"Write a number from {least} to {most}.", "number"
         )
     return int(written)
 
 
-def _text(form: Form, name: str) -> str:
+def text_of(form: Form, name: str) -> str:
+    """A text as it was typed. Invalid when it is too long to keep."""
     written = form.text(name)
     if len(written) > _LONGEST or "\x00" in written:
         raise Invalid.at(name, f"Nhiều nhất {_LONGEST} ký tự.", f"At most {_LONGEST} characters.", "too_long")
@@ -198,12 +211,6 @@ def _values(form: Form, name: str) -> tuple[str, ...]:
     if len(values) > _MOST or any(len(value) > 100 or "\x00" in value for value in values):
         raise Invalid.at(name, "Có giá trị không hợp lệ.", "A value does not fit.", "value")
     return values
-
-
-def preset(stage: str, field: str, known: Mapping[str, Any]) -> LimitDraft:
-    """The form of a new limit: of a stage, for a field where one is named."""
-    row = LimitDraft("", stage if stage in STAGES else "resolve", "")
-    return replace(row, when=Condition(fields=(field,))) if field in known else row
 
 
 BLANK_LIMIT = shown_limit(LimitDraft("", "resolve", ""))

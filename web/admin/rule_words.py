@@ -45,12 +45,17 @@ SETTINGS = {
     "reopen_within": ("Người dân mở lại trong", "Citizens may reopen within"),
     "progress_when_late_every": ("Trễ hạn thì báo tiến độ mỗi", "Progress told, when late, every"),
     "directive_review_within": ("Xem lại việc lãnh đạo đã chỉ đạo trong", "Leadership's orders reviewed within"),
+    "tracks": ("Lời lẽ gợi ý loại vụ việc", "Wordings that suggest a track"),
+    "track_fields": ("Lĩnh vực gợi ý loại vụ việc", "Fields that suggest a track"),
+    "track_channels": ("Kênh gợi ý loại vụ việc", "Channels that suggest a track"),
 }
 CHOICES = {
     "close": ("hết giờ làm việc", "the close of business"),
     "midnight": ("nửa đêm", "midnight"),
     "head": ("thủ trưởng đơn vị", "the head of the unit"),
     "centre": ("trung tâm 1022", "the 1022 centre"),
+    "late": ("cả khi đã quá hạn", "late ones too"),
+    "no_reason": ("không cần lý do", "without a reason"),
 }
 
 
@@ -141,18 +146,26 @@ class Words:
             subject, was, now = self.cases(change.when), self._leads(change.was), self._leads(change.now)
         else:
             subject = SETTINGS[change.about][self._second]
-            was, now = self.setting(change.was), self.setting(change.now)
+            was, now = (", ".join(self._part(change.about, each) for each in side) for side in (change.was, change.now))
         about = NAMES["stage"][change.about][self._second] if change.kind == "limit" else ""
         return Told(change.kind, about, subject, was or nothing, now or nothing, change.rule)
 
-    def setting(self, values: Sequence[str]) -> str:
-        """The value of a setting."""
-        return ", ".join(self._part(value) for value in values)
-
-    def _part(self, value: str) -> str:
-        before, arrow, role = value.partition(" → ")
+    def _part(self, about: str, value: str) -> str:
+        """A part of a setting's value, as `rule_differences` writes it."""
+        before, arrow, after = value.rpartition(" → ")
+        if about == "escalate":
+            return f"{self.amount(before)}: {self.value('roles', after)}"
+        if about == "tracks":
+            unless, phrase = (
+                (("trừ ", "unless ")[self._second], before[2:]) if before.startswith("− ") else ("", before)
+            )
+            return f"{unless}“{phrase}”: {self.value('tracks', after)}"
         if arrow:
-            return f"{self.amount(before)} → {self.value('roles', role)}"
+            return f"{self.value(about.removeprefix('track_'), before, short=True)}: {self.value('tracks', after)}"
+        times, cross, share = value.partition(" × ")
+        if cross:
+            vi, en = "lần, mỗi lần nhiều nhất %g%% hạn gốc", "times, each by at most %g%% of the limit"
+            return f"{times} {(vi, en)[self._second] % (float(share) * 100)}"
         for names in (CHOICES, NAMES["stage"]):
             if value in names:
                 return names[value][self._second]

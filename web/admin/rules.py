@@ -98,19 +98,20 @@ async def yaml(session: Db, who: Admin, at: Now, rule_set: UUID) -> Response:
 async def edit_page(request: Request, session: Db, who: Admin, at: Now, rule_set: UUID) -> Response:
     """A draft's text."""
     head = await _head(session, rule_set, at)
-    page = TextPage(head, Filled({"yaml": await rule_sets.yaml_of(session, rule_set)}))
+    text = await rule_sets.yaml_of(session, rule_set)
+    page = TextPage(head, Filled({"yaml": text, "seen": rule_sets.stamp(text)}))
     return render(request, "admin/rule_text.html", page, who=who)
 
 
 @router.post("/admin/rules/{rule_set}/edit")
 async def rewrite(request: Request, session: Db, who: Admin, at: Now, form: PageForm, rule_set: UUID) -> Response:
     """Another text for a draft."""
-    head, text = await _head(session, rule_set, at), ""
+    head, text, seen = await _head(session, rule_set, at), "", form.text("seen")
     async with trying(session) as trial:
         text = _text(form)
-        change = await rule_sets.rewrite(session, who, at, rule_set, read(RuleSetText, {"yaml": text}).yaml)
+        change = await rule_sets.rewrite(session, who, at, rule_set, read(RuleSetText, {"yaml": text}).yaml, seen)
     if trial.refused:
-        return _written(request, who, head, text, trial.refused)
+        return _written(request, who, head, text, trial.refused, seen)
     page = CheckPage(change.rule_set, change.findings, None, activating=False, kept=True)
     return render(request, "admin/rule_check.html", page, who=who) if page.findings else _kept(change.rule_set)
 
@@ -169,7 +170,9 @@ def _kept(head: RuleSetHead) -> Response:
     return go(f"/admin/rules/{head.id}?done=stored")
 
 
-def _written(request: Request, who: Admin, head: RuleSetHead | None, text: str, refused: DomainError) -> Response:
+def _written(
+    request: Request, who: Admin, head: RuleSetHead | None, text: str, refused: DomainError, seen: str = ""
+) -> Response:
     """The text again, with a line for each place where it cannot be read."""
     english = language_of(request) == "en"
     errors = [
@@ -178,9 +181,9 @@ def _written(request: Request, who: Admin, head: RuleSetHead | None, text: str, 
         if each.get("code") == "unreadable"
     ]
     form = (
-        Filled({"yaml": text}, alert=refused.en if english else refused.vi)
+        Filled({"yaml": text, "seen": seen}, alert=refused.en if english else refused.vi)
         if errors
-        else again(request, refused, {"yaml": text}, "file")
+        else again(request, refused, {"yaml": text, "seen": seen}, "file")
     )
     return render(request, "admin/rule_text.html", TextPage(head, form, errors), who=who, status=422)
 

@@ -19,7 +19,7 @@ from cases.simulating import Simulation, simulate, stored_book
 from core.errors import Conflict, Invalid
 from routing.decide import STAGES
 from routing.editing import rule_sets
-from routing.editing.rule_sets import RuleSetHead
+from routing.editing.rule_sets import DRAFTS, RuleSetHead
 from routing.queries import Routing
 from routing.simulating import StageChange, UnitChange
 from web.deps import Here, Now, who_of
@@ -110,7 +110,7 @@ async def page(request: Request, here: Here, at: Now) -> Response:
         who.require("rules.simulate")
         sets = await rule_sets.listed(session, at)
         routing = await here.routing.get(session)
-    sets = sorted(sets, key=lambda each: each.state != "draft")  # drafts first, otherwise as they come
+    sets = sorted(sets, key=lambda each: each.state not in DRAFTS)  # drafts first, otherwise as they come
     view = viewer_of(request, who)
     shown = SimulatePage(
         sets,

@@ -11,7 +11,6 @@ from starlette.responses import Response
 from cases.charging import DELIVERY
 from cases.lateness import LONGEST, LateCase, Row, behind, report
 from core.errors import Invalid
-from routing.decide import STAGES
 from routing.queries import Routing
 from web.deps import Db, Here, Now, Rules
 from web.names import name_of
@@ -118,4 +117,4 @@ def stage_name(stage: str, view: Viewer) -> str:
     """A stage as people know it; what is late while an approved answer is on its way has no limit of its own."""
     if stage == DELIVERY:
         return view.say("Gửi câu trả lời đã duyệt")
-    return name_of("stage", stage, view.lang) if stage in STAGES else stage
+    return name_of("stage", stage, view.lang)

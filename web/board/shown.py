@@ -191,14 +191,24 @@ def _of_period(asked: Asked, figures: Figures) -> list[Leading]:
         value = now.of("due.resolve") - now.of("due_met.resolve") if figure == "due_late.resolve" else now.of(figure)
         return Number(value, asked.behind(figure, asked.period))
 
-    cohort = ("due.resolve", "due_met.resolve", "due_late.resolve", "met.resolve", "met_in_time.resolve")
+    cohort = (
+        "due.resolve",
+        "due_met.resolve",
+        "due_met_extended.resolve",
+        "due_late.resolve",
+        "met.resolve",
+        "met_in_time.resolve",
+    )
     return [
         Leading(
             "on_time",
             "share",
             now.on_time,
             asked.behind("due.resolve", asked.period),
-            [definition_of("on_time_rate.resolve"), definition_of("on_time_rate_closed.resolve")],
+            [
+                definition_of(code)
+                for code in ("on_time_rate.resolve", "due_met_extended.resolve", "on_time_rate_closed.resolve")
+            ],
             change=_change(now.on_time, before.on_time, asked.behind("due.resolve", asked.period.before)),
             parts={name: number(name) for name in cohort},
             second=now.on_time_finished,

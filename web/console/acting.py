@@ -14,6 +14,7 @@ from cases.actions import conversation  # noqa: F401 - registers all actions
 from cases.desk import Office, perform
 from cases.dossier import dossier, events_after
 from cases.models import Case
+from cases.publishing import known_of
 from cases.queries import case_by_code
 from cases.states import Action
 from channels.models import Outgoing
@@ -54,11 +55,13 @@ async def act(
     case = await case_by_code(session, who, code)
     await looks.note(session, who, case, "act", at)
     view, version = viewer_of(request, who), _version(form)
+    if form.flag("look"):
+        return await _looked(request, session, who, office, view, form, name, code)
     rehearsing = form.flag("preview")
     shown = None
     try:
-        body = body_of(name, form, zone_of(office.routing))
-        files = () if rehearsing else tuple(await _files(name, form, here, at))
+        body = body_of(name, form, zone_of(office.routing), known_of(case))
+        files = () if rehearsing else tuple(await _files(name, form, here, at, body))
         if rehearsing:
             shown = await _rehearse(here, office, who, case.code, name, body, at, view)
         else:
@@ -71,11 +74,16 @@ async def act(
     return await _done(request, session, who, office, view, at, name, case)
 
 
-async def _files(name: Action, form: Form, here: State, at: Any) -> list[Stored]:
-    uploads = form.files()
+async def _files(name: Action, form: Form, here: State, at: Any, body: dict[str, Any]) -> list[Stored]:
+    """The files chosen, stored; the signed one of a document is named in the body."""
+    signed = form.files("document.file")[:1]
+    uploads = [*form.files(), *signed]
     if not uploads or not FORMS[name].takes_files:
         return []
-    return list(await take(uploads, here.files, at=at))
+    stored = list(await take(uploads, here.files, at=at))
+    if signed:
+        body.setdefault("document", {})["file"] = str(stored[-1].id)
+    return stored
 
 
 async def _done(
@@ -134,7 +142,8 @@ async def _again(
     known = {field.name for field in fields_of(name)}
     wrong: dict[str, str] = {}
     for error in refused.errors:
-        member = str(error["where"]).replace("[", ".").partition(".")[0]
+        member = str(error["where"]).replace("[", ".")
+        member = member if member in known else member.partition(".")[0]
         if member in known:
             wrong.setdefault(member, str(error.get("detail_en") or "") if view.lang == "en" else str(error["detail"]))
     if view.lang == "en" and len(refused.errors) == 1:
@@ -147,7 +156,7 @@ async def _again(
         newer=newer,
         stale=stale,
         still=name in actions_for(told, who, office.routing),
-        files_lost=bool(form.files()) and not is_partial(request),
+        files_lost=bool(form.uploads) and not is_partial(request),
     )
     page = await case_view(session, told, who, office, view, opened=name, filled=filled)
     template = "console/case_main.html" if is_partial(request) else "console/case.html"
@@ -170,9 +179,27 @@ async def _previewed(
         return render(request, "console/case_preview.html", shown, who=who)
     case = await case_by_code(session, who, code)
     told = await dossier(session, who, case)
-    filled = Filled(values_of(name, form), preview=shown, files_lost=bool(form.files()))
+    filled = Filled(values_of(name, form), preview=shown, files_lost=bool(form.uploads))
     page = await case_view(session, told, who, office, view, opened=name, filled=filled)
     return render(request, "console/case.html", page, who=who)
+
+
+async def _looked(
+    request: Request,
+    session: AsyncSession,
+    who: Actor,
+    office: Office,
+    view: Viewer,
+    form: Form,
+    name: Action,
+    code: str,
+) -> Response:
+    """The form as it stands, with what of its text is covered now; nothing is done."""
+    told = await dossier(session, who, await case_by_code(session, who, code))
+    filled = Filled(values_of(name, form), files_lost=bool(form.uploads) and not is_partial(request))
+    page = await case_view(session, told, who, office, view, opened=name, filled=filled)
+    template = "console/case_main.html" if is_partial(request) else "console/case.html"
+    return render(request, template, page, who=who)
 
 
 class _OnlyRehearsed(Exception):

@@ -1,7 +1,7 @@
 """The page of one case: the conversation, the clocks, who and where, and exactly what this person may do."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -11,10 +11,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from cases import citizens, looks
+from cases.acts import DocumentOf, Promise
 from cases.codes import read_code
-from cases.desk import Office, offered, parts_of
+from cases.desk import Office, offered
 from cases.dossier import Dossier, dossier
-from cases.models import Case, Extension, Limit
+from cases.models import Assignment, Case, Extension, Limit
 from cases.queries import case_by_code, sees_identity
 from cases.reach import address_for
 from cases.states import STAFF_ACTIONS, Action, Status
@@ -31,12 +32,12 @@ from web.console.forms import FORMS, TALK, action_named
 from web.console.person import Handle, PersonView, person_view, stated
 from web.console.showing import Filled, FormView, amount_words, form_view
 from web.console.sounds import sounds_by_line
-from web.console.story import Line, Picture, conversation, picture, timeline
+from web.console.story import Line, Picture, conversation, pictures, timeline
 from web.deps import AtOffice, Db, Now
 from web.names import NAMES, Lang, name_of
 from web.pages import FromHere, Looking
 from web.rendering import Viewer, go, is_partial, render, viewer_of
-from web.shapes import named_area, named_department, named_field, zone_of
+from web.shapes import named_area, named_department, named_field, progress_owed, zone_of
 from web.times import short
 
 router = APIRouter(include_in_schema=False, dependencies=[FromHere])
@@ -72,13 +73,40 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A department's part in the case."""
+    """A department's part in the case; `owed`: by when it has to contribute, where it has not yet."""
 
     name: str
     role: str
     state: str
     since: datetime
     ended: bool
+    task: str = ""
+    owed: bool = False
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeView:
+    """A dispute that waits for its decision."""
+
+    unit: str
+    text: str
+    at: datetime
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order of the leadership to a unit; `state`: owed, late, answered, or over without an answer."""
+
+    by: str
+    unit: str
+    text: str
+    at: datetime
+    due_at: datetime | None
+    state: Literal["owed", "late", "answered", "over"]
+    answer: str
+    answered_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +116,7 @@ class Answer:
     text: str
     files: tuple[Picture, ...]
     public_text: str
+    document: DocumentOf | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +153,7 @@ class CasePage:
     suggestions: tuple[Tap, ...]
     places: tuple[Tap, ...]
     units: tuple[Unit, ...]
+    disputed: DisputeView | None
     suggested: str
     accused: tuple[str, ...]
     officer: str
@@ -140,6 +170,9 @@ class CasePage:
     related: list[tuple[str, Case]]
     files: tuple[Picture, ...]
     failed: int
+    orders: tuple[OrderView, ...]
+    promises: tuple[tuple[str, Promise], ...]  # with the unit's name, the newest last
+    progress_owed: datetime | None  # since then, where it is so now
     asked: Extension | None
     call_back: CallTask | None  # the call that is owed to the reporter
     answer: Answer | None
@@ -224,9 +257,8 @@ def asks_for_hand_over(case: Case, may: Sequence[Action]) -> bool:
 
 def actions_for(told: Dossier, who: Actor, routing: Routing) -> list[Action]:
     """What this person may do to the case now."""
-    case = told.file.case
-    parts = parts_of(who, case, told.file.assignments)
-    return [each for each in offered(case, parts, routing.rulebook(case.rule_set_id)) if each in STAFF_ACTIONS]
+    book = routing.rulebook(told.file.case.rule_set_id)
+    return [each for each in offered(told.file, who, book) if each in STAFF_ACTIONS]
 
 
 async def case_view(
@@ -245,7 +277,9 @@ async def case_view(
     case, routing, lang = told.file.case, office.routing, view.lang
     may = actions_for(told, who, routing)
     asked = next((each for each in told.file.extensions if each.state == "requested"), None)
-    buttons = _buttons(may, _first(case, asked), lang)
+    owed = progress_owed(told.file, routing)
+    owed = owed if owed is not None and owed <= view.at else None
+    buttons = _buttons(may, _first(case, asked, owed), lang)
     bar = [each for each in buttons if not each.end and not each.narrow]
     channel, to = await address_for(session, case, office.channels)
     talk = [
@@ -278,7 +312,8 @@ async def case_view(
         area_parent=(named_area(above, routing) or {"name": ""})["name"],
         suggestions=tuple(_fields_suggested(case, routing, view)) if Action.CLASSIFY in may else (),
         places=tuple(_places(case, routing)) if Action.CLASSIFY in may else (),
-        units=tuple(_unit(each, routing) for each in told.file.assignments),
+        units=tuple(_unit(each, told, routing) for each in told.file.assignments),
+        disputed=_disputed(told, routing),
         suggested=_suggested(case, routing),
         accused=tuple((named_department(code, routing) or {"name": code})["name"] for code in case.accused_units),
         officer=told.names.get(case.officer_id, "") if case.officer_id else "",
@@ -293,8 +328,14 @@ async def case_view(
         sms=channel == "sms",
         history=told.history,
         related=[(codes.get(each.id) or view.say("Liên quan"), each) for each in told.related],
-        files=tuple(picture(each) for each in told.file.attachments),
+        files=tuple(pictures(told.file)),
         failed=sum(each.state in ("failed", "unknown") for each in told.deliveries),
+        orders=tuple(_orders(told, routing, view)),
+        promises=tuple(
+            ((named_department(each.department, routing) or {"name": each.department})["name"], each)
+            for each in told.file.acts.promises
+        ),
+        progress_owed=owed,
         asked=asked,
         call_back=await call_back_of(session, case),
         answer=_answer(told),
@@ -316,14 +357,16 @@ def done_sentence(case: Case, action: Action, view: Viewer, routing: Routing, at
     return told + " " + view.say("Hạn %(stage)s: %(due)s.", stage=stage, due=short(case.next_due_at, view.zone, at))
 
 
-def _first(case: Case, asked: Extension | None) -> tuple[Action, ...]:
+def _first(case: Case, asked: Extension | None, owed: datetime | None) -> tuple[Action, ...]:
     """What the case waits for, if that is not what its kind of status usually waits for."""
     if case.restricted:
         track, hand_over = Action.SET_TRACK, Action.REDIRECT
         return (hand_over, track) if case.track_confirmed else (track, hand_over)
     if "emergency" in (case.urgency, case.kind) and case.status == Status.RECEIVED and case.handed_over_at is None:
         return (Action.HAND_OVER,)
-    return (Action.GRANT_EXTENSION, Action.DENY_EXTENSION) if asked else ()
+    if asked:
+        return (Action.GRANT_EXTENSION, Action.DENY_EXTENSION)
+    return (Action.TELL_PROGRESS,) if owed is not None else ()
 
 
 def _buttons(may: Sequence[Action], first: Sequence[Action], lang: Any) -> list[Button]:
@@ -377,8 +420,32 @@ def _answer(told: Dossier) -> Answer | None:
     entry = next((each for each in told.file.entries if each.id == case.answer_id), None)
     if entry is None:
         return None
-    files = tuple(picture(each) for each in told.file.attachments if each.entry_id == entry.id)
-    return Answer(entry.text, files, case.public_text or "")
+    document = told.file.acts.document(entry.id)
+    shown = zip(told.file.attachments, pictures(told.file), strict=True)
+    files = tuple(
+        each for file, each in shown if file.entry_id == entry.id or (document and document.file_id == file.id)
+    )
+    return Answer(entry.text, files, case.public_text or "", document)
+
+
+def _orders(told: Dossier, routing: Routing, view: Viewer) -> Iterator[OrderView]:
+    """Orders of the leadership, oldest first."""
+    said = {entry.id: entry.text for entry in told.file.entries}
+    clocks = {limit.id: limit for limit in told.file.limits}
+    for each in told.file.acts.orders:
+        clock = clocks[each.limit_id]
+        running = clock.met_at is None and clock.cancelled_at is None
+        late = clock.due_at is not None and clock.due_at < view.at
+        yield OrderView(
+            told.names.get(each.by, ""),
+            (named_department(each.department, routing) or {"name": each.department})["name"],
+            said[each.entry_id],
+            each.opened_at,
+            clock.due_at,
+            "answered" if each.answered_at else "over" if not running else "late" if late else "owed",
+            said[each.answer_id] if each.answer_id else "",
+            each.answered_at,
+        )
 
 
 def _clock(limit: Limit, routing: Routing, view: Viewer) -> Clock:
@@ -388,9 +455,28 @@ def _clock(limit: Limit, routing: Routing, view: Viewer) -> Clock:
     return Clock(limit, named["name"], amount_words(limit.amount, limit.unit, limit.clock, view.lang), late)
 
 
-def _unit(part: Any, routing: Routing) -> Unit:
+def _unit(part: Assignment, told: Dossier, routing: Routing) -> Unit:
     named = named_department(part.department, routing) or {"name": part.department}
-    return Unit(named["name"], part.role, part.state, part.opened_at, part.ended_at is not None)
+    owed = part.role == "supporting" and part.state == "open" and part.ended_at is None
+    running = (
+        each for each in told.file.limits if each.stage == "contribute" and not (each.met_at or each.cancelled_at)
+    )
+    due_at = next((each.due_at for each in running if each.holder == part.department), None) if owed else None
+    task = next((each.text for each in told.file.entries if each.id == part.task_id), "")
+    ended = part.ended_at is not None
+    return Unit(named["name"], part.role, part.state, part.opened_at, ended, task, owed, due_at)
+
+
+def _disputed(told: Dossier, routing: Routing) -> DisputeView | None:
+    """The dispute that is waiting, if one is."""
+    clocks = {limit.id: limit for limit in told.file.limits}
+    said = {entry.id: entry.text for entry in told.file.entries}
+    for each in told.file.acts.disputes:
+        clock = clocks[each.limit_id]
+        if clock.met_at is None and clock.cancelled_at is None:
+            name = (named_department(each.department, routing) or {"name": each.department})["name"]
+            return DisputeView(name, said[each.entry_id], each.opened_at, clock.due_at)
+    return None
 
 
 def _works_on(who: Actor, case: Case) -> bool:

@@ -4,30 +4,36 @@ Titles are those of `web.names`; templates show a form and `web.console.acting` 
 Sentences are Vietnamese and in web/words/case.yaml.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from cases import masking
 from cases.states import STAFF_ACTIONS, Action
 from core.errors import Invalid
+from core.text import nfc
 from web.names import NAMES
 from web.pages import Form
 
 Kind = Literal[
     "line",  # one line of text
     "text",  # several
+    "public",  # several, shown with what in them tells of somebody covered
     "department",
     "departments",
     "flags",  # any of some words, each with its box
     "field",
     "area",
     "officer",
+    "unit",  # of those that have the case; `choices`: helpers only
     "moment",
+    "day",
     "choice",
     "code",  # of another case
     "files",
+    "file",  # one
 ]
 Place = Literal["talk", "bar", "more", "end"]
 
@@ -44,6 +50,7 @@ class FieldSpec:
     choices: str = ""  # the group of codes to choose from
     rows: int = 4
     none: str = ""  # what choosing nothing is called
+    group: str = ""  # stands in one fold with the others of this name
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +71,20 @@ class FormSpec:
     about: str = ""
     hears: bool = False  # the citizen gets a message that can be looked at before
     noted: bool = True  # an internal note may go along
-    shows: Literal["", "answer", "extension"] = ""  # what is decided, to be read in the form before its button
+    shows: Literal["", "answer", "extension", "order", "dispute", "support"] = (
+        ""  # what is decided, to be read in the form before its button
+    )
     done: str = "Đã làm xong."
 
     @property
     def takes_files(self) -> bool:
         """Whether files go along."""
-        return any(field.kind == "files" for field in self.fields)
+        return any(field.kind in FILES for field in self.fields)
 
 
+FILES = ("files", "file")
+SEEN, COVERED = "personal", "covered"  # members of a form: words that look personal, and those of them to be covered
+_DOCUMENT = "Kèm văn bản trả lời"
 _PLAIN = "Không nêu tên, số điện thoại, số nhà của ai."
 _REPLY = FieldSpec("reply", "text", "Câu trả lời cho người dân", rows=5)
 _REASON = FieldSpec("reason", "text", "Lý do", rows=3)
@@ -107,11 +119,25 @@ FORMS: dict[Action, FormSpec] = {
                 hint=_PLAIN,
                 rows=3,
             ),
+            FieldSpec("document.number", "line", "Số, ký hiệu văn bản", required=False, group=_DOCUMENT),
+            FieldSpec("document.issued_on", "day", "Ngày ký", required=False, group=_DOCUMENT),
+            FieldSpec("document.signer", "line", "Người ký", required=False, group=_DOCUMENT),
+            FieldSpec("document.file", "file", "Tệp có chữ ký", required=False, group=_DOCUMENT),
+            FieldSpec(
+                "document.public",
+                "choice",
+                "Ai xem văn bản",
+                required=False,
+                choices="document_seen",
+                none="Người dân cũng xem được",
+                group=_DOCUMENT,
+            ),
         ),
         order=10,
         tone="primary",
         key="r",
         about="Câu trả lời chờ lãnh đạo đơn vị duyệt rồi mới gửi cho người dân.",
+        shows="support",
         done="Đã trình kết quả.",
     ),
     Action.ASK_CITIZEN: FormSpec(
@@ -157,7 +183,92 @@ FORMS: dict[Action, FormSpec] = {
         noted=False,
         done="Đã lưu ghi chú.",
     ),
+    Action.ASK_SUPPORT: FormSpec(
+        "user-plus",
+        "more",
+        "Đề nghị",
+        (
+            FieldSpec("unit", "department", "Đơn vị phối hợp", none="Chọn đơn vị…"),
+            FieldSpec("task", "text", "Việc cần đơn vị đó làm", rows=3),
+            FieldSpec("until", "moment", "Xong trước", required=False, hint="Để trống: theo thời hạn của bộ quy tắc."),
+        ),
+        order=51,
+        about="Đơn vị đó thấy phản ánh, được báo qua thư và có hạn riêng; người dân không thấy.",
+        done="Đã đề nghị phối hợp.",
+    ),
+    Action.RELEASE_SUPPORT: FormSpec(
+        "user-shield",
+        "more",
+        "Cho thôi phối hợp",
+        (FieldSpec("unit", "unit", "Đơn vị", choices="helpers", none="Chọn đơn vị…"), _REASON),
+        order=53,
+        about="Hạn của đơn vị đó được hủy; ý kiến đã gửi vẫn còn.",
+        done="Đã cho thôi phối hợp.",
+    ),
+    Action.GIVE_BACK_SUPPORT: FormSpec(
+        "arrow-back-up",
+        "bar",
+        "Trả lại việc phối hợp",
+        (
+            _REASON,
+            FieldSpec("suggested", "department", "Theo anh/chị nên hỏi", required=False, none="Chưa rõ"),
+        ),
+        order=13,
+        about="Đơn vị thôi phối hợp và không còn thấy phản ánh; đơn vị chủ trì vẫn làm tiếp.",
+        done="Đã trả lại việc phối hợp.",
+    ),
+    Action.DISPUTE: FormSpec(
+        "scale",
+        "more",
+        "Xin quyết định",
+        (FieldSpec("text", "text", "Các đơn vị không thống nhất điều gì", rows=4),),
+        order=57,
+        about="Lãnh đạo tỉnh quyết định đơn vị nào chủ trì. Các hạn vẫn chạy; người dân không thấy.",
+        done="Đã xin cấp trên quyết định.",
+    ),
+    Action.DECIDE_DISPUTE: FormSpec(
+        "scale",
+        "bar",
+        "Quyết định",
+        (
+            FieldSpec("reason", "text", "Quyết định và lý do", rows=4),
+            FieldSpec("lead", "department", "Giao chủ trì", required=False, none="Giữ nguyên đơn vị chủ trì"),
+        ),
+        order=5,
+        tone="primary",
+        about="Đơn vị được giao có hạn mới và không trả lại được nữa; người dân được báo nếu đổi đơn vị.",
+        hears=True,
+        shows="dispute",
+        done="Đã quyết định.",
+    ),
+    Action.ANSWER_DIRECTIVE: FormSpec(
+        "flag",
+        "talk",
+        "Trả lời chỉ đạo",
+        (FieldSpec("text", "text", "Đã làm gì theo chỉ đạo", rows=4),),
+        order=4,
+        tone="primary",
+        about="Chỉ cán bộ đọc được; chỉ đạo coi như đã trả lời.",
+        shows="order",
+        done="Đã trả lời chỉ đạo.",
+    ),
     # verbs of the bar
+    Action.DIRECT: FormSpec(
+        "urgent",
+        "bar",
+        "Gửi chỉ đạo",
+        (
+            FieldSpec("text", "text", "Nội dung chỉ đạo", rows=4),
+            FieldSpec("to", "unit", "Đơn vị phải trả lời", required=False, none="Đơn vị chủ trì"),
+            FieldSpec(
+                "until", "moment", "Trả lời trước", required=False, hint="Để trống: theo thời hạn của bộ quy tắc."
+            ),
+        ),
+        order=40,
+        tone="primary",
+        about="Đơn vị được báo qua thư và phải trả lời; người dân không thấy.",
+        done="Đã gửi chỉ đạo.",
+    ),
     Action.ACCEPT: FormSpec(
         "check",
         "bar",
@@ -188,6 +299,7 @@ FORMS: dict[Action, FormSpec] = {
         "checks",
         "bar",
         "Duyệt và gửi",
+        (FieldSpec("public_text", "public", "Bản tóm tắt để công khai", required=False, hint=_PLAIN, rows=4),),
         order=5,
         tone="primary",
         about="Câu trả lời được gửi cho người dân như đang thấy.",
@@ -221,7 +333,7 @@ FORMS: dict[Action, FormSpec] = {
         "world",
         "bar",
         "Công khai",
-        (FieldSpec("public_text", "text", "Bản mọi người đọc được", hint=_PLAIN, rows=5),),
+        (FieldSpec("public_text", "public", "Bản mọi người đọc được", hint=_PLAIN, rows=5),),
         order=15,
         about="Hiện trên trang công khai cùng lĩnh vực và địa bàn; lời và ảnh của người dân không được đăng.",
         done="Đã công khai.",
@@ -457,17 +569,25 @@ def fields_of(action: Action) -> tuple[FieldSpec, ...]:
 
 def values_of(action: Action, form: Form) -> dict[str, list[str]]:
     """What was typed, to be shown again. Never files."""
-    return {field.name: form.all(field.name) for field in fields_of(action) if field.kind != "files"}
+    kept = {field.name: form.all(field.name) for field in fields_of(action) if field.kind not in FILES}
+    return kept | {name: form.all(name) for name in (SEEN, COVERED) if name in form.members}
 
 
-def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
+def stay(seen: Sequence[str], covered: Sequence[str]) -> list[str]:
+    """Words that were shown as personal and not covered: somebody looked at them and says that they may stay."""
+    return sorted(set(seen) - set(covered))
+
+
+def body_of(action: Action, form: Form, zone: ZoneInfo, known: Collection[str] = ()) -> dict[str, Any]:
     """What was typed as the action's body; Invalid for a time that cannot be read, or a unit that was not chosen.
+
+    `known`: how people are known that a text for the public may be about.
 
     Members left empty are left out, but for texts that must be there: their complaint is "empty", not "missing".
     """
     body: dict[str, Any] = {}
     for field in fields_of(action):
-        if field.kind == "files":
+        if field.kind in FILES:
             continue
         if field.kind == "departments" or (field.kind == "flags" and form.flag(f"{field.name}_shown")):
             body[field.name] = form.all(field.name)
@@ -475,7 +595,12 @@ def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
         if field.kind == "flags":  # a tap that says something else leaves them as they are
             continue
         given = form.text(field.name)
-        if field.kind == "officer":
+        if field.kind == "public" and given:
+            stays = stay(form.all(SEEN), form.all(COVERED))
+            spans = masking.suggest(nfc(given), known)
+            covered = [span for span in spans if span.of(nfc(given)) in form.all(COVERED)]
+            body[field.name], body["left"] = masking.masked(nfc(given), covered), stays
+        elif field.kind == "officer":
             body[field.name] = given or None
         elif field.kind == "moment":
             if given or field.required:
@@ -484,6 +609,20 @@ def body_of(action: Action, form: Form, zone: ZoneInfo) -> dict[str, Any]:
             raise Invalid.at(field.name, "Hãy chọn một đơn vị.", "Choose a unit.", "missing")
         elif given or (field.required and field.kind in ("text", "line", "code")):
             body[field.name] = given
+    return _nested(body)
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """`document.number` as a member of `document`; who sees a document is said only of one that is named."""
+    body: dict[str, Any] = {}
+    for name, value in flat.items():
+        whole, _, member = name.partition(".")
+        if member:
+            body.setdefault(whole, {})[member] = value
+        else:
+            body[name] = value
+    if body.get("document", {}).keys() == {"public"}:
+        del body["document"]
     return body
 
 

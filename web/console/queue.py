@@ -238,7 +238,7 @@ def _narrowed(given: Narrowing, routing: Routing, lang: str) -> dict[str, str]:
     for name, value in as_query(given, order=None, limit=None).items():
         if name in ("q",):
             continue
-        if name in ("status", "urgency", "channel", "track", "stage"):
+        if name in ("status", "urgency", "channel", "track", "stage", "above", "promise"):
             codes = value if isinstance(value, list) else [value]
             told[name] = ", ".join(NAMES[name].get(code, (code, code))[english] for code in codes)
         elif value == NONE and name in UNKNOWN:
@@ -290,6 +290,7 @@ FILTER_NAMES = {
     "track_suggested": ("Chờ xác nhận loại vụ việc", "Track to confirm"),
     "extension_asked": ("Xin gia hạn", "Extension asked for"),
     "incident": ("Cùng sự cố", "Incident"),
+    "support_owed": ("Chờ đơn vị phối hợp", "Waiting for those who help"),
     "given_back": ("Số lần trả lại từ", "Given back at least"),
     "published": ("Đã công khai", "Published"),
     "rating": ("Đánh giá", "Rating"),

@@ -6,17 +6,20 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases import masking
 from cases.accused import named_in
 from cases.dossier import Dossier, colleagues
 from cases.facts import NOT_SAID, asset_owners, flags, road_classes
 from cases.models import Case
+from cases.publishing import known_of
 from cases.replies import TRACK_DESTINATION
 from cases.states import Action
 from cases.wording import Words
 from core.staff import Actor
+from core.text import nfc
 from routing.queries import Routing
 from web.console import picking
-from web.console.forms import FORMS, FieldSpec, FormSpec, fields_of
+from web.console.forms import COVERED, FORMS, SEEN, FieldSpec, FormSpec, fields_of, stay
 from web.console.picking import Option
 from web.console.story import Line
 from web.names import Lang, name_of
@@ -48,6 +51,24 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
+class Personal:
+    """Words of a text for the public that seem to tell of somebody, and whether they are to be covered."""
+
+    words: str
+    kind: str
+    instead: str
+    covered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of that text as everybody would read it; `personal` where something is covered or was left."""
+
+    text: str
+    personal: str = ""  # covered | left
+
+
+@dataclass(frozen=True, slots=True)
 class FieldView:
     """One field of a form on the page."""
 
@@ -57,6 +78,8 @@ class FieldView:
     wrong: str
     options: tuple[Option, ...] = ()
     now: str = ""  # how it stands in the case, beside a form that came too late
+    personal: tuple[Personal, ...] = ()
+    pieces: tuple[Piece, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +113,12 @@ async def form_view(
     values = filled.values if filled else _suggested(action, told, routing, view)
     fields = []
     for spec in fields_of(action):
+        if spec.kind == "public" and not case.public:
+            continue
         given = list(values.get(spec.name, ()))
+        text = nfc(given[-1]) if spec.kind == "public" and given else ""
+        spans = masking.suggest(text, known_of(case))
+        left = stay(values.get(SEEN, ()), values.get(COVERED, ()))
         options = await _options(session, spec, told, who, routing, view)
         fields.append(
             FieldView(
@@ -100,11 +128,31 @@ async def form_view(
                 filled.wrong.get(spec.name, "") if filled else "",
                 picking.chosen(options, given) if spec.kind != "choice" else _in_order(options, given),
                 _now(spec, case, routing, view.lang) if action == Action.CLASSIFY or (filled and filled.stale) else "",
+                _personal(text, spans, left),
+                _pieces(text, spans, left),
             )
         )
     return FormView(
         action, FORMS[action], name_of("action", action.value, view.lang), case.version, tuple(fields), filled
     )
+
+
+def _personal(text: str, spans: Sequence[masking.Span], left: Sequence[str]) -> tuple[Personal, ...]:
+    """Each of the words once, however often they stand there."""
+    found = {span.of(text): span for span in spans}
+    return tuple(Personal(words, each.kind, each.instead, words not in left) for words, each in found.items())
+
+
+def _pieces(text: str, spans: Sequence[masking.Span], left: Sequence[str]) -> tuple[Piece, ...]:
+    made, at = [], 0
+    for span in spans:
+        stays = span.of(text) in left
+        made += [
+            Piece(text[at : span.start]),
+            Piece(span.of(text) if stays else span.instead, "left" if stays else "covered"),
+        ]
+        at = span.end
+    return (*made, Piece(text[at:]))
 
 
 def _in_order(options: Sequence[Option], given: Sequence[str]) -> tuple[Option, ...]:
@@ -125,7 +173,7 @@ def _suggested(action: Action, told: Dossier, routing: Routing, view: Viewer) ->
         return {"lead": lead, "supporting": [code for code in alive if code not in lead]}
     if action == Action.GRANT_EXTENSION and asked:
         return {"until": [local_input(asked.until, view)]}
-    if action == Action.PUBLISH:
+    if action in (Action.PUBLISH, Action.APPROVE_ANSWER):
         return {"public_text": [case.public_text or ""]}
     if action == Action.SET_TRACK:
         return {"track": [case.suggested_track or case.track], "accused": _accused(case, routing, view)}
@@ -165,6 +213,11 @@ async def _options(
         return picking.fields(routing, on)
     if spec.kind == "area":
         return picking.areas(routing, on, [each["code"] for each in case.area_candidates])
+    if spec.kind == "unit":
+        live = [part for part in told.file.assignments if part.ended_at is None]
+        live = [part for part in live if spec.choices != "helpers" or part.role == "supporting"]
+        names = [(part.department, named_department(part.department, routing)) for part in live]
+        return [Option(code, name["name"] if name else code) for code, name in names]
     if spec.kind == "officer":
         return picking.people(await colleagues(session, who, case))
     if spec.kind == "flags":

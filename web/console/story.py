@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from cases.acts import DocumentOf
 from cases.dossier import Dossier, Event
 from cases.models import Case, Entry
+from cases.queries import CaseFile
 from core.attachments import Attachment
 from core.files import INLINE_TYPES
 from routing.queries import Routing
@@ -31,6 +33,7 @@ class Picture:
     shown: bool
     width: int | None
     height: int | None
+    signed: bool = False  # the signed one of an official document
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Line:
     channel: str = ""
     bad: bool = False
     road: tuple[Way, ...] = ()  # how it went to the citizen, the last way last
+    document: DocumentOf | None = None  # by which an answer is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class Storyteller:
             "" if event.actor_kind == "system" else self.person(event.actor_kind, event.actor_id),
             text=detail,
             title=title,
-            bad=event.kind == "limit.breached",
+            bad=event.kind in ("limit.breached", "commitment.broken"),
         )
 
     def told(self, when: str | None) -> str:
@@ -99,11 +103,14 @@ def conversation(
     """Everything said, oldest first, with the slim lines of what was done between."""
     case = told.file.case
     teller = Storyteller(view, routing, case, told.names)
-    files = _files(told.file.attachments)
+    files = _files(told.file)
     sent = roads(told)
     contributed = {e.at: teller.unit(e.data.get("department")) for e in told.events if e.kind == "case.contribute"}
     lines = [_said(entry, teller, files, sent, contributed, case) for entry in told.file.entries]
-    lines = [replace(line, sounds=sounds.get(e.id, ())) for line, e in zip(lines, told.file.entries, strict=True)]
+    lines = [
+        replace(line, sounds=sounds.get(e.id, ()), document=told.file.acts.document(e.id))
+        for line, e in zip(lines, told.file.entries, strict=True)
+    ]
     lines += [teller.event(event) for event in told.events if event.kind in _SLIM]
     # What was done stands above what was said with it.
     return sorted(lines, key=lambda line: (line.at, line.look != "event"))
@@ -130,6 +137,11 @@ _TITLES = {
     "note": "Ghi chú nội bộ",
     "contribution": "Ý kiến phối hợp",
     "files": "Tệp đính kèm",
+    "order": "Chỉ đạo của lãnh đạo",
+    "task": "Việc nhờ phối hợp",
+    "dispute": "Xin cấp trên quyết định",
+    "decision": "Quyết định của cấp trên",
+    "order_answer": "Trả lời chỉ đạo",
     "elsewhere": "Trả lời từ hộp thư của kênh",
 }
 
@@ -176,15 +188,20 @@ def _said(
     )
 
 
-def _files(attachments: Iterable[Attachment]) -> dict[UUID | None, tuple[Picture, ...]]:
+def _files(file: CaseFile) -> dict[UUID | None, tuple[Picture, ...]]:
     found: dict[UUID | None, tuple[Picture, ...]] = {}
-    for each in attachments:
-        found[each.entry_id] = (*found.get(each.entry_id, ()), picture(each))
+    for entry_id, each in zip((one.entry_id for one in file.attachments), pictures(file), strict=True):
+        found[entry_id] = (*found.get(entry_id, ()), each)
     return found
 
 
-def picture(file: Attachment) -> Picture:
-    """A file as the page shows it."""
+def pictures(file: CaseFile) -> list[Picture]:
+    """The files of a case as its page shows them."""
+    signed = {each.file_id for each in file.acts.documents}
+    return [_picture(each, each.id in signed) for each in file.attachments]
+
+
+def _picture(file: Attachment, signed: bool) -> Picture:
     return Picture(
         f"/api/v1/attachments/{file.id}",
         file.name,
@@ -192,6 +209,7 @@ def picture(file: Attachment) -> Picture:
         file.media_type in PICTURES,
         file.width,
         file.height,
+        signed,
     )
 
 
@@ -246,6 +264,10 @@ def _until(teller: Storyteller, data: Mapping[str, Any]) -> str:
     return teller.view.say("đến %(when)s", when=teller.told(data.get("until")))
 
 
+def _by_department(teller: Storyteller, data: Mapping[str, Any]) -> str:
+    return ", ".join(part for part in (teller.unit(data.get("department")), _until(teller, data)) if part)
+
+
 def _member(name: str) -> Detail:
     return lambda teller, data: str(data.get(name) or "")
 
@@ -261,8 +283,33 @@ def _clock(teller: Storyteller, data: Mapping[str, Any]) -> str:
     )
 
 
+def _recounted(teller: Storyteller, data: Mapping[str, Any]) -> str:
+    """Which limit moved from when to when, and whether it is late by that."""
+    say, told = teller.view.say, []
+    for op in data.get("limits", []):
+        clock = _clock(teller, {"limits": [op]})
+        line = say(
+            "%(clock)s: hạn %(was)s dời thành %(due)s",
+            clock=clock,
+            was=teller.told(op["was"]),
+            due=teller.told(op["due_at"]),
+        )
+        if op["was_breached"] and not op["breached"]:
+            line += say(", không còn là quá hạn")
+        elif op["breached"] and not op["was_breached"]:
+            line += say(", nay là quá hạn")
+        told.append(line)
+    return "; ".join(told)
+
+
 def _rated(teller: Storyteller, data: Mapping[str, Any]) -> str:
     return teller.view.say("%(n)s trên 5 sao", n=data.get("rating"))
+
+
+def _upwards(teller: Storyteller, data: Mapping[str, Any]) -> str:
+    lang = teller.view.lang
+    whom = name_of("escalation_role", data["to"], lang)
+    return f"{name_of('stage', data['stage'], lang)} – {teller.unit(data['holder'])} → {whom}"
 
 
 def _reopened(teller: Storyteller, data: Mapping[str, Any]) -> str:
@@ -284,16 +331,26 @@ _DETAILS: dict[str, Detail] = {
     "case.request_extension": _until,
     "case.grant_extension": _until,
     "case.tell_progress": _until,
+    "case.direct": _by_department,
+    "commitment.broken": _by_department,
+    "case.ask_support": _by_department,
+    "case.release_support": _department,
+    "case.give_back_support": _given_back,
+    "case.dispute": _by_department,
+    "case.decide_dispute": _reopened,
+    "case.answer_directive": _department,
     "case.merge": _member("into"),
     "case.link_incident": _member("into"),
     "case.split": _member("new"),
     "case.rate": _rated,
     "case.reopen": _reopened,
     "case.assign_officer": _officer,
+    "limit.escalated": _upwards,
     "recording.play": _named("listening", "purpose"),
     "limit.breached": _clock,
     "limit.reminded": _clock,
-    "limit.recounted": _clock,
+    "limit.recounted": _recounted,
+    "limit.stuck": lambda teller, data: _clock(teller, {"limits": [data]}),
 }
 
 # What happened without words of its own in the conversation.
@@ -328,9 +385,16 @@ _SLIM = frozenset(
         "case.chase",
         "case.reveal_identity",
         "case.hand_over",
+        "case.direct",
+        "case.ask_support",
+        "case.release_support",
+        "case.give_back_support",
+        "case.dispute",
+        "case.decide_dispute",
         "case.rehome",
         "case.withdrawn",
         "case.restored",
         "limit.breached",
+        "commitment.broken",
     }
 )

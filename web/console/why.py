@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from cases import looks
-from cases.explain import Change, changes, traced
+from cases.explain import Change, changes, counted_otherwise, traced
 from cases.facts import facts_of
 from cases.limits import Op
 from cases.models import Case, Limit
@@ -48,12 +48,13 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One clock of the case: how its due time came about."""
+    """One clock of the case: how its due time came about, or would by the calendar as it was `changed` since."""
 
     limit: Limit
     holder: str
     amount: str
     lines: tuple[str, ...]
+    changed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ class _Teller:
         return self.view.say("xét theo %(facts)s", facts=", ".join(names))
 
     def passed(self, tried: list[tuple[str, tuple[str, ...]]]) -> Iterator[Passed]:
-        """Neighbours that failed on the same facts together."""
+        """Rules that failed on the same facts together."""
         groups: dict[tuple[str, ...], list[str]] = {}
         for code, misses in tried:
             groups.setdefault(misses, []).append(code)
@@ -225,10 +226,10 @@ class _Teller:
         return (named_department(code, self.routing) or {"name": code})["name"]
 
     def clock(self, limit: Limit) -> Told:
-        lines = traced(limit, self.routing, self.book).lines
-        told = lines if self.view.lang == "en" else tuple(in_vietnamese(line) for line in lines)
+        told = traced(limit, self.routing, self.book)
+        lines = told.lines if self.view.lang == "en" else tuple(in_vietnamese(line) for line in told.lines)
         words = amount_words(limit.amount, limit.unit, limit.clock, self.view.lang)
-        return Told(limit, self.unit(limit.holder), words, told)
+        return Told(limit, self.unit(limit.holder), words, lines, counted_otherwise(limit, told))
 
     def later(self, change: Change) -> Later:
         """An act, by what it changed: the rules only where others hold from then on."""
@@ -272,5 +273,4 @@ _TURNS = {  # ops of the journal: what happened to a clock
     "resumed": ("chạy tiếp", "runs on"),
     "breached": ("quá hạn", "late"),
     "recounted": ("tính lại theo lịch đã sửa", "recounted by a corrected calendar"),
-    "handed": ("chuyển cho đơn vị kế thừa", "handed to the heir"),
 }

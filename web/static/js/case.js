@@ -170,14 +170,16 @@ document.addEventListener("htmx:sseOpen", (event) => {
 });
 document.addEventListener("resync", () => tell(""));
 
-/* Swaps: what somebody is writing elsewhere stays as it is; the form that was sent shows its answer. */
+/* Swaps: what somebody is writing elsewhere stays as it is, and so does a form just opened; the form that was sent shows its answer. */
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (before, after) => !(before.matches?.("form[data-draft=dirty]") && before !== sending);
-Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => !(node.nodeType === 1 && [node, ...node.querySelectorAll("form")].some((each) => each.matches("form[data-draft=dirty]") && each !== sending));
+Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => !(node.nodeType === 1 && [node, ...node.querySelectorAll("form")].some((each) => each.matches("form[data-draft=dirty], #case-form form") && each !== sending));
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.localName === "details") && !(name === "checked" && node.matches(".mode"));
 document.addEventListener("htmx:beforeRequest", (event) => { const form = event.detail.elt.closest("form[method=post]"); if (form && event.detail.target === box()) sending = form; });
 document.addEventListener("sent", (event) => forget(sending?.dataset.form ? sending : null));
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.target !== box() || !sending) return;
+  if (event.detail.target !== box()) return;
+  if (event.detail.xhr.status === 404) event.detail.swapOverride = "outerHTML";  // no longer theirs to see: nothing of it stays, whatever was being written
+  if (!sending) return;
   delete sending.dataset.draft;
 });
 document.addEventListener("htmx:afterRequest", (event) => { if (sending && event.detail.elt.closest("form") === sending && !event.detail.successful && event.detail.xhr.status === 0) after(); });
@@ -186,6 +188,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (whole) {
     const form = sending?.isConnected ? sending : null;
     const wrong = document.querySelector("#case form[data-draft=dirty] [aria-invalid=true], #case form[data-draft=dirty] [data-look]");
+    for (const form of document.querySelectorAll("#case-form form:not([data-draft])")) form.elements.version.value = box().dataset.version;  // opened, and left open by a look
     prepare(box());
     after();
     if (wrong) enter(wrong.closest("form"));

@@ -42,7 +42,7 @@ function pressed(key) {
   return press(first(`[data-key="${CSS.escape(key)}"]`));
 }
 
-document.addEventListener("keydown", (event) => {
+function handle(event) {
   if (event.isComposing || event.defaultPrevented) return;
   const target = event.target;
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && target.form) { event.preventDefault(); target.form.requestSubmit(); return; }
@@ -58,6 +58,18 @@ document.addEventListener("keydown", (event) => {
   const done = Date.now() - going < 1500 && go(key) || pressed(key);
   if (key !== "g") going = 0;
   if (done) event.preventDefault();
+}
+document.addEventListener("keydown", handle);
+/* Who is quick has pressed keys before this came (early.js): moves, and one act. htmx is ready at this event, for its
+   listener is older. */
+document.addEventListener("DOMContentLoaded", () => {
+  document.removeEventListener("keydown", keepKey);
+  for (const event of earlyKeys) {
+    const chosen = document.activeElement;
+    if (event.key === "Enter" && event.target === document.body && chosen !== document.body) { chosen.click(); return; }
+    handle(event);
+    if (event.defaultPrevented && !"gjk".includes(event.key)) return;
+  }
 });
 
 for (const box of document.querySelectorAll("[data-keys-switch]")) {
