@@ -69,7 +69,7 @@ def late_still(kind: str, data: Mapping[str, Any]) -> list[UUID]:
     return [
         UUID(op["id"])
         for op in last.values()
-        if op.get("breached") and op["op"] in ("breached", "reopened", "recounted", "moved")
+        if op.get("breached") and op["op"] in ("breached", "reopened", "recounted", "moved", "handed")
     ]
 
 
@@ -117,11 +117,11 @@ def _of_limits(kind: str, ops: Any) -> list[Tell]:
             told.append(_of_clock(op))
         elif op["op"] == "reopened":
             told.append(Tell("returned", "owing", op["holder"], stage=op["stage"], due_at=_moment(op["due_at"])))
-        elif op["op"] == "opened" and op["stage"] == "reply":
+        elif op["op"] in ("opened", "handed") and op["stage"] == "reply":
             told.append(
                 Tell("to_approve", "unit", op["holder"], Role.HEAD, stage="reply", due_at=_moment(op["due_at"]))
             )
-        elif op["op"] == "opened" and op["stage"] in ("accept", "resolve", "contribute"):
+        elif op["op"] in ("opened", "handed") and op["stage"] in ("accept", "resolve", "contribute"):
             begun[op["holder"]] = op  # of accept and resolve the later one: by when it must be done
         elif op["op"] == "opened" and op["stage"] == "forward" and kind == "case.reopen":
             told.append(Tell("reopened", "unit", op["holder"], Role.DISPATCHER, due_at=_moment(op["due_at"])))
