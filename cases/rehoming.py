@@ -17,7 +17,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import actions, desk  # noqa: F401 - actions: registers what each action does
-from cases.accused import somebody_left
+from cases.accused import somebody_left, with_parts
 from cases.desk import Office
 from cases.models import Case
 from cases.queries import AT_WORK, has_unit
@@ -92,7 +92,7 @@ async def accuse_heirs(session: AsyncSession, routing: Routing, at: datetime) ->
     done = 0
     for case in (await session.exec(statement.with_for_update(skip_locked=True))).all():
         heirs = {heir for code in case.accused_units for heir in directory.heirs(code, today)}
-        units = sorted({*case.accused_units, *heirs})
+        units = sorted(with_parts({*case.accused_units, *heirs}, directory.departments.values()))
         if units == sorted(case.accused_units):
             continue
         if not await somebody_left(session, units):

@@ -7,8 +7,10 @@ what is still owed has a new holder, with the due time it had.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import update
 from sqlmodel import col, select
 
+from cases.act_models import Commitment, Directive
 from cases.actions.triage import end_parts, give_back_until, take_from_units
 from cases.bodies import Body
 from cases.desk import Desk, action
@@ -77,6 +79,8 @@ async def rehome(desk: Desk, given: Body) -> Status | None:
     case.units = [part.department for part in units]
     desk.data |= {"lead": case.lead, "supporting": [part.department for part in units if part.role != "lead"]}
     _clocks_of_others(desk)
+    for fate in decided:
+        await _pass_promises(desk, fate)
     await _release_officer(desk, set(was) - set(case.units))
     await _ask_again(desk)
     await desk.session.flush()
@@ -119,6 +123,17 @@ def _follow(desk: Desk, old: Assignment, heir: str) -> Assignment:
     desk.session.add(part)
     desk.assignments.append(part)
     return part
+
+
+async def _pass_promises(desk: Desk, fate: Fate) -> None:
+    """Orders of the leadership that wait, and a date the unit promised, bind who takes its part."""
+    if fate.heir is None or not fate.takes:
+        return
+    orders = update(Directive).where(col(Directive.case_id) == desk.case.id, col(Directive.answered_at).is_(None))
+    promises = update(Commitment).where(col(Commitment.case_id) == desk.case.id, col(Commitment.current))
+    for statement, whose in ((orders, col(Directive.department)), (promises, col(Commitment.department))):
+        mine = statement.where(whose == fate.department).values(department=fate.heir)
+        await desk.session.execute(mine.execution_options(synchronize_session=False))
 
 
 def _clocks_of_others(desk: Desk) -> None:

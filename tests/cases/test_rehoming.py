@@ -4,6 +4,7 @@ import asyncio
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
@@ -11,7 +12,7 @@ from httpx import AsyncClient
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from cases import desk, rehoming
+from cases import desk, rehoming, telling
 from cases.actions.rehoming import Fate, fates
 from cases.models import Assignment, Case, Extension, Limit
 from channels.models import Outgoing
@@ -68,6 +69,21 @@ FATES: dict[str, tuple[list[tuple[str, str]], dict[str, str | None], list[Fate]]
 def test_the_fate_of_every_part(name: str) -> None:
     parts, heirs, wanted = FATES[name]
     assert fates(parts, lambda code: heirs.get(code, code)) == wanted
+
+
+def test_the_heir_is_told_of_its_new_work_and_what_is_late_goes_upwards_with_it() -> None:
+    due, late = "2026-03-06T10:00:00+00:00", UUID(int=2)
+    ops = [
+        {"op": "handed", "id": str(UUID(int=1)), "stage": "reply", "holder": "n", "due_at": due, "breached": False},
+        {"op": "breached", "id": str(late), "stage": "resolve", "holder": "a", "due_at": due, "breached": True},
+        {"op": "handed", "id": str(late), "stage": "resolve", "holder": "n", "due_at": due, "breached": True},
+    ]
+    told = telling.tells("case.rehome", {"limits": ops})
+    assert [(each.kind, each.holder) for each in told if each.kind != "breach"] == [
+        ("to_approve", "n"),
+        ("assigned", "n"),
+    ]
+    assert telling.late_still("case.rehome", {"limits": ops}) == [late]
 
 
 # --- cases in a database
