@@ -72,7 +72,7 @@ def late_still(kind: str, data: Mapping[str, Any]) -> list[UUID]:
     return [
         UUID(op["id"])
         for op in last.values()
-        if op.get("breached") and op["op"] in ("breached", "reopened", "recounted", "moved")
+        if op.get("breached") and op["op"] in ("breached", "reopened", "recounted", "moved", "handed")
     ]
 
 
