@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from cases import desk, rehoming, telling
+from cases.act_models import Commitment, Directive
 from cases.actions.rehoming import Fate, fates
 from cases.models import Assignment, Case, Extension, Limit
 from channels.models import Outgoing
@@ -299,6 +300,26 @@ async def test_more_time_asked_for_is_decided_by_the_heir(
         as_("officer2"), code, "request_extension", {"until": (until + timedelta(days=1)).isoformat(), "reason": "x"}
     )
     assert again.status_code == 409  # the heir has no more extensions than the unit it follows had left
+
+
+async def test_an_order_and_a_promise_bind_the_heir(app: FastAPI, client: AsyncClient, as_: As, clock: Clock) -> None:
+    old, new = await unit(app, "officer"), await unit(app, "officer2")
+    code = await forwarded(client, as_, old)
+    await done(as_("officer"), code, "accept")
+    until = await a_day_more(app, code)
+    await done(as_("officer"), code, "tell_progress", {"text": "Đang vá", "until": until.isoformat()})
+    await done(as_("leader"), code, "direct", {"text": "Báo cáo vì sao chậm"})
+    await ends(app, old, new)
+    await morning(app, clock)
+    _, _, limits = await of_case(app, code)
+    assert f"directive {new}" in running(limits)
+    async with state(app).database.transaction() as session:
+        case = await case_of(session, code)
+        for table in (Directive, Commitment):
+            whose = await session.exec(select(table.department).where(table.case_id == case.id))
+            assert list(whose) == [new]
+    await done(as_("officer2"), code, "answer_directive", {"text": "Chờ nhựa đường, xong trong tuần"})
+    await proved(app)
 
 
 async def test_what_was_late_stays_with_the_old_unit(app: FastAPI, client: AsyncClient, as_: As, clock: Clock) -> None:
