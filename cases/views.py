@@ -195,13 +195,13 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
         _OPEN,
     ),
     Role.OFFICER: (
-        _TO_ANSWER,
         View(
             "to_accept",
             "Cần tiếp nhận xử lý",
             "To accept",
             Filters(status=(Status.FORWARDED,), open=True, part="lead"),
         ),
+        _TO_ANSWER,
         View(
             "mine_in_work",
             "Tôi đang xử lý",
