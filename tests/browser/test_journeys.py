@@ -180,7 +180,7 @@ async def test_an_officer_accepts_and_answers_with_a_photo(site: Site, width: in
     await use(page.locator("label[data-mode=submit_answer]"))
     form = page.locator("#do-submit_answer")
     await form.get_by_label("Câu trả lời cho người dân").fill("Đã vá xong ổ gà, ảnh kèm theo.")
-    await form.locator("input[type=file]").set_input_files(photo_file("da-va.jpg"))
+    await form.locator("input[name=attachments]").set_input_files(photo_file("da-va.jpg"))
     await use(form.get_by_role("button", name="Trình lãnh đạo duyệt"))
     await expect(status(page)).to_have_text("Chờ duyệt")
     await loaded(page.locator("#case-talk").get_by_role("img", name="Ảnh da-va.jpg"))
