@@ -77,6 +77,12 @@ ROADS: dict[str, Sequence[tuple[str, str, dict[str, Any]]]] = {
     "redirected": (("dispatcher", "redirect", {"to": "other", "reply": "Đã chuyển đến nơi giải quyết."}),),
     "spam": (("agent", "mark_spam", {}),),
     "extension": (FORWARD, ACCEPT),
+    "ordered": (
+        FORWARD,
+        ACCEPT,
+        ("leader", "direct", {"text": "Báo cáo nguyên nhân chậm."}),
+        ("officer", "dispute", {"text": "Đường do huyện quản lý."}),
+    ),
     "merged": (),
     "restricted": (),
 }
@@ -419,7 +425,7 @@ async def test_a_case_on_a_phone(site: Site, world: World, lang: str) -> None:
     await look(site, "agent", lang, [State("preview", at["received"], _answer_preview)], 390)
 
 
-FORM_OWNERS = ("agent", "dispatcher", "officer", "officer2", "head", "inspector", "supervisor")
+FORM_OWNERS = ("agent", "dispatcher", "officer", "officer2", "head", "inspector", "supervisor", "leader")
 
 
 @pytest.mark.parametrize("lang", LONG)
