@@ -126,11 +126,11 @@ def _of_limits(kind: str, ops: Any) -> list[Tell]:
             told.append(_of_clock(op))
         elif op["op"] == "reopened":
             told.append(Tell("returned", "owing", op["holder"], stage=op["stage"], due_at=_moment(op["due_at"])))
-        elif op["op"] == "opened" and op["stage"] == "reply":
+        elif op["op"] in ("opened", "handed") and op["stage"] == "reply":
             told.append(
                 Tell("to_approve", "unit", op["holder"], Role.HEAD, stage="reply", due_at=_moment(op["due_at"]))
             )
-        elif op["op"] == "opened" and op["stage"] == "directive":
+        elif op["op"] in ("opened", "handed") and op["stage"] == "directive":
             told.append(
                 Tell("ordered", "unit", op["holder"], Role.HEAD, stage="directive", due_at=_moment(op["due_at"]))
             )

@@ -535,7 +535,7 @@ async def test_reopened_when_its_lead_is_gone_without_heir_it_is_received(
 ) -> None:
     code, _ = await started(client, drive, "closed")
     with monkeypatch.context() as reform:
-        reform.setattr(Directory, "living", lambda *_: None)
+        reform.setattr(Directory, "heir", lambda *_: None)
         case = await done(as_("supervisor"), code, "reopen", {"reason": "Người dân gọi lại"})
     assert (case["status"], case["lead"], case["supporting"]) == ("received", None, [])
     assert limits(case)[f"forward {CENTRE}"] == "open"
