@@ -32,6 +32,7 @@ from routing.tracks import RESTRICTED_TRACKS
 from routing.working_time import due
 
 PAGES = frozenset({"web", "app"})  # channels whose answers stand on the tracking page
+CASE_ID, IDENTITY = 7, slice(9, 11)  # where they stand among the arguments of the statement
 NUMBERS_AT_ONCE = 32  # case numbers a process reserves at a time; a restart leaves at most this many unused
 
 
@@ -182,12 +183,13 @@ async def open_case(
     )
     if await driver.fetchrow(statement, *arguments) is not None:
         return opened
-    first = await driver.fetchrow(
+    kept = await driver.fetch(
         "SELECT fingerprint, subject_id, answer FROM received WHERE channel = $1 AND account = $2 AND external_id = $3",
         report.channel,
         account,
         key,
     )
+    first = kept[0] if kept else None
     if first is None or first["subject_id"] is None:  # the first one vanished between our two statements
         raise Unavailable(
             "Vui lòng gửi lại sau giây lát.", "Please send again in a moment.", headers={"Retry-After": "1"}
@@ -488,7 +490,7 @@ _MORE = """, files AS (
     SELECT $63::uuid, $8, 'split', at FROM raw WHERE $63::uuid IS NOT NULL
 )
 """
-_NEW = "SELECT 1 AS new FROM raw"
+_NEW = "SELECT $8 AS new FROM raw"
 OPEN_CASE = _RAW + _CASE + _NEW
 OPEN_CASE_OF_EVENT = _EVENT + _CASE + _NEW
 OPEN_CASE_WITH_MORE = _RAW + _CASE + _MORE + _NEW  # files or another case it was split from, which few reports have

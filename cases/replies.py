@@ -13,7 +13,8 @@ Value = str | datetime | Pair
 
 def day_and_time(moment: datetime, language: str = "vi") -> str:
     """15:30 ngày 04/05/2022, in the moment's own zone."""
-    return f"{moment:%H:%M} {'on' if language == 'en' else 'ngày'} {moment:%d/%m/%Y}"
+    on = "on" if language == "en" else "ngày"
+    return f"{moment.hour:02}:{moment.minute:02} {on} {moment.day:02}/{moment.month:02}/{moment.year}"
 
 
 @dataclass(frozen=True, slots=True)

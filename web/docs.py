@@ -68,6 +68,14 @@ def multipart_body(shape: type[BaseModel], files: str) -> dict[str, Any]:
     }
 
 
+def header(name: str, description: str, longest: int, pattern: str | None = None) -> dict[str, Any]:
+    """A header that a route reads by itself."""
+    schema = {"type": "string", "minLength": 1, "maxLength": longest}
+    if pattern is not None:
+        schema["pattern"] = f"^{pattern}$"
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
 def inlined(schema: dict[str, Any]) -> dict[str, Any]:
     """A JSON schema without references, so that it stands by itself in the document."""
     definitions = schema.pop("$defs", {})

@@ -169,7 +169,7 @@ _environments: dict[Lang, Environment] = {"vi": _environment("vi"), "en": _envir
 
 def is_page(request: Request) -> bool:
     """Whether people, not programs, look at this path."""
-    return not request.url.path.startswith(NOT_PAGES)
+    return not str(request.scope["path"]).startswith(NOT_PAGES)
 
 
 def is_partial(request: Request) -> bool:

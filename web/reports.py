@@ -1,11 +1,11 @@
 """The citizen's report comes in."""
 
 import json
-import uuid
+import re
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -14,11 +14,16 @@ from cases.bodies import Code, Short, Text, clean_text, no_controls
 from cases.intake import Report, open_case
 from core.errors import Invalid
 from core.files import Stored, take
+from core.ids import uuid7
 from routing.queries import Routing
 from web.bodies import read_body
 from web.deps import client_address, desk_of, rules_in_force, state_of
-from web.docs import PROBLEMS, json_body, multipart_body
+from web.docs import PROBLEMS, header, json_body, multipart_body
 from web.problems import language
+
+KEY = re.compile(r"[\x21-\x7e]+")
+KEY_LENGTH = 200
+PROOF_LENGTH = 2000
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=PROBLEMS)
 
@@ -79,34 +84,51 @@ class Receipt(BaseModel):
         "requestBody": {
             "required": True,
             "content": {**json_body(ReportIn), **multipart_body(ReportIn, "attachments")},
-        }
+        },
+        "parameters": [
+            header("Idempotency-Key", "A key of the sender's own for this report", KEY_LENGTH, KEY.pattern),
+            header("Altcha", "Solution of a proof of work asked for", PROOF_LENGTH),
+        ],
     },
 )
-async def report(
-    request: Request,
-    idempotency_key: Annotated[str | None, Header(max_length=200, pattern=r"^[\x21-\x7e]+$")] = None,
-    altcha: Annotated[str | None, Header(max_length=2000, description="Solution of a proof of work asked for")] = None,
-) -> Response:
+async def report(request: Request) -> Response:
     """Send a report. The same `Idempotency-Key` with the same content gives the same answer; other content 422."""
-    here = state_of(request)  # read here, for three dependencies would cost as much as the checks of the body
+    here = state_of(request)  # read here, as the headers are: dependencies would cost more than the checks of the body
     at = here.clock()
-    here.throttle.check(client_address(request), altcha)
+    key, proof = _key(request), request.headers.get("altcha")
+    here.throttle.check(client_address(request), proof if proof and len(proof) <= PROOF_LENGTH else None)
     routing = await rules_in_force(here)
     given, uploads = await read_body(request, ReportIn)
-    checked = replace(to_report(given, routing), language=language(request))
+    checked = to_report(given, routing, language=language(request))
     if uploads:
         stored = await take(uploads, here.files, at=at, use_location=given.use_photo_location)
         checked = with_files(checked, stored)
     opened = await open_case(
-        await here.database.pool(),
+        here.together,
         desk_of(here, routing),
         checked,
-        key=idempotency_key or str(uuid.uuid4()),
+        key=key or str(uuid7(at)),
         at=at,
         account="portal",
     )
     # Sorted, because the database gives a kept answer back in an order of its own: a replay is the same to the byte.
-    return Response(json.dumps(opened.answer, sort_keys=True), 201, media_type="application/json")
+    return Response(_sorted_json(opened.answer), 201, media_type="application/json")
+
+
+_sorted_json = json.JSONEncoder(sort_keys=True).encode
+
+
+def _key(request: Request) -> str | None:
+    """The key by which the same report is known again; Invalid when it is no such key."""
+    given = request.headers.get("idempotency-key")
+    if given is None or (len(given) <= KEY_LENGTH and KEY.fullmatch(given)):
+        return given
+    raise Invalid.at(
+        "header.idempotency-key",
+        f"Idempotency-Key gồm 1 đến {KEY_LENGTH} ký tự ASCII nhìn thấy được, không có khoảng trắng.",
+        f"Idempotency-Key is 1 to {KEY_LENGTH} visible ASCII characters without spaces.",
+        "key",
+    )
 
 
 def to_report(
@@ -116,6 +138,7 @@ def to_report(
     channel: str | None = None,
     urgency: str | None = None,
     kind: str | None = None,
+    language: str | None = None,
 ) -> Report:
     """The checked members as intake takes them; Invalid names what does not exist."""
     place = given.location or LocationIn()
@@ -147,6 +170,7 @@ def to_report(
         public=given.public,
         urgency=urgency,
         kind=kind,
+        language=language,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cases.intake import CaseNumbers
+from cases.together import Together
 from channels.adapter import Adapter
 from core.auth import HASHING_AT_ONCE
 from core.db import Database
@@ -42,6 +43,10 @@ class State:
     routing: RoutingCache = field(default_factory=RoutingCache)
     numbers: CaseNumbers = field(default_factory=CaseNumbers)
     signing_in: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHING_AT_ONCE))
+    together: Together = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.together = Together(self.database.pool)
 
     @property
     def site(self) -> str:

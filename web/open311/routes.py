@@ -149,7 +149,7 @@ async def send(
     routing = await rules_in_force(here)
     report = report_of(form, _names(asked, routing), routing)
     opened = await open_case(
-        await here.database.pool(),
+        here.together,
         desk_of(here, routing),
         report,
         key=f"{client}/{idempotency_key or uuid.uuid4()}",  # nobody gets the answer to another client's key

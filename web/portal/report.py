@@ -68,14 +68,12 @@ async def send_report(request: Request, here: Here, at: Now, form: PageForm) -> 
         try:
             here.throttle.check(client_address(request), form.text("altcha") or None)
         except TooMany:
-            if not await is_known(await here.database.pool(), report.channel, "portal", typed.key):
+            if not await is_known(here.together, report.channel, "portal", typed.key):
                 raise
         if uploads:
             stored = await take(uploads, here.files, at=at, use_location=typed.use_photo_location, limits=LIMITS)
             report = with_files(report, stored)
-        opened = await open_case(
-            await here.database.pool(), desk_of(here, routing), report, key=typed.key, at=at, account="portal"
-        )
+        opened = await open_case(here.together, desk_of(here, routing), report, key=typed.key, at=at, account="portal")
     except Wrong as found:
         return _again(request, replace(page, wrong=found.fields), 422)
     except BadUpload as refused:

@@ -1,0 +1,90 @@
+"""Reports that arrive at the same moment are written in one round trip and one commit.
+
+Written one by one, each costs the server a wake-up, a round trip and a flush of its own: as much again as its rows.
+Nobody waits for others to come: what has gathered while the last group was being written goes next, so a report that
+comes alone is written alone, at once. Each is answered after the commit that holds it, and one that cannot be written
+fails alone.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from cases.intake import CASE_ID, IDENTITY, Driver
+
+AT_ONCE: Final = 2  # groups on the way: one is on the wire while the server works on the other
+MOST: Final = 32  # reports in a group
+PATIENCE: Final = 1.0  # seconds a group may take, for one of it may wait for somebody else's lock
+
+
+class Pool(Driver, Protocol):
+    """What this needs of the driver's pool."""
+
+    async def fetchmany(self, query: str, args: Sequence[Sequence[Any]], *, timeout: float) -> Any:
+        """One statement with each of the arguments, in one transaction; the rows of all."""
+        ...
+
+
+class _Waiting(NamedTuple):
+    statement: str
+    arguments: Sequence[Any]
+    written: asyncio.Future[Any]
+
+
+class Together:
+    """Intake's driver where its statement is a transaction of its own; one a process."""
+
+    def __init__(self, pool: Callable[[], Awaitable[Pool]]) -> None:
+        self._pool = pool
+        self._waiting: deque[_Waiting] = deque()
+        self._writers: set[asyncio.Task[None]] = set()
+
+    async def fetch(self, query: str, *args: Any) -> Any:
+        """All rows, by a connection of its own."""
+        return await (await self._pool()).fetch(query, *args)
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        """The row of one of intake's statements; None where its key was used before."""
+        written = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(query, args, written))
+        if len(self._writers) < AT_ONCE:
+            writer = asyncio.create_task(self._write())
+            self._writers.add(writer)
+            writer.add_done_callback(self._writers.discard)
+        return await written
+
+    async def _write(self) -> None:
+        """Write group after group until nobody waits."""
+        while self._waiting:
+            group = [self._waiting.popleft()]
+            while self._waiting and len(group) < MOST and self._waiting[0].statement == group[0].statement:
+                group.append(self._waiting.popleft())
+            # Everybody takes the rows of the same people in the same order, so that groups do not wait in a ring.
+            group.sort(key=lambda one: str(one.arguments[IDENTITY]))
+            if len(group) == 1 or not await self._as_one(group):
+                await asyncio.gather(*map(self._alone, group))
+
+    async def _as_one(self, group: Sequence[_Waiting]) -> bool:
+        """Whether the group was written; if not, or if nobody knows, each may be sent again, for keys are used once."""
+        try:
+            rows = await (await self._pool()).fetchmany(
+                group[0].statement, [one.arguments for one in group], timeout=PATIENCE
+            )
+        except Exception:  # told by those whom it concerns, alone
+            return False
+        new = {row["new"]: row for row in rows}
+        for one in group:
+            if not one.written.done():
+                one.written.set_result(new.get(one.arguments[CASE_ID]))
+        return True
+
+    async def _alone(self, one: _Waiting) -> None:
+        try:
+            row = await (await self._pool()).fetchrow(one.statement, *one.arguments)
+        except Exception as broken:
+            if not one.written.done():
+                one.written.set_exception(broken)
+        else:
+            if not one.written.done():
+                one.written.set_result(row)
