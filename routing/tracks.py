@@ -4,6 +4,7 @@ Pure. The wordings come with the rule set; here is how a text is searched for th
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -57,10 +58,11 @@ class TrackTriggers:
     def __post_init__(self) -> None:
         compiled = []
         for t in self.texts:
-            needed = tuple(map(_words_of, t.phrases))
             if (phrases := _any_of(t.phrases)) is not None:
-                longest = frozenset(max(each, key=len, default="") for each in needed)
-                compiled.append(_Search(t.track, longest, needed, phrases, _any_of(t.unless)))
+                needed: defaultdict[str, list[frozenset[str]]] = defaultdict(list)
+                for phrase in map(_words_of, t.phrases):
+                    needed[max(phrase, key=len, default="")].append(phrase)
+                compiled.append(_Search(t.track, dict(needed), phrases, _any_of(t.unless)))
         object.__setattr__(self, "_compiled", tuple(compiled))
 
     def find(self, text: str, field: str | None = None, channel: str | None = None) -> Suspicion | None:
@@ -72,8 +74,8 @@ class TrackTriggers:
             found.append(Suspicion(self.channels[channel], f"channel: {channel}"))
         plain = nfc(_INVISIBLE.sub("", text)).lower()
         words = frozenset(_WORD.findall(plain))
-        for track, longest, needed, phrases, unless in self._compiled:
-            if longest.isdisjoint(words) or not any(each <= words for each in needed):
+        for track, needed, phrases, unless in self._compiled:
+            if not any(each <= words for word in needed.keys() & words for each in needed[word]):
                 continue
             rest = plain if unless is None else unless.sub(" ¦ ", plain)
             if hit := phrases.search(rest):
@@ -88,8 +90,7 @@ class _Search(NamedTuple):
     """How one track is looked for. The words spare nearly every text the search, which tries each phrase everywhere."""
 
     track: str
-    longest: frozenset[str]  # one word of each phrase
-    needed: tuple[frozenset[str], ...]  # all words of each phrase
+    needed: Mapping[str, list[frozenset[str]]]  # all words of each phrase, by the longest of them
     phrases: re.Pattern[str]
     unless: re.Pattern[str] | None
 
