@@ -42,6 +42,19 @@ def limit_row(draft: RuleSetDraft, code: str) -> LimitDraft:
     return _found(draft.limits, code)
 
 
+def shown(draft: RuleSetDraft, part: str, code: str | None = None) -> object:
+    """What the form of a part shows: `limit` and `lead` a row but for its place, which others' rows move; None for a
+    new one; `settings`, `head`.
+    """
+    if part == "settings":
+        return [getattr(draft, name) for name in SETTINGS]
+    if part == "head":
+        return draft.valid_from, draft.valid_to, draft.source, draft.note
+    if code is None:
+        return None
+    return replace(lead_row(draft, code) if part == "lead" else limit_row(draft, code), rank=0)
+
+
 def put_lead(draft: RuleSetDraft, row: LeadDraft, was: str | None, known: Known) -> RuleSetDraft:
     """The draft with this lead rule in the place of `was`, or as a new one just before the rule that decides today.
 

@@ -29,6 +29,7 @@ from routing.editing.rule_sets import (
     head_of,
     open_draft,
     reopened,
+    stamp,
     unstorable,
 )
 from routing.editing.shared import Finding, begin, local_day, note
@@ -55,6 +56,15 @@ class FileLine:
     size: int
     sha256: str
     added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The part of a draft that a form was made from, and its `part_stamp` then."""
+
+    stamp: str
+    part: str  # limit | lead | settings | head
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +118,29 @@ async def on_desk(session: AsyncSession, rule_set_id: UUID, at: datetime) -> Des
     return Desk(head_of(row, at), draft, findings, against, changes, files)
 
 
-async def edit(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID, change: Edit) -> RuleSetHead:
+def part_stamp(draft: RuleSetDraft, part: str, code: str | None = None) -> str:
+    """What tells a part of a draft (`rule_forms.shown`) from the same part that somebody edited meanwhile."""
+    return stamp(repr(rule_forms.shown(draft, part, code)))
+
+
+async def edit(
+    session: AsyncSession, by: Actor, at: datetime, rule_set_id: UUID, change: Edit, seen: Seen | None = None
+) -> RuleSetHead:
     """Another content for a draft, which is to be checked again.
 
-    NotFound for a rule that it has not, Conflict when the set holds or held, Invalid for what cannot be kept.
+    NotFound for a rule that it has not, Invalid for what cannot be kept, Conflict when the set holds or held, or when
+    what was `seen` of it says something else by now, for that would be lost.
     """
     await begin(session, by)
     row = await open_draft(session, rule_set_id)
     try:
-        draft = change(await read_draft(session, row), await _known(session))
+        before = await read_draft(session, row)
+        if seen is not None and seen.stamp and seen.stamp != part_stamp(before, seen.part, seen.code):
+            raise Conflict(
+                "Người khác vừa sửa chỗ này. Anh/chị xem lại bản nháp; lưu lần nữa thì ghi đè bằng nội dung dưới đây.",
+                "Somebody has just changed this. Look at the draft; saving again writes what stands below over it.",
+            )
+        draft = change(before, await _known(session))
     except KeyError:
         raise NotFound("Bản nháp không có quy tắc này.", "The draft has no such rule.") from None
     await reopened(session, row)

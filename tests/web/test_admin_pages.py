@@ -461,7 +461,7 @@ async def test_the_way_of_a_rule_set(app: FastAPI, browser: As) -> None:
     confirm = unescape((await admin.get(f"{path}/activate")).text)
     assert "01/01/2099" in confirm
     assert "bộ này hết hiệu lực vào lúc đó" in confirm
-    assert "Đã đưa vào áp dụng." in await gone_on(admin, await admin.post(f"{path}/activate"))
+    assert "Đã hẹn ngày áp dụng." in await gone_on(admin, await admin.post(f"{path}/activate"))
     refused(await admin.post(f"{path}/delete"), "không xóa được", status=409)
     assert (await admin.get(f"{path}/activate")).status_code == 409
 

@@ -98,6 +98,48 @@ async def test_a_row_is_edited_moved_and_taken_out(app: FastAPI, browser: As) ->
     await the_end_of(admin, path)
 
 
+def seen(form: str) -> str:
+    found = re.search(r'name="seen" value="([0-9a-f]{32})"', form)
+    assert found, form
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("page", "one", "other", "lost"),
+    [
+        (
+            "limit?code=R09",
+            {**LIGHTS, "was": "R09", "amount-value": "4"},
+            {**LIGHTS, "was": "R09", "amount-value": "6"},
+            'value="4"',
+        ),
+        (
+            "head",
+            {"valid_from": "2099-12-07", "source": "NQ 1"},
+            {"valid_from": "2099-12-07", "source": "NQ 2"},
+            "NQ 1",
+        ),
+    ],
+)
+async def test_what_somebody_else_just_changed_is_not_written_over_unseen(
+    app: FastAPI, browser: As, page: str, one: dict[str, str], other: dict[str, str], lost: str
+) -> None:
+    admin = browser("admin")
+    path = await copy_of_it(app, admin)
+    first = seen((await admin.get(f"{path}/{page}")).text)
+    moved = await admin.post(f"{path}/move", data={"code": "R09", "direction": "up"})
+    assert moved.status_code == 303  # another place is no other content
+    part = page.partition("?")[0]
+    assert (await admin.post(f"{path}/{part}", data={**one, "seen": first})).status_code == 303
+    told = await admin.post(f"{path}/{part}", data={**other, "seen": first})
+    assert told.status_code == 422
+    assert "Người khác vừa sửa chỗ này" in unescape(told.text)
+    assert lost in unescape((await admin.get(f"{path}/{page}")).text)
+    assert (await admin.post(f"{path}/{part}", data={**other, "seen": seen(told.text)})).status_code == 303
+    assert lost not in unescape((await admin.get(f"{path}/{page}")).text)
+    await the_end_of(admin, path)
+
+
 @pytest.mark.parametrize(
     ("part", "members", "told"),
     [

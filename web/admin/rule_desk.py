@@ -17,7 +17,7 @@ from core.files import take
 from routing import rule_forms
 from routing.decide import STAGES
 from routing.editing import rule_desk, rule_sets
-from routing.editing.rule_desk import Desk
+from routing.editing.rule_desk import Desk, Seen
 from routing.editing.rule_sets import DRAFTS, RuleSetHead, RuleSetView, findings_of, found, open_draft
 from routing.editing.shared import Finding
 from routing.queries import PROVINCE, Routing, read_draft
@@ -104,6 +104,7 @@ class RowPage:
     words: Words
     findings: Sequence[Finding]
     options: Mapping[str, Sequence[tuple[str, str]]]
+    seen: str  # stamp of what the draft says of it
     stages: Sequence[str] = STAGES
 
 
@@ -114,6 +115,7 @@ class PartPage:
     head: RuleSetHead
     form: Filled
     words: Words
+    seen: str
     roles: Sequence[tuple[str, str]] = ()
     stages: Sequence[str] = STAGES
 
@@ -178,12 +180,18 @@ async def put_limit(
     async with trying(session) as trial:
         row = limit_of(form)
         await rule_desk.edit(
-            session, who, at, rule_set, lambda draft, known: rule_forms.put_limit(draft, row, was, known)
+            session,
+            who,
+            at,
+            rule_set,
+            lambda draft, known: rule_forms.put_limit(draft, row, was, known),
+            Seen(form.text("seen"), "limit", was),
         )
     if trial.refused:
         filled = again(request, trial.refused, typed(form, BLANK_LIMIT), "stage", "amount")
         return await _row_page(request, session, who, routing, at, rule_set, "limit", was or "", filled)
-    return go(f"/admin/rules/{rule_set}?done=edited#{f'rule-{was}' if was else 'limits'}")
+    # A new row's page begins above, with what it changes; an edited one's where the reader was.
+    return go(f"/admin/rules/{rule_set}?done=edited{f'#rule-{was}' if was else ''}")
 
 
 @router.get("/admin/rules/{rule_set}/lead")
@@ -205,12 +213,18 @@ async def put_lead(
     async with trying(session) as trial:
         row = lead_of(form)
         await rule_desk.edit(
-            session, who, at, rule_set, lambda draft, known: rule_forms.put_lead(draft, row, was, known)
+            session,
+            who,
+            at,
+            rule_set,
+            lambda draft, known: rule_forms.put_lead(draft, row, was, known),
+            Seen(form.text("seen"), "lead", was),
         )
     if trial.refused:
         filled = again(request, trial.refused, typed(form, BLANK_LEAD), "lead")
         return await _row_page(request, session, who, routing, at, rule_set, "lead", was or "", filled)
-    return go(f"/admin/rules/{rule_set}?done=edited#{f'rule-{was}' if was else 'leads'}")
+    # A new row's page begins above, with what it changes; an edited one's where the reader was.
+    return go(f"/admin/rules/{rule_set}?done=edited{f'#rule-{was}' if was else ''}")
 
 
 @router.post("/admin/rules/{rule_set}/move")
@@ -248,6 +262,7 @@ async def put_settings(
             at,
             rule_set,
             lambda draft, _: rule_forms.put_settings(draft, settings_of(form, draft)),
+            Seen(form.text("seen"), "settings"),
         )
     if trial.refused:
         known = ("escalate", *rule_forms.SETTINGS)
@@ -276,7 +291,14 @@ async def put_head(
     """Keep dates, source and note."""
     async with trying(session) as trial:
         members = head_members(form)
-        await rule_desk.edit(session, who, at, rule_set, lambda draft, _: rule_forms.put_head(draft, **members))
+        await rule_desk.edit(
+            session,
+            who,
+            at,
+            rule_set,
+            lambda draft, _: rule_forms.put_head(draft, **members),
+            Seen(form.text("seen"), "head"),
+        )
     if trial.refused:
         filled = again(request, trial.refused, typed(form, BLANK_HEAD), "valid_to")
         return await _part(request, session, who, routing, at, rule_set, "head", filled)
@@ -371,15 +393,16 @@ async def _row_page(
     form: Filled,
 ) -> Response:
     row = await open_draft(session, rule_set)
+    draft = await read_draft(session, row)
     findings: tuple[Finding, ...] = ()
     if was:
-        draft = await read_draft(session, row)
         told = await findings_of(session, row, draft, at, dump(draft))
         findings = tuple(each for each in told if was in each.where.split(", "))
     words = Words(routing, language_of(request))
     zone = routing.calendars[PROVINCE].zone
     options = words.options(max(at, row.valid_from).astimezone(zone).date())
-    page = RowPage(rule_sets.head_of(row, at), kind, was or None, form, words, findings, options)
+    seen = rule_desk.part_stamp(draft, kind, was or None)
+    page = RowPage(rule_sets.head_of(row, at), kind, was or None, form, words, findings, options, seen)
     return render(request, "admin/rule_row.html", page, who=who, status=form.status)
 
 
@@ -393,9 +416,10 @@ async def _part(
     part: str,
     form: Filled,
 ) -> Response:
-    head = rule_sets.head_of(await open_draft(session, rule_set), at)
+    row = await open_draft(session, rule_set)
     words = Words(routing, language_of(request))
-    page = PartPage(head, form, words, words.roles())
+    seen = rule_desk.part_stamp(await read_draft(session, row), part)
+    page = PartPage(rule_sets.head_of(row, at), form, words, seen, words.roles())
     return render(request, f"admin/rule_{part}.html", page, who=who, status=form.status)
 
 

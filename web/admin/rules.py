@@ -132,11 +132,11 @@ async def activate_page(request: Request, session: Db, who: Admin, at: Now, rule
 async def activate(request: Request, session: Db, who: Admin, at: Now, rule_set: UUID) -> Response:
     """Put a draft in force from its day on."""
     async with trying(session) as trial:
-        await rule_sets.activate(session, who, at, rule_set)
+        begins = (await rule_sets.activate(session, who, at, rule_set)).rule_set.valid_from
     if trial.refused:
         alert = trial.refused.en if language_of(request) == "en" else trial.refused.vi
         return await _checked(request, session, who, at, rule_set, activating=True, alert=alert)
-    return go(f"/admin/rules/{rule_set}?done=activated")
+    return go(f"/admin/rules/{rule_set}?done={'scheduled' if begins > at else 'activated'}")
 
 
 @router.post("/admin/rules/{rule_set}/delete")
