@@ -23,7 +23,7 @@ from cases.facts import facts_of
 from cases.models import Case
 from cases.states import Status
 from core.db import Database, bare
-from core.errors import Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
 from routing import models
 from routing.decide import Rulebook
 from routing.queries import Routing, as_in_force, load, local_midnight, read_draft
@@ -117,7 +117,8 @@ async def simulate(
 ) -> Simulation:
     """Replay the cases received from the first to the last local day, both included; the newest `most` of them.
 
-    Invalid for days that are no period, and when a calendar that is asked has no working time.
+    Invalid for days that are no period, and when a calendar that is asked has no working time; Conflict when cases
+    came meanwhile under a rule set that was not in force yet.
     """
     if not EARLIEST <= first <= last <= LATEST:
         raise Invalid.at("until", "Ngày cuối phải từ ngày đầu trở đi.", "The last day must not be before the first.")
@@ -131,6 +132,11 @@ async def simulate(
         rows, clocks = await _read(database, since, before, wanted)
         if not rows:
             return Simulation(draft, result, whole=True)
+        if not books.keys() >= {row.rule_set_id for row in rows}:
+            raise Conflict(
+                "Một bộ quy tắc vừa được đưa vào áp dụng trong lúc chạy thử. Mời bấm chạy lại.",
+                "A rule set was put in force meanwhile. Please run it again.",
+            )
         before = (rows[-1].received_at, rows[-1].id)
         pairs = _pairs(rows, clocks, books, at)
         try:

@@ -10,7 +10,7 @@ from httpx import AsyncClient
 
 from cases import simulating
 from cases.simulating import Simulation, book_of, simulate, told
-from core.errors import Invalid
+from core.errors import Conflict, Invalid
 from routing.queries import Routing, load
 from routing.rule_drafts import RuleSetDraft
 from routing.seeds import seed_rule_sets
@@ -127,6 +127,13 @@ async def test_nothing_of_the_live_rules_is_touched(app: FastAPI, clock: Clock, 
 async def test_days_that_are_no_period_are_refused(app: FastAPI, days: tuple[date, date]):
     with pytest.raises(Invalid):
         await tried(app, DRAFT, days=days)
+
+
+async def test_cases_of_a_set_put_in_force_meanwhile_are_said_to_be_such(app: FastAPI, past: list[str]):
+    routing, here = await routing_of(app), state(app)
+    before = replace(routing, rulebooks=())  # as they were read, moments ago
+    with pytest.raises(Conflict, match="put in force meanwhile"):
+        await simulate(here.database, before, book_of(DRAFT, routing), *MARCH, here.clock(), zone=ZONE)
 
 
 async def test_a_set_that_cannot_be_built_is_refused_with_its_first_fault(app: FastAPI):
