@@ -257,6 +257,11 @@ async def detach(session: AsyncSession, by: Actor, at: datetime, rule_set_id: UU
     await note(session, by, "rule_set.detach", str(row.id), at, sha256=file.sha256)
 
 
+async def files_of(session: AsyncSession, rule_set_id: UUID) -> list[FileLine]:
+    """The files of a set, the first one first; NotFound without such a set."""
+    return list(await _files(session, (await found(session, rule_set_id)).id))
+
+
 async def file_of(session: AsyncSession, rule_set_id: UUID, file_id: UUID) -> FileLine:
     """A file of a set, or NotFound."""
     return _line(await _file(session, rule_set_id, file_id))

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
@@ -26,6 +27,29 @@ async def asked(client: AsyncClient, method: str, path: str, body: Any = None, s
     answer = await client.request(method, f"{ADMIN}/{path}", json=body)
     assert answer.status_code == status, answer.text
     return answer.json() if answer.content else None
+
+
+async def test_the_document_a_rule_set_comes_from_is_kept_with_it(client: AsyncClient, as_: As) -> None:
+    admin = as_("admin")
+    (example,) = [each for each in (await asked(admin, "GET", "rule-sets"))["items"] if each["code"] == "example-2021"]
+    draft = await asked(admin, "POST", f"rule-sets/{example['id']}/next", {"valid_from": "2099-01-05"}, 201)
+    path = f"{ADMIN}/rule-sets/{draft['id']}/files"
+    sent = {"attachments": ("quyet-dinh.pdf", b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n")}
+    answer = await admin.post(path, files=sent)
+    assert answer.status_code == 201, answer.text
+    (file,) = answer.json()["items"]
+    assert (file["name"], file["media_type"]) == ("quyet-dinh.pdf", "application/pdf")
+    assert (await admin.get(f"{path}/{file['id']}")).content == sent["attachments"][1]
+    assert (await admin.get(path)).json()["items"] == [file]
+    problem(await admin.post(path, files={"attachments": ("virus.pdf", b"MZ\x90\x00 this is no pdf")}), 415)
+    problem(await admin.post(path, json={}), 415)
+    problem(await admin.post(path, files={"other": ("a.pdf", b"%PDF-1.4")}), 422)
+    problem(await admin.post(path.replace(draft["id"], str(uuid4())), files=sent), 404)
+    problem(await as_("leader").post(path, files=sent), 403)
+    problem(await client.get(path), 401)
+    assert (await admin.delete(f"{path}/{file['id']}")).status_code == 204
+    problem(await admin.get(f"{path}/{file['id']}"), 404)
+    await asked(admin, "DELETE", f"rule-sets/{draft['id']}", status=204)
 
 
 # --- staff -------------------------------------------------------------------------------------------------------

@@ -4,17 +4,22 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
 from cases.bodies import no_controls
+from core.errors import Invalid, UnknownType
+from core.files import take
 from routing.editing import rule_desk, rule_sets
+from routing.editing.rule_desk import FileLine
 from routing.editing.rule_sets import LONGEST_TEXT, RuleSetChange, RuleSetHead, RuleSetView
 from routing.editing.shared import Finding
 from web.administration.edge import Admin, Body, Nothing, RulesChange
-from web.deps import Db, Now
-from web.docs import PROBLEMS
+from web.attachments import send
+from web.bodies import is_multipart, read_form
+from web.deps import Db, Here, Now
+from web.docs import PROBLEMS, multipart_body
 
 router = APIRouter(
     prefix="/api/v1/admin/rule-sets",
@@ -43,6 +48,12 @@ class RuleSets(BaseModel):
     """Every rule set."""
 
     items: list[RuleSetHead]
+
+
+class Files(BaseModel):
+    """Files of the document a set comes from."""
+
+    items: list[FileLine]
 
 
 class Findings(BaseModel):
@@ -90,6 +101,47 @@ async def delete(session: Db, who: Admin, at: Now, rule_set: UUID) -> Response:
 async def yaml(session: Db, who: Admin, rule_set: UUID) -> Response:
     """The rule set as YAML that may be stored again."""
     return Response(await rule_sets.yaml_of(session, rule_set), media_type=YAML)
+
+
+@router.get("/{rule_set}/files")
+async def files(session: Db, who: Admin, at: Now, rule_set: UUID) -> Files:
+    """The files of the document the set comes from."""
+    return Files(items=await rule_desk.files_of(session, rule_set))
+
+
+@router.post(
+    "/{rule_set}/files",
+    status_code=201,
+    openapi_extra={"requestBody": {"required": True, "content": multipart_body(Nothing, "attachments")}},
+)
+async def attach(request: Request, session: Db, here: Here, who: Admin, at: Now, rule_set: UUID) -> Files:
+    """Keep files of the document (PDF, DOCX, pictures), also with a set that holds; 409 when it has too many."""
+    if not is_multipart(request):
+        raise UnknownType("Tệp gửi bằng multipart/form-data.", "Files come as multipart/form-data.")
+    members, uploads = await read_form(request)
+    if members or not uploads:
+        raise Invalid.at("attachments", "Cần ít nhất một tệp, ngoài ra không gì khác.", "Files, and nothing else.")
+    await rule_sets.found(session, rule_set)
+    for stored in await take(uploads, here.files, at=at):
+        await rule_desk.attach(session, who, at, rule_set, stored)
+    return Files(items=await rule_desk.files_of(session, rule_set))
+
+
+@router.get(
+    "/{rule_set}/files/{file}",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "The bytes, by their own type"}},
+)
+async def download(session: Db, here: Here, who: Admin, rule_set: UUID, file: UUID) -> Response:
+    """The bytes of a file."""
+    return await send(here, await rule_desk.file_of(session, rule_set, file), None)
+
+
+@router.delete("/{rule_set}/files/{file}", status_code=204)
+async def detach(session: Db, who: Admin, at: Now, rule_set: UUID, file: UUID) -> Response:
+    """Take a file from a draft; 409 for a set that holds or held."""
+    await rule_desk.detach(session, who, at, rule_set, file)
+    return Response(status_code=204)
 
 
 @router.get("/{rule_set}/check")
