@@ -15,7 +15,7 @@ from cases.desk import Desk, action
 from cases.facts import NOT_SAID
 from cases.models import Case
 from cases.queries import seen_by, sees_restricted
-from cases.states import Action, Status
+from cases.states import TABLE, Action, Status
 from core import auth
 from core.errors import Conflict, Invalid
 from core.journal import Journal
@@ -70,6 +70,23 @@ async def set_track(desk: Desk, given: SetTrack) -> Status | None:
         take_from_units(desk, "recalled")
         return Status.RECEIVED
     return None
+
+
+async def suspect(desk: Desk, said: str) -> None:
+    """What a later message makes an ordinary case look like, while its track may still change.
+
+    A denunciation or a tip is hidden at once, as in a first report, for the accused may be those who read it here;
+    anything else, such as an angry word of complaining, is only suggested. A person confirms either.
+    """
+    case = desk.case
+    if case.track != "ordinary" or Status(case.status) not in TABLE[Action.SET_TRACK].who:
+        return
+    seems = desk.book.detect_track(said, None, None)
+    if seems in ("denunciation", "crime_tip"):
+        change_track(desk, seems)
+        await _decide_anew(desk)
+    elif seems != "ordinary":
+        case.suggested_track = seems
 
 
 def change_track(desk: Desk, track: str) -> None:

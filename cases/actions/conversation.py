@@ -7,6 +7,7 @@ from sqlalchemy import func
 from sqlmodel import select
 
 from cases import replies
+from cases.actions.classifying import suspect
 from cases.bodies import AddMessage, AskCitizen, AssignOfficer, Body, Note, Reason
 from cases.desk import Desk, action
 from cases.models import Reveal
@@ -34,6 +35,7 @@ async def add_message(desk: Desk, given: AddMessage) -> None:
         desk.case.lat, desk.case.lng = given.lat, given.lng
         desk.data["changed"] = ["location"]
     await desk.attach(entry)
+    await suspect(desk, given.text)
     if desk.case.status == Status.WAITING_CITIZEN:
         desk.clocks.resume()
         desk.case.waiting_from = None

@@ -202,6 +202,19 @@ async def test_an_act_is_a_look_too_for_its_answer_shows_the_case(
     assert (await lines(app, hidden.code))[before:] == [("inspector@demo", "act")] * 2
 
 
+async def test_the_screen_of_an_emergency_is_one_look_and_the_page_that_led_there_none(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As
+) -> None:
+    code, _ = await a_report(client, text=WORDS)
+    async with state(app).database.transaction() as session:
+        (await case_of(session, code)).urgency = "emergency"
+    page = browser("inspector")
+    led = await page.get(f"/console/cases/{code}")
+    assert (led.status_code, led.headers["location"]) == (303, f"/console/emergencies/{code}")
+    assert (await page.get(led.headers["location"])).status_code == 200
+    assert await lines(app, code) == [("inspector@demo", "emergency")]
+
+
 async def test_what_is_refused_shows_nothing_and_writes_nothing(app: FastAPI, as_: As, hidden: Hidden) -> None:
     before = await lines(app, hidden.code)
     inspector = as_("inspector")

@@ -177,6 +177,35 @@ async def test_given_back_often_it_stays_with_those_who_may_know_of_it(client: A
     assert "forward" in case["actions"]
 
 
+@pytest.mark.parametrize("status", ["received", "forwarded"])
+async def test_a_later_message_that_denounces_hides_the_case_at_once(
+    app: FastAPI, client: AsyncClient, as_: As, status: str
+) -> None:
+    code, key = await a_report(client)
+    if status == "forwarded":
+        await done(as_("dispatcher"), code, "forward", {"lead": LEAD})
+    said = await by_citizen(client, code, key, "messages", {"text": f"Tôi tố cáo trưởng phòng nhận tiền {NEEDLE}"})
+    assert said.status_code == 201, said.text
+    for who in ("officer", "head", "agent", "supervisor"):
+        problem(await as_(who).get(f"/api/v1/cases/{code}"), 404)
+    case = (await as_("inspector").get(f"/api/v1/cases/{code}")).json()
+    assert (case["track"], case["track_confirmed"], case["promised_at"]) == ("denunciation", False, None)
+    assert [(row.kind, row.restricted) for row in await journal_of(app, code)][-2:] == [
+        ("case.add_message", True),
+        ("case.withdrawn", False),
+    ]
+    await done(as_("inspector"), code, "set_track", {"track": "ordinary"})
+    assert (await as_("agent").get(f"/api/v1/cases/{code}")).json()["status"] == status
+    assert await limit_differences(app) == []
+
+
+async def test_an_angry_word_in_a_later_message_is_only_suggested(client: AsyncClient, as_: As) -> None:
+    code, key = await a_report(client)
+    await by_citizen(client, code, key, "messages", {"text": "Không làm thì tôi gửi đơn khiếu nại"})
+    case = (await as_("agent").get(f"/api/v1/cases/{code}")).json()
+    assert (case["track"], case["suggested_track"]) == ("ordinary", "complaint")
+
+
 # ---- crime tips
 
 
