@@ -6,6 +6,7 @@ that for an accusation would hide them from everybody whose work they are.
 
 from collections.abc import Collection, Iterable
 from datetime import date
+from uuid import UUID
 
 from sqlalchemy import exists, func
 from sqlmodel import col, select
@@ -46,11 +47,14 @@ def with_parts(units: Collection[str], departments: Iterable[Department]) -> set
     return found
 
 
-async def somebody_left(session: AsyncSession, units: Collection[str]) -> bool:
-    """Whether an inspector is left who works for none of these units."""
+async def somebody_left(
+    session: AsyncSession, roles: Collection[Role], units: Collection[str] = (), people: Collection[UUID] = ()
+) -> bool:
+    """Whether somebody of one of these roles is left who is none of these people and works for none of these units."""
     works_there = exists().where(
         col(StaffDepartment.staff_id) == col(Staff.id), col(StaffDepartment.department).in_(sorted(units))
     )
-    inspects = exists().where(col(RoleGrant.staff_id) == col(Staff.id), col(RoleGrant.role) == Role.INSPECTOR.value)
-    left = select(func.count()).select_from(Staff).where(col(Staff.active), inspects, ~works_there)
+    holds = exists().where(col(RoleGrant.staff_id) == col(Staff.id), col(RoleGrant.role).in_(sorted(roles)))
+    others = (col(Staff.active), holds, ~works_there, col(Staff.id).not_in(people))
+    left = select(func.count()).select_from(Staff).where(*others)
     return bool((await session.exec(left)).one())

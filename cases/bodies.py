@@ -74,10 +74,12 @@ class Classify(Body):
 
 
 class SetTrack(Body):
-    """Which legal track the matter belongs to; the units it is about, which counts on a restricted track only."""
+    """Which legal track the matter belongs to; the units and the staff (by e-mail) it is about, which counts on a
+    restricted track only. What is left out stays."""
 
     track: Track
     accused: list[Code] | None = Field(default=None, max_length=20)
+    accused_staff: list[Short] | None = Field(default=None, max_length=20)
 
 
 class AnswerDirectly(Body):
@@ -180,11 +182,12 @@ class Refuse(Body):
 
 
 class Redirect(Body):
-    """Where it was handed over to, and what the citizen is told."""
+    """Where it was handed over to, by which document (the transfer record), and what the citizen is told."""
 
     track: Track | None = None
     to: Literal["113", "114", "115", "reception_board", "inspectorate", "police", "other"] | None = None
     reply: Text
+    document: OfficialDocument | None = None
 
 
 class HandOver(Body):

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cases.models import Assignment, Case
 from cases.queries import EVERYTHING_ORDINARY, visible_to
 from core.journal import Journal, JournalPosition
-from core.staff import Actor, Role
+from core.staff import RESTRICTED_ROLES, Actor, Role
 
 AT_ONCE = 200  # kinds of people asked for in one statement; each takes two of its at most 1,664 columns
 
@@ -61,10 +61,17 @@ async def heard_by(
 def taken_from(actor: Actor) -> ColumnElement[bool]:
     """Whether a row of the journal may have taken its case out of this person's sight; asked where it is out of sight.
 
-    Everything ordinary is lost by withdrawal only. A unit loses a case when its part ends, or when a case is opened
-    again whose parts an earlier end had left in sight. What is done afterwards, or inside a restricted track, concerns
-    them no more.
+    Everything ordinary is lost by withdrawal only, what is restricted to a role by the act that says so. A unit loses a
+    case when its part ends, or when a case is opened again whose parts an earlier end had left in sight. What is done
+    afterwards, or inside a restricted track, concerns them no more.
     """
+    hidden = [
+        col(Journal.data)["hidden_from"].contains([role.value]) for role in sorted(actor.roles & RESTRICTED_ROLES)
+    ]
+    return or_(_ordinary_taken_from(actor), *hidden)
+
+
+def _ordinary_taken_from(actor: Actor) -> ColumnElement[bool]:
     if actor.roles & EVERYTHING_ORDINARY:
         return col(Journal.kind) == "case.withdrawn"
     if not actor.departments or not actor.roles & {Role.OFFICER, Role.HEAD}:

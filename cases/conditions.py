@@ -8,7 +8,7 @@ from sqlalchemy import Boolean, ColumnElement, and_, false, literal_column, not_
 from sqlmodel import col, select
 
 from cases.act_models import STANDING, Commitment
-from cases.models import ABOVE, BADLY_RATED, DUE, FLAGGED, IS_OPEN, Assignment, Case, Extension, Limit
+from cases.models import ABOVE, BADLY_RATED, DUE, FLAGGED, IS_OPEN, TRACKED, Assignment, Case, Extension, Limit
 from cases.queries import AT_WORK, has_unit
 from cases.states import Status
 from cases.views import NONE, Ago, Day, Filters, Geography, is_open
@@ -18,6 +18,7 @@ from routing.queries import Routing
 
 due_at: ColumnElement[datetime] = literal_column(DUE, Moment())
 _FLAGGED: ColumnElement[bool] = literal_column(f"({FLAGGED})", Boolean())
+_TRACKED: ColumnElement[bool] = literal_column(TRACKED, Boolean())
 _BADLY_RATED: ColumnElement[bool] = literal_column(BADLY_RATED, Boolean())
 _RUNNING: ColumnElement[bool] = literal_column(f"({IS_OPEN} OR next_stage = 'publish')", Boolean())
 
@@ -68,6 +69,8 @@ def conditions(actor: Actor, filters: Filters, routing: Routing, at: datetime) -
     ):
         if value is not None:
             wanted.append(getattr(Case, name) == value)
+    if filters.track not in (None, "ordinary"):
+        wanted.append(_TRACKED)  # so that the partial index is known to hold every row wanted
     return [
         *wanted,
         *_about_time(filters, at),

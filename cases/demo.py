@@ -25,6 +25,7 @@ ACCOUNTS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("head@demo", "Hoàng Thị Lãnh Đạo Sở", ("head",), (OFFICERS,)),
     ("officer2@demo", "Vũ Văn Cán Bộ", ("officer",), (OTHERS,)),
     ("inspector@demo", "Đặng Thị Thanh Tra", ("inspector",), ()),
+    ("police@demo", "Hoàng Văn Trực", ("police",), ()),
     ("leader@demo", "Bùi Văn Lãnh Đạo", ("leader",), ()),
     ("admin@demo", "Đỗ Thị Quản Trị", ("admin",), ()),
 )

@@ -15,7 +15,7 @@ from cases.codes import read_code
 from cases.facts import facts_of
 from cases.limits import Clocks, dims, limits_of
 from cases.models import Assignment, Case, Entry
-from cases.queries import CaseFile, sees_restricted, visible_to
+from cases.queries import CRIME_TIP, CaseFile, sees_restricted, visible_to, works_on_restricted
 from cases.reach import address_for
 from cases.replies import Phrase
 from cases.states import Action, Part, Status
@@ -310,13 +310,16 @@ def not_found() -> NotFound:
 
 
 def parts_of(actor: Actor, case: Case, assignments: list[Assignment]) -> frozenset[Part]:
-    """What this person is to this case. On a restricted track only inspectors are anything."""
+    """What this person is to this case. On a restricted track only those who may know of it are anything."""
     if actor.kind == "citizen":
         return frozenset({Part.CITIZEN})
     if actor.kind == "system":
         return frozenset({Part.SYSTEM})
     if case.restricted:
-        return frozenset({Part.INSPECTOR}) if sees_restricted(actor, case) else frozenset()
+        if not sees_restricted(actor, case):
+            return frozenset()
+        inspects = {Part.INSPECTOR} if Role.INSPECTOR in actor.roles else set()
+        return frozenset(inspects | ({Part.HANDLER} if works_on_restricted(actor, case) else set()))
     parts = {Part(role.value) for role in actor.roles if role.value in set(Part)}
     for assignment in assignments:
         if assignment.ended_at is None and assignment.department in actor.departments:
@@ -326,7 +329,12 @@ def parts_of(actor: Actor, case: Case, assignments: list[Assignment]) -> frozens
 
 
 def left_to(case: Case, book: Rulebook) -> dict[Action, frozenset[Part]]:
-    """Where the table names several parts, those that the rule set, or how the case stands, leaves it to."""
+    """Where the table names several parts, those that the rule set, or how the case stands, leaves it to.
+
+    Inside a restricted track there are no others to leave it to.
+    """
+    if case.restricted:
+        return {}
     named = {"head": frozenset({Part.LEAD_HEAD}), "centre": frozenset({Part.DISPATCHER})}
     granting = named[book.extend.granted_by]
     return {
@@ -377,6 +385,8 @@ def offered(file: CaseFile, actor: Actor, book: Rulebook) -> list[Action]:
         pointless.add(Action.PUBLISH)
     if case.incident_id is None:
         pointless.add(Action.UNLINK_INCIDENT)
+    if case.restricted and (case.track != CRIME_TIP or case.identity_revealed):
+        pointless.add(Action.REVEAL_IDENTITY)
     others = left_to(case, book)
     return [
         action

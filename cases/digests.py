@@ -37,7 +37,10 @@ _WAITING = text(
         FROM notices n JOIN cases c ON c.id = n.case_id LEFT JOIN limits l ON l.id = n.limit_id
         WHERE n.staff_id = :person AND n.id > :after AND n.seen_at IS NULL
           AND l.met_at IS NULL AND l.cancelled_at IS NULL
-          AND (NOT c.restricted OR (:inspects AND NOT c.accused_units && CAST(:homes AS varchar[])))
+          AND (NOT c.restricted
+               OR NOT c.accused_units && CAST(:homes AS varchar[]) AND NOT :person = ANY(c.accused_staff)
+               AND CASE WHEN c.track <> 'crime_tip' THEN :inspects
+                        ELSE :police OR (:inspects AND NOT c.track_confirmed) END)
         ORDER BY n.case_id, n.kind <> ALL(:late), n.kind <> 'reminder', n.id DESC
     ) one
     ORDER BY restricted, NOT pressing, kind <> ALL(:late), due_at, id LIMIT :limit
@@ -104,6 +107,7 @@ async def _waiting(session: AsyncSession, person: Actor, after: int) -> Sequence
             "after": after,
             "late": sorted(LATE),
             "inspects": Role.INSPECTOR in person.roles,
+            "police": Role.POLICE in person.roles,
             "homes": sorted(person.departments),
             "limit": MOST_LINES,
         },

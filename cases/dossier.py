@@ -12,13 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.lists import citizen_history
 from cases.models import Case, CaseLink
-from cases.queries import CaseFile, case_file, visible_to
+from cases.queries import CaseFile, case_file, seen_by, visible_to
 from channels.models import Outgoing, OutgoingPart
 from core.journal import Journal
 from core.staff import CENTRE_ROLES, Actor, Role, RoleGrant, Staff, StaffDepartment
 
 MOST_RELATED = 20
 MOST_COLLEAGUES = 500
+MOST_STAFF = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ async def events_after(session: AsyncSession, case: Case, version: int) -> tuple
 async def colleagues(session: AsyncSession, actor: Actor, case: Case) -> list[Colleague]:
     """Whom this person can give the case to, by name: in a unit its own people; at the centre everybody who may."""
     if case.restricted:
-        suits = and_(_holds({Role.INSPECTOR}), not_(_works_for(case.accused_units)))
+        may = _holds(seen_by(case.track, confirmed=case.track_confirmed))
+        suits = and_(may, not_(_works_for(case.accused_units)), col(Staff.id).not_in(case.accused_staff))
     elif actor.roles & CENTRE_ROLES:
         suits = or_(_holds(CENTRE_ROLES), _works_for(case.units))
     else:
@@ -100,11 +102,16 @@ async def colleagues(session: AsyncSession, actor: Actor, case: Case) -> list[Co
     return [Colleague(email, name) for email, name in (await session.exec(statement)).all()]
 
 
+async def everybody_here(session: AsyncSession) -> list[Colleague]:
+    """All who work here, by name: a case may be about any of them."""
+    statement = select(Staff.email, Staff.name).where(Staff.active).order_by(Staff.name, Staff.email)
+    return [Colleague(email, name) for email, name in (await session.exec(statement.limit(MOST_STAFF))).all()]
+
+
 async def _names(session: AsyncSession, case: Case, events: list[Event]) -> dict[UUID, str]:
     wanted = {event.actor_id for event in events if event.actor_kind == "staff" and event.actor_id}
     wanted |= {UUID(event.data["officer"]) for event in events if event.data.get("officer")}
-    if case.officer_id is not None:
-        wanted.add(case.officer_id)
+    wanted |= {each for each in (case.officer_id, *case.accused_staff) if each is not None}
     return dict((await session.exec(select(Staff.id, Staff.name).where(col(Staff.id).in_(wanted)))).all())
 
 

@@ -18,7 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cases.models import STATED_EMAIL, STATED_PHONE, Case, Citizen, Identity
 from cases.people import members
 from cases.people_models import Apart
-from cases.queries import visible_to
+from cases.queries import reporter_known
 from core.staff import Actor
 
 MOST: Final = 5  # people suggested
@@ -73,7 +73,7 @@ async def _i_stated(session: AsyncSession, actor: Actor, mine: Sequence[UUID]) -
     """What this person stated in their cases by which somebody else is known."""
     newest = (
         select(Case.code, Case.contact)
-        .where(col(Case.citizen_id).in_(mine), visible_to(actor))
+        .where(col(Case.citizen_id).in_(mine), reporter_known(actor))
         .order_by(col(Case.received_at).desc())
         .limit(LOOKED_AT)
     )
@@ -108,7 +108,7 @@ async def _others_stated(session: AsyncSession, actor: Actor, mine: Sequence[UUI
         rows = await session.execute(
             sql_select(stated, col(Case.code), _person_of(Case))
             .join(Citizen, col(Citizen.id) == col(Case.citizen_id))
-            .where(stated.in_(theirs), narrowed, col(Case.citizen_id).not_in(mine), visible_to(actor))
+            .where(stated.in_(theirs), narrowed, col(Case.citizen_id).not_in(mine), reporter_known(actor))
             .order_by(col(Case.received_at).desc())
             .limit(LOOKED_AT)
         )
@@ -130,7 +130,7 @@ async def _known_apart(session: AsyncSession, mine: Sequence[UUID]) -> set[UUID]
 
 async def _seen_of(session: AsyncSession, actor: Actor, people: Iterable[UUID]) -> tuple[Case, int] | None:
     """The newest case of a person that is shown, and how many there are."""
-    seen = (col(Case.citizen_id).in_(list(people)), visible_to(actor))
+    seen = (col(Case.citizen_id).in_(list(people)), reporter_known(actor))
     newest = (await session.exec(select(Case).where(*seen).order_by(col(Case.received_at).desc()).limit(1))).first()
     if newest is None:
         return None

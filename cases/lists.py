@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, false, func, literal_column, true, tuple_
+from sqlalchemy import ColumnElement, and_, false, func, literal_column, true, tuple_
 from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -19,11 +19,11 @@ from cases import citizens, search
 from cases.conditions import areas_meant, conditions, due_at, fields_meant, received_between
 from cases.models import Case, CaseSearch, Identity
 from cases.people import cases_of, knows_people
-from cases.queries import EVERYTHING_ORDINARY, visible_to
+from cases.queries import EVERYTHING_ORDINARY, reporter_known, visible_to
 from cases.views import NONE, Filters, Order, View, is_open
 from core.db import Moment
 from core.errors import Invalid
-from core.staff import CENTRE_ROLES, Actor, Staff
+from core.staff import CENTRE_ROLES, RESTRICTED_ROLES, Actor, Staff
 from routing.queries import Routing
 
 
@@ -86,7 +86,7 @@ async def list_cases(
     async with _within_patience():
         if sought is None or sought.words is None:
             if sought is not None:
-                wanted.append(_sought(sought))
+                wanted.append(_sought(sought, actor))
             rows = await _rows(session, _ordered(_listed().where(*wanted), order, after), limit)
         else:
             first, before = received_between(filters, routing, at)
@@ -95,7 +95,7 @@ async def list_cases(
             bounds += [received < before] if before else []
             if order == "received" and after is not None:
                 bounds.append(tuple_(received, col(CaseSearch.case_id)) < tuple_(*after))
-            units = None if actor.roles & EVERYTHING_ORDINARY else actor.departments
+            units = None if actor.roles & (EVERYTHING_ORDINARY | RESTRICTED_ROLES) else actor.departments
             fields = fields_meant(filters.field, routing)
             areas = areas_meant(filters.area, filters.geography, routing, at)
             narrowed = search.facets(actor, _facets(filters, routing), fields, areas, units)
@@ -161,7 +161,7 @@ async def cases_of_phone(session: AsyncSession, actor: Actor, phone: str) -> lis
 async def _of_citizen(session: AsyncSession, actor: Actor, *whose: ColumnElement[bool] | bool) -> list[Case]:
     statement = (
         select(Case)
-        .where(visible_to(actor), *whose)
+        .where(reporter_known(actor), *whose)
         .order_by(col(Case.received_at).desc(), col(Case.id).desc())
         .limit(PEOPLES_CASES)
     )
@@ -173,11 +173,11 @@ def _reported_from(number: str) -> ColumnElement[bool]:
     return cases_of(whose.scalar_subquery())
 
 
-def _sought(sought: search.Sought) -> ColumnElement[bool]:
+def _sought(sought: search.Sought, actor: Actor) -> ColumnElement[bool]:
     """A code or a reporter's number; something without a single word finds nothing."""
     if sought.code is not None:
         return col(Case.code) == sought.code
-    return _reported_from(sought.phone) if sought.phone is not None else false()
+    return and_(_reported_from(sought.phone), reporter_known(actor)) if sought.phone is not None else false()
 
 
 def _listed(case: Any = Case) -> Any:

@@ -17,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.codes import read_code
 from cases.models import Case, CaseLook
-from cases.queries import visible_to
+from cases.queries import about_others, visible_to
 from core.staff import Actor, ApiKey, Role, Staff
 
 READ = "looks.read"  # permission
@@ -61,8 +61,8 @@ async def log(
 ) -> list[Look]:
     """The newest looks before `after`, of one case, by one person (e-mail), or all.
 
-    An administrator reads all of them but learns nothing of the cases beyond their codes; an inspector those of the
-    cases they may know of. NotAllowed for everybody else.
+    An administrator reads all of them but learns nothing of the cases beyond their codes, and of those about themselves
+    not even that; an inspector, or the police, those of the cases they may know of. NotAllowed for everybody else.
     """
     who.require(READ)
     sees = visible_to(who)
@@ -76,8 +76,7 @@ async def log(
         .order_by(col(CaseLook.id).desc())
         .limit(limit)
     )
-    if Role.ADMIN not in who.roles:
-        statement = statement.where(sees)
+    statement = statement.where(about_others(who) if Role.ADMIN in who.roles else sees)
     if code is not None:
         standard = read_code(code)
         theirs = select(Case.id).where(Case.code == standard)

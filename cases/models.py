@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, String, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, String, Uuid, text
 from sqlalchemy import Identity as DbIdentity
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlmodel import Field, SQLModel
@@ -16,6 +16,7 @@ IS_OPEN = "status IN ('received', 'forwarded', 'in_progress', 'waiting_citizen',
 SET_ASIDE = "status IN ('refused', 'redirected', 'merged', 'spam')"  # few among many
 IS_OVER = f"NOT ({IS_OPEN})"
 DUE = "coalesce(next_due_at, 'infinity'::timestamptz)"  # what is due never comes last
+TRACKED = "track <> 'ordinary'"
 FLAGGED = "needs_supervisor OR give_backs > 0"
 BADLY_RATED = "rating <= 2"
 STATED_PHONE = "channel IN ('zalo', 'facebook', 'telegram') AND (contact ->> 'phone') IS NOT NULL"
@@ -122,9 +123,13 @@ class Case(SQLModel, table=True):
         Index("ix_cases_stated_email", text("(contact ->> 'email')"), postgresql_where=text(STATED_EMAIL)),
         # Tracks that a text suggests and nobody has confirmed.
         Index("ix_cases_suggested_track", "received_at", "id", postgresql_where=text("suggested_track IS NOT NULL")),
+        # The queues of the tracks that are nobody's secret: few at work among all that is.
+        Index("ix_cases_open_track", "track", text(DUE), "id", postgresql_where=text(f"{IS_OPEN} AND {TRACKED}")),
         CheckConstraint("(track IN ('complaint', 'denunciation', 'crime_tip')) = restricted", name="restricted"),
         CheckConstraint("competence IN ('clear', 'unclear')", name="competence"),
         CheckConstraint("restricted OR accused_units = '{}'", name="accused"),
+        CheckConstraint("restricted OR accused_staff = '{}'", name="accused_staff"),
+        CheckConstraint("NOT restricted OR num_nonnulls(public_text, published_at) = 0", name="never_published"),
         CheckConstraint("(handed_over_to IS NULL) = (handed_over_at IS NULL)", name="handed_over"),
     )
 
@@ -189,6 +194,10 @@ class Case(SQLModel, table=True):
     # Departments a restricted case is about: nobody who works for one of them knows of it.
     accused_units: list[str] = Field(
         default_factory=list, sa_column=Column(ARRAY(String), nullable=False, server_default="{}")
+    )
+    # The same of persons, whatever else they are here.
+    accused_staff: list[UUID] = Field(
+        default_factory=list, sa_column=Column(ARRAY(Uuid), nullable=False, server_default="{}")
     )
     handed_over_to: str | None = None  # 113, 114 or 115 has the emergency; the case goes on
     handed_over_at: datetime | None = Field(default=None, sa_type=Moment)

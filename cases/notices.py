@@ -17,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import duty, telling
 from cases.duty_models import NoticeWay
-from cases.queries import EVERYTHING_ORDINARY
+from cases.queries import EVERYTHING_ORDINARY, sees_restricted
 from cases.roster import How, Roster, Told
 from cases.telling import Tell
 from core.staff import Actor, Role
@@ -40,7 +40,8 @@ _ROWS = text(
     """
 )
 _CASES = text(
-    "SELECT id, restricted, accused_units, units, officer_id, rule_set_id, urgency FROM cases WHERE id = ANY(:ids)"
+    "SELECT id, restricted, track, track_confirmed, accused_units, accused_staff, "
+    "units, officer_id, rule_set_id, urgency FROM cases WHERE id = ANY(:ids)"
 )
 _COLUMNS = {
     "staff_id": "uuid", "case_id": "uuid", "cause": "bigint", "part": "smallint", "kind": "text", "how": "text",
@@ -72,7 +73,10 @@ class About(NamedTuple):
     """What deciding who is told must know of a case: as it is now."""
 
     restricted: bool
+    track: str
+    track_confirmed: bool
     accused_units: frozenset[str]
+    accused_staff: frozenset[UUID]
     units: frozenset[str]
     officer: UUID | None
     rule_set_id: UUID
@@ -126,7 +130,10 @@ async def _cases(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, About
     return {
         row.id: About(
             row.restricted,
+            row.track,
+            row.track_confirmed,
             frozenset(row.accused_units),
+            frozenset(row.accused_staff),
             frozenset(row.units),
             row.officer_id,
             row.rule_set_id,
@@ -228,7 +235,7 @@ async def _tell(
 def sees(person: Actor, about: About) -> bool:
     """Whether this person may know of the case: `cases.queries.visible_to`, of a case at hand."""
     if about.restricted:
-        return Role.INSPECTOR in person.roles and person.departments.isdisjoint(about.accused_units)
+        return sees_restricted(person, about)
     if person.roles & EVERYTHING_ORDINARY:
         return True
     return bool(person.roles & {Role.OFFICER, Role.HEAD}) and not person.departments.isdisjoint(about.units)
@@ -240,7 +247,7 @@ def _gone(tell: Tell, about: About, roster: Roster) -> bool:
 
 
 def recipients(tell: Tell, about: About, roster: Roster, routing: Routing, at: datetime) -> Told:
-    """Who is told of one thing, and why they. Of a restricted case only inspectors who may know of it."""
+    """Who is told of one thing, and why they. Of a restricted case only those who may know of it."""
 
     def knows(person: Actor) -> bool:
         return sees(person, about)
@@ -248,7 +255,7 @@ def recipients(tell: Tell, about: About, roster: Roster, routing: Routing, at: d
     centre = roster.centre
     person = tell.person if tell.to == "one" else about.officer
     known = roster.people.get(person) if person is not None else None
-    theirs = tell.to == "one" or about.restricted
+    theirs = tell.to == "one" or (about.restricted and tell.kind != "to_approve")  # the officer wrote what to approve
     if theirs and person is not None and known is not None and knows(known) and person not in roster.away:
         return Told((person,), How.OFFICER)
     if about.restricted:

@@ -17,12 +17,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.models import Case, Citizen, Identity
 from cases.people_models import Consent
+from cases.queries import sees_identity
 from cases.reach import CHANNEL_OF
 from channels.message import Address
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
 from core.journal import record
-from core.staff import CENTRE_ROLES, CITIZEN, SYSTEM, Actor, Role
+from core.staff import CENTRE_ROLES, CITIZEN, SYSTEM, Actor
 
 PURPOSES: Final = ("answers", "care_calls", "surveys")
 BY_MESSAGE: Final = ("answers", "surveys")  # what somebody takes back who wants no more messages on a channel
@@ -64,8 +65,8 @@ async def lock(session: AsyncSession, citizen_id: UUID) -> list[UUID]:
 
 
 def knows_people(actor: Actor, case: Case) -> bool:
-    """Who is shown what else is known of a reporter: the centre, and inspectors inside a restricted track."""
-    return Role.INSPECTOR in actor.roles if case.restricted else bool(actor.roles & CENTRE_ROLES)
+    """Who is shown what else is known of a reporter: the centre, and inside a restricted track who is shown them."""
+    return sees_identity(actor, case) if case.restricted else bool(actor.roles & CENTRE_ROLES)
 
 
 async def stop(session: AsyncSession, who: Address, at: datetime, *, source: str = "asked") -> bool:

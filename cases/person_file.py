@@ -15,7 +15,7 @@ from cases.codes import read_code
 from cases.likeness import Suggestion
 from cases.models import Case, Citizen, Identity
 from cases.people_models import Consent, Merge
-from cases.queries import visible_to
+from cases.queries import reporter_known
 from core.errors import Invalid, NotAllowed, NotFound
 from core.staff import Actor, Staff
 
@@ -54,7 +54,7 @@ async def person_file(session: AsyncSession, actor: Actor, case: Case) -> Person
 async def _shown(session: AsyncSession, actor: Actor, same: Sequence[UUID]) -> list[UUID]:
     """Those of the citizens who are this person whom `actor` may know of: not who has cases, and all out of sight."""
     theirs = select(Case.id).where(Case.citizen_id == Citizen.id)
-    seen, any_ = exists(theirs.where(visible_to(actor))), exists(theirs)
+    seen, any_ = exists(theirs.where(reporter_known(actor))), exists(theirs)
     return list((await session.exec(select(Citizen.id).where(col(Citizen.id).in_(same), or_(seen, ~any_)))).all())
 
 
@@ -121,7 +121,7 @@ def _reporter(actor: Actor, case: Case) -> UUID:
 async def _both(session: AsyncSession, actor: Actor, case: Case, other: str) -> tuple[UUID, UUID]:
     mine = _reporter(actor, case)
     standard = read_code(other)
-    statement = select(Case.citizen_id).where(Case.code == standard, visible_to(actor))
+    statement = select(Case.citizen_id).where(Case.code == standard, reporter_known(actor))
     theirs = (await session.exec(statement)).first() if standard else None
     if theirs is None:
         raise Invalid.at("with", "Không tìm thấy người gửi phản ánh này.", "Nobody is known by this case.", "unknown")

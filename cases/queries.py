@@ -1,13 +1,13 @@
 """Reads of one case, shaped for those who ask. Visibility lives in `visible_to` and nowhere else; lists of cases are in
 `cases.lists`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, String, and_, cast, false, literal_column, not_, or_, text, true
+from sqlalchemy import Boolean, ColumnElement, String, and_, any_, cast, false, literal_column, not_, or_, text, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -19,10 +19,12 @@ from channels.models import Outgoing
 from core.attachments import Attachment
 from core.errors import Conflict, Invalid, NotFound
 from core.journal import Journal
-from core.staff import CENTRE_ROLES, Actor, Role, Staff
+from core.staff import CENTRE_ROLES, RESTRICTED_ROLES, Actor, Role, Staff
 
 AT_WORK: ColumnElement[bool] = literal_column(f"({IS_OPEN})", Boolean())
 _OVER: ColumnElement[bool] = literal_column(f"({IS_OVER})", Boolean())
+CRIME_TIP = "crime_tip"
+_FOR_POLICE = and_(col(Case.track) == CRIME_TIP, col(Case.track_confirmed))
 EVERYTHING_ORDINARY = CENTRE_ROLES | {Role.INSPECTOR, Role.LEADER, Role.ADMIN}
 
 
@@ -30,27 +32,77 @@ def visible_to(actor: Actor, *, at_work: bool = False) -> ColumnElement[bool]:
     """Which cases this person may know of. `at_work`: said only of open cases, for whoever lists nothing else.
 
     The centre, leaders and administrators: all ordinary ones. Units: those they lead or support. Restricted tracks:
-    inspectors only, and never those who work for a unit that the case is about.
+    inspectors, crime tips the police and, until a person has confirmed what they are, inspectors too; and never whom
+    the case is about, nor those who work for a unit that it is about.
     """
     ordinary = col(Case.restricted).is_(False)
+    if Role.INSPECTOR in actor.roles:
+        for_police = [] if Role.POLICE in actor.roles else [not_(_FOR_POLICE)]
+        return and_(*for_police, about_others(actor))
+    seen: list[ColumnElement[bool]] = []
     if actor.roles & EVERYTHING_ORDINARY:
-        return _about_others(actor) if Role.INSPECTOR in actor.roles else ordinary
-    if actor.departments and actor.roles & {Role.OFFICER, Role.HEAD}:
-        return and_(ordinary, has_unit(actor.departments, at_work=at_work))
-    return false()
+        seen.append(ordinary)
+    elif actor.departments and actor.roles & {Role.OFFICER, Role.HEAD}:
+        seen.append(and_(ordinary, has_unit(actor.departments, at_work=at_work)))
+    if Role.POLICE in actor.roles:
+        tips = and_(col(Case.restricted).is_(True), col(Case.track) == CRIME_TIP)
+        seen.append(and_(tips, about_others(actor)))
+    return or_(*seen) if seen else false()
 
 
-def _about_others(actor: Actor) -> ColumnElement[bool]:
-    """Not about a unit this person works for. A filter of the rows read anyway: no index serves a negation."""
-    if not actor.departments:
-        return true()
-    theirs = cast(sorted(actor.departments), ARRAY(String))
-    return not_(col(Case.accused_units).bool_op("&&")(theirs))
+def about_others(actor: Actor) -> ColumnElement[bool]:
+    """About neither this person nor a unit they work for. A filter of the rows read anyway: no index serves a negation.
+
+    Who does not say who they are is nobody's accused.
+    """
+    wanted: list[ColumnElement[bool]] = []
+    if actor.departments:
+        theirs = cast(sorted(actor.departments), ARRAY(String))
+        wanted.append(not_(col(Case.accused_units).bool_op("&&")(theirs)))
+    if actor.id is not None:
+        wanted.append(not_(any_(col(Case.accused_staff)) == actor.id))
+    return and_(true(), *wanted)
 
 
-def sees_restricted(actor: Actor, case: Case) -> bool:
+class Restricted(Protocol):
+    """What deciding who may know of a restricted case takes: a case, or what is known of one."""
+
+    @property
+    def track(self) -> str: ...
+    @property
+    def track_confirmed(self) -> bool: ...
+    @property
+    def accused_units(self) -> Collection[str]: ...
+    @property
+    def accused_staff(self) -> Collection[UUID]: ...
+
+
+def sees_restricted(actor: Actor, case: Restricted) -> bool:
     """The same of a case at hand: whether this person may know of a restricted one."""
-    return Role.INSPECTOR in actor.roles and actor.departments.isdisjoint(case.accused_units)
+    if actor.id in case.accused_staff or not actor.departments.isdisjoint(case.accused_units):
+        return False
+    return bool(actor.roles & seen_by(case.track, confirmed=case.track_confirmed))
+
+
+def seen_by(track: str, *, confirmed: bool) -> frozenset[Role]:
+    """The roles that know of cases of a restricted track."""
+    if track != CRIME_TIP:
+        return frozenset({Role.INSPECTOR})
+    return frozenset({Role.POLICE}) if confirmed else RESTRICTED_ROLES
+
+
+def works_on_restricted(actor: Actor, case: Restricted) -> bool:
+    """Whether this person brings a restricted case to its end: the police crime tips, inspectors all others."""
+    worker = Role.POLICE if case.track == CRIME_TIP else Role.INSPECTOR
+    return worker in actor.roles and sees_restricted(actor, case)
+
+
+def reporter_known(actor: Actor) -> ColumnElement[bool]:
+    """Cases that this person may know of and may find by who sent them: not by the sender of a crime tip, who is hidden
+    until the police reveal them.
+    """
+    shown = and_(col(Case.track) == CRIME_TIP, col(Case.identity_revealed)) if Role.POLICE in actor.roles else false()
+    return and_(visible_to(actor), or_(col(Case.track) != CRIME_TIP, shown))
 
 
 def has_unit(departments: Iterable[str], *, at_work: bool = False) -> ColumnElement[bool]:
@@ -66,10 +118,12 @@ def has_unit(departments: Iterable[str], *, at_work: bool = False) -> ColumnElem
 
 
 def sees_identity(actor: Actor, case: Case) -> bool:
-    """Whether the reporter is shown unmasked: once revealed, and always inside a restricted track."""
+    """Whether the reporter is shown unmasked: once revealed, and always inside a restricted track, but for crime tips,
+    whose sender is shown to the police alone, once revealed."""
     if case.restricted:
-        return sees_restricted(actor, case)
-    works_on_it = actor.roles - {Role.LEADER, Role.ADMIN, Role.INSPECTOR}
+        hidden = case.track == CRIME_TIP and not (case.identity_revealed and works_on_restricted(actor, case))
+        return sees_restricted(actor, case) and not hidden
+    works_on_it = actor.roles - {Role.LEADER, Role.ADMIN, *RESTRICTED_ROLES}
     return case.identity_revealed and bool(works_on_it)
 
 
@@ -127,6 +181,7 @@ class CaseFile:
     merged_into: str | None
     incident: str | None
     acts: Acts = field(default_factory=Acts)
+    accused_staff: list[str] = field(default_factory=list)  # e-mails
 
 
 async def case_file(session: AsyncSession, case: Case) -> CaseFile:
@@ -149,7 +204,13 @@ async def case_file(session: AsyncSession, case: Case) -> CaseFile:
     names = (
         await session.execute(
             _BESIDE,
-            {"officer": case.officer_id, "merged": case.merged_into, "incident": case.incident_id, "case": case.id},
+            {
+                "officer": case.officer_id,
+                "merged": case.merged_into,
+                "incident": case.incident_id,
+                "accused": case.accused_staff,
+                "case": case.id,
+            },
         )
     ).one()
     return CaseFile(
@@ -163,6 +224,7 @@ async def case_file(session: AsyncSession, case: Case) -> CaseFile:
         names.merged,
         names.incident,
         read_acts(names),
+        list(names.accused),
     )
 
 
@@ -170,7 +232,8 @@ _BESIDE = text(
     f"""
     SELECT (SELECT email FROM staff WHERE id = :officer) AS officer,
            (SELECT code FROM cases WHERE id = :merged) AS merged,
-           (SELECT code FROM cases WHERE id = :incident) AS incident, {COLUMNS}
+           (SELECT code FROM cases WHERE id = :incident) AS incident,
+           ARRAY(SELECT email FROM staff WHERE id = ANY(CAST(:accused AS uuid[])) ORDER BY email) AS accused, {COLUMNS}
     """  # noqa: S608 - a constant of cases.acts
 )
 

@@ -20,7 +20,7 @@ from cases import actions, desk  # noqa: F401 - actions: registers what each act
 from cases.accused import somebody_left, with_parts
 from cases.desk import Office
 from cases.models import Case
-from cases.queries import AT_WORK, has_unit
+from cases.queries import AT_WORK, has_unit, seen_by
 from cases.states import Action
 from core.journal import record
 from core.staff import SYSTEM
@@ -95,7 +95,8 @@ async def accuse_heirs(session: AsyncSession, routing: Routing, at: datetime) ->
         units = sorted(with_parts({*case.accused_units, *heirs}, directory.departments.values()))
         if units == sorted(case.accused_units):
             continue
-        if not await somebody_left(session, units):
+        may_know = seen_by(case.track, confirmed=case.track_confirmed)
+        if not await somebody_left(session, may_know, units, case.accused_staff):
             log.error("heirs of an accused department see its case: no inspector would be left", case=case.code)
             continue
         case.accused_units = units

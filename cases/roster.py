@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from core.staff import Actor, Role
+from core.staff import RESTRICTED_ROLES, Actor, Role
 
 Sees = Callable[[Actor], bool]
 
@@ -113,8 +113,10 @@ class Roster:
         return Told(_sorted(self._holding(Role.ADMIN, sees)), How.ADMIN)
 
     def inspectors(self, sees: Sees) -> Told:
-        """Who is told of a restricted case: inspectors who may know of it, away or not when no other is left."""
-        all_who_may = self._holding(Role.INSPECTOR, sees)
+        """Who is told of a restricted case: those who work on such and may know of it, away or not when no other is
+        left."""
+        holding = (person for role in sorted(RESTRICTED_ROLES) for person in self._holding(role, sees))
+        all_who_may = list(dict.fromkeys(holding))
         found = self._present(all_who_may) or self._stand_ins(all_who_may, all_who_may) or _sorted(all_who_may)
         return Told(found, How.INSPECTOR)
 

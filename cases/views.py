@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from cases.states import OPEN, Status
 from core.staff import CENTRE_ROLES, Actor, Role
@@ -80,6 +80,7 @@ class View:
     name_en: str
     filters: Filters
     order: Order = "due"
+    quiet: bool = False  # shown to units only while it holds something
 
 
 HOUR = timedelta(hours=1)
@@ -148,6 +149,29 @@ _PROGRESS_OWED = View(
 )
 _OVERVIEW = (_OPEN, _LATE, _DONE_TODAY, _BADLY_RATED)
 
+# Tracks that are nobody's secret and have limits of their own. Few units ever have such a case.
+_TRACKS = (
+    View(
+        "admin_regulation",
+        "Quy định hành chính",
+        "Administrative regulation",
+        Filters(open=True, track="admin_regulation"),
+        quiet=True,
+    ),
+    View(
+        "national_portal",
+        "Cổng dịch vụ công",
+        "National portal",
+        Filters(open=True, track="national_portal"),
+        quiet=True,
+    ),
+)
+
+
+def _tips(**narrowed: Any) -> Filters:
+    return Filters(restricted=True, track="crime_tip", **narrowed)
+
+
 VIEWS: Mapping[Role, tuple[View, ...]] = {
     Role.AGENT: (
         _RECEIVED,
@@ -186,13 +210,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
             Filters(status=WITH_UNITS, open=True, late=True),
         ),
         View("incidents", "Cùng sự cố", "Of the same incident", Filters(open=True, incident=True)),
-        View(
-            "admin_regulation",
-            "Quy định hành chính",
-            "Administrative regulation",
-            Filters(open=True, track="admin_regulation"),
-        ),
-        View("national_portal", "Cổng dịch vụ công", "National portal", Filters(open=True, track="national_portal")),
+        *_TRACKS,
         _WAITING,
         _OPEN,
     ),
@@ -227,6 +245,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
         _UNIT_LATE,
         _PROGRESS_OWED,
         _BROKEN,
+        *_TRACKS,
     ),
     Role.HEAD: (
         View(
@@ -247,6 +266,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
             "Nobody assigned",
             Filters(status=WITH_UNITS, open=True, part="lead", assigned="none"),
         ),
+        *_TRACKS,
         View("unit_open", "Tất cả của đơn vị", "All open, ours", Filters(open=True)),
     ),
     Role.SUPERVISOR: (
@@ -268,6 +288,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
         _DISPUTES,
         _BROKEN,
         _TRACK_SUGGESTED,
+        *_TRACKS,
         View(
             "to_forward_late",
             "Chuyển chậm",
@@ -293,6 +314,13 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
         ),
         _MINE,
         View("restricted_all", "Luồng hạn chế, tất cả", "Restricted, all", Filters(restricted=True), "received"),
+    ),
+    Role.POLICE: (
+        View("tips_received", "Tin báo tội phạm cần xem", "Crime tips, to take in", _tips(status=(Status.RECEIVED,))),
+        View("tips_open", "Tin báo đang xử lý", "Crime tips, open", _tips(open=True)),
+        View("tips_late", "Tin báo quá hạn", "Crime tips, late", _tips(open=True, late=True)),
+        _MINE,
+        View("tips_all", "Tin báo tội phạm, tất cả", "Crime tips, all", _tips(), "received"),
     ),
     Role.LEADER: (*_OVERVIEW, _DISPUTES, _DIRECTIVES),
     Role.ADMIN: _OVERVIEW,

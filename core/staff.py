@@ -22,11 +22,13 @@ class Role(StrEnum):
     HEAD = "head"
     SUPERVISOR = "supervisor"
     INSPECTOR = "inspector"
+    POLICE = "police"
     LEADER = "leader"
     ADMIN = "admin"
 
 
 CENTRE_ROLES = frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR})
+RESTRICTED_ROLES = frozenset({Role.INSPECTOR, Role.POLICE})  # who works on restricted tracks
 
 MANAGE = "admin.manage"  # staff, departments, fields, areas, calendars, rule sets
 
@@ -39,12 +41,12 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "feed.read": frozenset({Role.LEADER, Role.SUPERVISOR, Role.ADMIN}),
     "recordings.hold": frozenset({Role.SUPERVISOR, Role.INSPECTOR}),
     "recordings.play": frozenset(
-        {Role.AGENT, Role.DISPATCHER, Role.OFFICER, Role.HEAD, Role.SUPERVISOR, Role.INSPECTOR}
+        {Role.AGENT, Role.DISPATCHER, Role.OFFICER, Role.HEAD, Role.SUPERVISOR, Role.INSPECTOR, Role.POLICE}
     ),
-    "looks.read": frozenset({Role.INSPECTOR, Role.ADMIN}),  # who looked at restricted cases
+    "looks.read": frozenset({Role.INSPECTOR, Role.POLICE, Role.ADMIN}),  # who looked at restricted cases
     "mode.switch": frozenset({Role.SUPERVISOR}),
     "inbox.read": frozenset({Role.SUPERVISOR, Role.ADMIN}),
-    "outbox.read": frozenset({Role.SUPERVISOR, Role.DISPATCHER, Role.INSPECTOR, Role.ADMIN}),
+    "outbox.read": frozenset({Role.SUPERVISOR, Role.DISPATCHER, Role.INSPECTOR, Role.POLICE, Role.ADMIN}),
     "rules.simulate": frozenset({Role.SUPERVISOR, Role.ADMIN}),
     "people.manage": frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR, Role.INSPECTOR}),
 }

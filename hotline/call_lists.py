@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import String, cast, false, not_, tuple_
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import tuple_
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -16,10 +15,10 @@ from cases import looks
 from cases.lists import make_cursor, read_cursor
 from cases.models import Case, Identity
 from cases.people import same_person
-from cases.queries import visible_to
-from core.errors import NotFound
+from cases.queries import reporter_known, sees_identity, visible_to
+from core.errors import NotAllowed, NotFound
 from core.journal import record
-from core.staff import Actor, Role
+from core.staff import Actor
 from hotline.models import CallSession, CallTask, Recording
 
 LONGEST_CALL: Final = timedelta(hours=4)
@@ -84,12 +83,17 @@ async def task_for(session: AsyncSession, who: Actor, id: UUID) -> ToCall:
 async def number_of(session: AsyncSession, who: Actor, id: UUID, at: datetime) -> ToCall:
     """The task with the number in full, for whoever makes the call; that they saw it stands in the journal.
 
-    It is what somebody told us of themselves, so that of a restricted case it is a look at the case.
+    It is what somebody told us of themselves, so that of a restricted case it is a look at the case. NotAllowed where
+    the sender is hidden even from who may know of the case.
     """
     who.require("calls.work")
     found = await task_for(session, who, id)
     told = {"task": str(id)}
     if found.task.case_id is not None and (case := await session.get(Case, found.task.case_id)) is not None:
+        if case.restricted and not sees_identity(who, case):
+            raise NotAllowed(
+                "Người gửi tin báo tội phạm được giấu tên và số điện thoại.", "Who sent a crime tip is hidden."
+            )
         await looks.note(session, who, case, "number", at)
     await record(session, "call_task.number", at=at, actor_kind=who.kind, actor_id=who.id, subject=str(id), data=told)
     return found
@@ -146,15 +150,8 @@ def _known_to(who: Actor, statement: Any, case_id: Any) -> Any:
 
 def _earlier(who: Actor) -> Any:
     """How many other cases there are of the person with the task's number, of those a list may count."""
-    other = Case.__table__.alias("other")  # type: ignore[attr-defined]
     theirs = select(Identity.citizen_id).where(Identity.scheme == "phone", Identity.handle == CallTask.phone)
     whose = theirs.correlate(CallTask).scalar_subquery()
-    counted = select(func.count()).select_from(other).where(
-        other.c.citizen_id.in_(same_person(whose)), other.c.id.is_distinct_from(CallTask.case_id)
-    )  # fmt: skip
-    if Role.INSPECTOR not in who.roles:
-        counted = counted.where(other.c.restricted == false())
-    elif who.departments:
-        work = cast(sorted(who.departments), ARRAY(String))
-        counted = counted.where(not_(other.c.accused_units.bool_op("&&")(work)))
+    others = (col(Case.citizen_id).in_(same_person(whose)), col(Case.id).is_distinct_from(CallTask.case_id))
+    counted = select(func.count()).select_from(Case).where(*others, reporter_known(who))
     return counted.correlate(CallTask).scalar_subquery()

@@ -215,6 +215,7 @@ class StaffCase(CaseRow):
     road_class: str | None
     flags: list[str]
     accused: Annotated[list[Named], Field(description="Units that a restricted case is about")]
+    accused_staff: Annotated[list[str], Field(description="Staff that a restricted case is about, by e-mail")]
     handed_over: HandedOver | None
     location: Location
     attachments: list[File]

@@ -25,7 +25,7 @@ from core import auth, wake
 from core.db import FAILURES, Database
 from core.errors import NotSignedIn
 from core.journal import last_position
-from core.staff import Actor
+from core.staff import RESTRICTED_ROLES, Actor
 
 LOOK_EVERY = 3.0  # seconds between two looks when nobody knocks: a knock can be lost
 LOOK_WITHIN = 10.0  # seconds a look may take; a connection that hangs is given up
@@ -278,8 +278,9 @@ class Hub:
 
 
 def kind_of(who: Actor) -> Actor:
-    """What decides which cases somebody sees, without the person."""
-    return Actor(kind=who.kind, roles=who.roles, departments=who.departments)
+    """What decides which cases somebody sees; who they are only where a case may be about them."""
+    me = who.id if who.roles & RESTRICTED_ROLES else None
+    return Actor(kind=who.kind, id=me, roles=who.roles, departments=who.departments)
 
 
 def told(changes: Iterable[Heard]) -> bytes:

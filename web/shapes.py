@@ -140,6 +140,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
         "road_class": case.road_class,
         "flags": case.flags,
         "accused": [named_department(code, routing) for code in case.accused_units],
+        "accused_staff": file.accused_staff,
         "handed_over": _handed_over(case, zone),
         "location": {"lat": case.lat, "lng": case.lng, "address": case.address, "area": case.area},
         "attachments": [attachment_shape(each) for each in file.attachments],

@@ -32,6 +32,7 @@ async def answer_directly(desk: Desk, given: AnswerDirectly) -> None:
 async def submit_answer(desk: Desk, given: SubmitAnswer) -> None:
     """The lead's answer, now waiting for its head."""
     case = desk.case
+    _nothing_public(desk, given.public_text)
     entry = desk.write("answer", given.reply)
     signed = documents.sent_along(desk, given.document)
     inner = signed is not None and given.document is not None and not given.document.public
@@ -71,6 +72,7 @@ async def approve_answer(desk: Desk, given: ApproveAnswer) -> None:
     case = desk.case
     if case.approved_at is not None:
         raise Conflict("Câu trả lời đã được duyệt.", "The answer is already approved.")
+    _nothing_public(desk, given.public_text)
     entry = (await desk.session.exec(select(Entry).where(Entry.id == case.answer_id))).one()
     case.approved_at = desk.at
     if given.public_text is not None and case.published_at is None:
@@ -102,6 +104,17 @@ async def reply(desk: Desk, given: Body) -> None:
         desk.clocks.open("publish", desk.routing.directory.centre, desk.amount("publish"))
     if desk.lead is not None:
         desk.lead.state = "answered"
+
+
+def _nothing_public(desk: Desk, public_text: str | None) -> None:
+    """Invalid when a restricted case is given a text for the public: there is never one."""
+    if desk.case.restricted and public_text is not None:
+        raise Invalid.at(
+            "public_text",
+            "Luồng hạn chế không bao giờ có nội dung công khai.",
+            "On a restricted track nothing is ever published.",
+            "restricted",
+        )
 
 
 async def _move_files(desk: Desk, ids: list[str], entry_id: UUID) -> None:

@@ -7,14 +7,16 @@ from sqlalchemy import func
 from sqlmodel import select
 
 from cases import replies
+from cases.actions.classifying import suspect
 from cases.bodies import AddMessage, AskCitizen, AssignOfficer, Body, Note, Reason
 from cases.desk import Desk, action
 from cases.models import Reveal
+from cases.queries import sees_restricted
 from cases.states import Action, Status
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
 from core.journal import Journal
-from core.staff import CENTRE_ROLES, Role, RoleGrant, Staff, StaffDepartment
+from core.staff import CENTRE_ROLES, Actor, RoleGrant, Staff, StaffDepartment, roles_from
 
 ASK_AGAIN_AFTER = timedelta(hours=1)  # between two reminders of one case by its citizens
 
@@ -33,6 +35,7 @@ async def add_message(desk: Desk, given: AddMessage) -> None:
         desk.case.lat, desk.case.lng = given.lat, given.lng
         desk.data["changed"] = ["location"]
     await desk.attach(entry)
+    await suspect(desk, given.text)
     if desk.case.status == Status.WAITING_CITIZEN:
         desk.clocks.resume()
         desk.case.waiting_from = None
@@ -71,7 +74,9 @@ async def assign_officer(desk: Desk, given: AssignOfficer) -> None:
         roles = set((await desk.session.exec(select(RoleGrant.role).where(RoleGrant.staff_id == person))).all())
     units = {a.department for a in desk.assignments if a.ended_at is None}
     if desk.case.restricted:
-        suits = Role.INSPECTOR in roles and homes.isdisjoint(desk.case.accused_units)
+        suits = sees_restricted(
+            Actor("staff", person, roles=roles_from(roles), departments=frozenset(homes)), desk.case
+        )
     else:
         suits = bool(homes & units or roles & CENTRE_ROLES)
     if person is None or not suits:

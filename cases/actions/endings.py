@@ -1,6 +1,6 @@
 """Reports that do not become work of a department."""
 
-from cases import replies
+from cases import documents, replies
 from cases.actions.classifying import change_track
 from cases.actions.triage import end_parts
 from cases.bodies import Body, Redirect, Refuse
@@ -39,7 +39,13 @@ async def redirect(desk: Desk, given: Redirect) -> None:
     _end(desk)
     desk.data["destination"] = to
     desk.first_response()
-    await desk.tell("redirected", replies.redirected(to, given.reply), kind="answer")
+    line = await desk.tell("redirected", replies.redirected(to, given.reply), kind="answer")
+    if given.document is not None:
+        signed = documents.sent_along(desk, given.document)
+        if signed is not None and given.document.public:
+            await desk.attach(line, [signed])
+        await documents.keep(desk, line, given.document, signed)
+        desk.case.answer_id = line.id  # the page shows the document of what the citizen was told
 
 
 @action(Action.MARK_SPAM, Body)

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from cases import replies
-from cases.actions.classifying import check_field
 from cases.bodies import Body, Forward, Into, Reason, Split
 from cases.desk import Desk, action, writer_of
 from cases.intake import Report, open_case
@@ -25,6 +24,8 @@ async def forward(desk: Desk, given: Forward) -> None:
         raise Invalid.at(
             "supporting", "Mỗi đơn vị chỉ có một vai trò.", "A department leads or supports, once.", "repeated"
         )
+    if desk.case.restricted:
+        _check_restricted(desk, lead, supporting)
     desk.clocks.meet("forward")
     if desk.case.needs_supervisor:  # who decided is the supervisor, and nobody else could
         desk.case.needs_supervisor = False
@@ -127,6 +128,12 @@ async def unlink_incident(desk: Desk, given: Body) -> None:
     desk.case.incident_id = None
 
 
+def check_field(desk: Desk, code: str) -> None:
+    """Invalid unless a field of the second level."""
+    if code not in desk.routing.fields:
+        raise Invalid.at("field", f"Không có lĩnh vực mã {code}.", f"Unknown field {code}.", "unknown")
+
+
 def check_department(desk: Desk, where: str, code: str) -> str:
     """The code, if the department is alive today and is not the centre."""
     directory = desk.routing.directory
@@ -143,6 +150,21 @@ def check_department(desk: Desk, where: str, code: str) -> str:
             "abolished",
         )
     return code
+
+
+def _check_restricted(desk: Desk, lead: str, supporting: list[str]) -> None:
+    """A restricted case is nobody's whom it is about, and nobody's who could not be told of it."""
+    if lead in desk.case.accused_units:
+        raise Invalid.at(
+            "lead", "Phản ánh này nói về chính đơn vị đó.", "The case is about that very department.", "accused"
+        )
+    if supporting:
+        raise Invalid.at(
+            "supporting",
+            "Luồng hạn chế không có đơn vị phối hợp.",
+            "On a restricted track no department helps.",
+            "restricted",
+        )
 
 
 def assign(desk: Desk, lead: str, supporting: list[str]) -> None:

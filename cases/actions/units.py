@@ -56,7 +56,7 @@ async def give_back(desk: Desk, given: GiveBack) -> None:
         raise Invalid.at("suggested", f"Không có đơn vị mã {given.suggested}.", "Unknown department.", "unknown")
     desk.write("reason", given.reason)
     desk.case.give_backs += 1
-    if desk.case.give_backs >= desk.book.give_backs_before_supervisor:
+    if desk.case.give_backs >= desk.book.give_backs_before_supervisor and not desk.case.restricted:
         desk.case.needs_supervisor = True
     desk.data |= {
         "department": lead.department,
@@ -121,7 +121,8 @@ async def grant_extension(desk: Desk, given: GrantExtension) -> None:
     extension.until = given.until or extension.until
     _check_until(desk, limit, extension.until)
     desk.clocks.move(limit, extension.until)
-    desk.case.promised_at = max(desk.case.promised_at or extension.until, extension.until)
+    if not desk.case.restricted:  # what the law allows its authority is no promise of ours
+        desk.case.promised_at = max(desk.case.promised_at or extension.until, extension.until)
     desk.data["until"] = extension.until.isoformat()
     await desk.tell("extended", replies.extended(desk.local(extension.until), extension.reason))
 

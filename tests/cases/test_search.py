@@ -14,6 +14,7 @@ from sqlmodel import col
 
 from cases import lists, search
 from cases.models import Case, CaseSearch, Entry
+from cases.views import Filters
 from core.ids import uuid7
 from core.journal import record
 from core.staff import Actor, Role
@@ -438,3 +439,8 @@ async def test_the_words_of_one_report_crowd_out_no_common_one(app: FastAPI, cli
 )
 def test_what_is_typed_is_understood(q: str, actor: Actor, expected: search.Sought) -> None:
     assert search.read(q, actor) == expected
+
+
+def test_who_works_nowhere_searches_without_being_narrowed_by_a_unit() -> None:
+    """Such a person sees nothing; a search of theirs failed on an empty group of terms."""
+    assert search.facets(Actor("staff", roles=frozenset({Role.OFFICER})), Filters(), (), (), frozenset()) == ""

@@ -1,12 +1,13 @@
 """Each look at a restricted case is one line that nobody can change; lists are no looks, and show nothing written."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import asyncpg
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from fastapi.routing import iter_route_contexts
+from httpx import AsyncClient, Response
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -20,6 +21,7 @@ from hotline.recordings import purpose_of
 from tests.calling import a_sound
 from tests.factories import As, a_photo, a_report, case_of, done, state
 from tests.web.problems import problem
+from web.rendering import NOT_PAGES
 
 WORDS = "Tố cáo chủ tịch xã nhận tiền, chuyệnmậtxyz"
 
@@ -112,6 +114,83 @@ async def test_each_look_is_one_line(app: FastAPI, as_: As, browser: As, hidden:
     assert answer.headers.get("cache-control", "no-store") == "no-store"  # to be seen again it is asked for again
 
 
+# Routes by which nothing that somebody wrote is shown: rows of lists, what is public, what its citizen's key opens, and
+# the screens' stream, which says codes only and never ends.
+NO_LOOKS = {
+    "GET /console/live",
+    "GET /console/rows/{code}",
+    "GET /cases/{code}",
+    "GET /track/{code}",
+    "GET /track/{code}/files/{attachment_id}",
+    "GET /api/v1/reports/{code}",
+    "GET /open311/v2/requests/{service_request_id}.{format}",
+}
+# Members of paths that name a restricted case or a part of it; those of all else.
+NAMES_IT = {"code", "attachment_id", "recording", "task", "service_request_id"}
+OTHERS = {
+    "action": "note", "format": "json", "service_code": "infra.road", "token": "x", "channel": "email", "event": "1",
+    "department": "so-yte", "field": "infra.road", "area": "bp-d-dong-xoai", "calendar": "province",
+    "day": "2026-03-04", "sentence": "receipt", "form": "long", "language": "vi", "reform": "none", "rule_set": "x",
+    "person": "x", "file": "x", "id": "x",
+}  # fmt: skip
+
+
+def ways_in(app: FastAPI, method: str) -> list[str]:
+    return sorted(
+        route.path or "" for route in iter_route_contexts(app.routes) if method in (route.methods or ()) and route.path
+    )
+
+
+async def asked(route: str, hidden: Hidden, as_: As, browser: As, **more: Any) -> Response:
+    """The route as an inspector, with the case wherever a case can be named, in the path and behind it."""
+    method, path = route.split()
+    ids = {
+        "code": hidden.code, "service_request_id": hidden.code, "attachment_id": hidden.attachment,
+        "recording": hidden.recording, "task": hidden.task, "what": "undo",
+    }  # fmt: skip
+    client = as_("inspector") if path.startswith(NOT_PAGES) else browser("inspector")
+    filled = path.format(**OTHERS | ids)  # a member that is not known here has to be thought about
+    named = {"q": hidden.code, "into": hidden.code, "case": hidden.code, "restricted": "true"}
+    return await client.request(method, filled, params=named, **more)
+
+
+async def test_every_way_to_a_restricted_case_is_one_line_and_all_else_shows_nothing(
+    app: FastAPI, as_: As, browser: As, hidden: Hidden
+) -> None:
+    shown = 0
+    for path in ways_in(app, "GET"):
+        route = f"GET {path}"
+        if route == "GET /console/live":
+            continue
+        before = await lines(app, hidden.code)
+        answer = await asked(route, hidden, as_, browser)
+        added = (await lines(app, hidden.code))[len(before) :]
+        names_it = any(f"{{{name}}}" in path for name in NAMES_IT)
+        if "{recording}" in path:  # what one player asks for within some minutes is one listening
+            assert len(added) <= 1, (route, added)
+        elif names_it and answer.status_code == 200 and route not in NO_LOOKS:
+            assert len(added) == 1, (route, added)
+            shown += 1
+        elif "chuyệnmậtxyz" in answer.text:
+            assert len(added) == 1, (route, added)
+        else:
+            assert added == [], (route, added)
+        assert route not in NO_LOOKS or "chuyệnmậtxyz" not in answer.text, route
+    assert shown >= 9
+
+
+async def test_every_act_that_shows_a_restricted_case_is_one_line(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, hidden: Hidden
+) -> None:
+    code, _ = await a_report(client, text=WORDS)
+    fresh = replace(hidden, code=code)
+    for path in [each for each in ways_in(app, "POST") if "{code}" in each]:
+        before = await lines(app, code)
+        answer = await asked(f"POST {path}", fresh, as_, browser, json={})
+        added = (await lines(app, code))[len(before) :]
+        assert len(added) == 1 if "chuyệnmậtxyz" in answer.text else len(added) <= 1, (path, answer.status_code, added)
+
+
 async def test_an_act_is_a_look_too_for_its_answer_shows_the_case(
     app: FastAPI, as_: As, browser: As, hidden: Hidden
 ) -> None:
@@ -121,6 +200,19 @@ async def test_an_act_is_a_look_too_for_its_answer_shows_the_case(
     assert wrong.status_code == 422
     assert WORDS in wrong.text
     assert (await lines(app, hidden.code))[before:] == [("inspector@demo", "act")] * 2
+
+
+async def test_the_screen_of_an_emergency_is_one_look_and_the_page_that_led_there_none(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As
+) -> None:
+    code, _ = await a_report(client, text=WORDS)
+    async with state(app).database.transaction() as session:
+        (await case_of(session, code)).urgency = "emergency"
+    page = browser("inspector")
+    led = await page.get(f"/console/cases/{code}")
+    assert (led.status_code, led.headers["location"]) == (303, f"/console/emergencies/{code}")
+    assert (await page.get(led.headers["location"])).status_code == 200
+    assert await lines(app, code) == [("inspector@demo", "emergency")]
 
 
 async def test_what_is_refused_shows_nothing_and_writes_nothing(app: FastAPI, as_: As, hidden: Hidden) -> None:

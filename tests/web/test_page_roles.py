@@ -13,12 +13,12 @@ from tests.factories import As, Drive, a_report, state
 from web.rendering import NOT_PAGES
 
 SEES = ["agent", "dispatcher", "supervisor", "inspector", "leader", "admin", "officer", "head", "helper", "helperhead"]
-STRANGERS = ["officer2", "head2"]
+STRANGERS = ["officer2", "head2", "police"]
 STAFF = [*SEES, *STRANGERS]
 CENTRE = ["agent", "dispatcher", "supervisor"]
 CALLS = [*CENTRE, "inspector"]
 FEED = ["leader", "supervisor", "admin"]
-OUTBOX = ["dispatcher", "supervisor", "inspector", "admin"]
+OUTBOX = ["dispatcher", "supervisor", "inspector", "police", "admin"]
 PUBLIC: list[str] = ["anonymous", *STAFF]
 
 ADMIN = """
@@ -145,7 +145,7 @@ PAGES: dict[str, list[str]] = {
     "GET /console/mode": ["supervisor"],
     "POST /console/mode": ["supervisor"],
     "POST /console/mode/end": ["supervisor"],
-    "GET /console/looks": ["inspector", "admin"],
+    "GET /console/looks": ["inspector", "police", "admin"],
     "GET /console/emergencies/{code}": CALLS,
     "GET /console/outbox": OUTBOX,
     "POST /console/outbox/resend": OUTBOX,

@@ -27,13 +27,13 @@ from web.state import State
 
 # A case led by so-xd, supported by so-congthuong: these see it, all others do not.
 SEES = "agent dispatcher supervisor inspector leader admin officer head helper helperhead"
-STRANGERS = "officer2 head2 key keyless"
-STAFF = f"{SEES} officer2 head2"
+STRANGERS = "officer2 head2 police key keyless"
+STAFF = f"{SEES} officer2 head2 police"
 EVERYONE = f"anonymous {STAFF} key keyless"
 CENTRE = "agent dispatcher supervisor"
 HANDLERS = f"{CENTRE} inspector officer head helper helperhead"
 FEED = "leader supervisor admin key"
-OUTBOX = "dispatcher supervisor inspector admin"
+OUTBOX = "dispatcher supervisor inspector police admin"
 PEOPLE = ("GET ", "GET /suggestions", "POST /merge", "POST /apart", "POST /undo", "POST /preferred", "POST /consents")
 OPEN = 0  # let in: any answer but 401, 403 and 404
 
@@ -83,12 +83,12 @@ ROUTES: dict[str, tuple[str, int]] = {
     "GET /api/v1/recordings/{recording}": (HANDLERS, 403),
     "POST /api/v1/recordings/{recording}/hold": ("supervisor inspector", 403),
     "POST /api/v1/outbox/resend": (OUTBOX, 403),
-    "POST /api/v1/outbox/{id}/resend": (OUTBOX, 403),
-    "POST /api/v1/outbox/{id}/told": (OUTBOX, 403),
+    "POST /api/v1/outbox/{id}/resend": ("dispatcher supervisor inspector admin", 403),
+    "POST /api/v1/outbox/{id}/told": ("dispatcher supervisor inspector admin", 403),
     "GET /api/v1/mode": (f"{STAFF} key keyless", 401),
     "POST /api/v1/mode": ("supervisor", 403),
     "POST /api/v1/mode/end": ("supervisor", 403),
-    "GET /api/v1/looks": ("inspector admin", 403),
+    "GET /api/v1/looks": ("inspector police admin", 403),
     "GET /feed/v1/events": (FEED, 403),
     "GET /feed/v1/aggregates": (FEED, 403),
     "GET /feed/v1/lateness": (FEED, 403),
@@ -114,7 +114,10 @@ ROUTES: dict[str, tuple[str, int]] = {
 }
 # Who may do such things, but not with this one, of which they are told nothing.
 UNSEEN = {
-    "GET /api/v1/recordings/{recording}": "officer2 head2",
+    "GET /api/v1/recordings/{recording}": "officer2 head2 police",
+    # The message is of an ordinary case.
+    "POST /api/v1/outbox/{id}/resend": "police",
+    "POST /api/v1/outbox/{id}/told": "police",
 }
 ADMINISTRATION = (
     "GET staff",

@@ -27,6 +27,7 @@ ROLES = {
     "helperhead": "supporting_head",
     "officer2": "stranger",
     "head2": "stranger",
+    "police": "stranger",
 }
 ACTIONS = [action for action in LIFE if action not in ("add_message", "reply", "rate", "rehome")]
 WITH_UNITS = ("forwarded", "in_progress", "waiting_citizen", "answered", "replied", "closed")

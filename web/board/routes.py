@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from core.staff import Role
+from core.staff import RESTRICTED_ROLES
 from ioc.board import board_figures, stock
 from web.board.asking import read_asked
 from web.board.shown import board_page
@@ -20,7 +20,7 @@ async def board(request: Request, here: Here, session: Db, who: Looking, routing
     who.require("feed.read")
     zone = here.settings.zone
     today = at.astimezone(zone).date()
-    asked = read_asked(request, today, restricted=Role.INSPECTOR in who.roles)
+    asked = read_asked(request, today, restricted=bool(who.roles & RESTRICTED_ROLES))
     scope = asked.scope(routing, at)
     figures = await board_figures(session, asked.period, scope)
     work = await stock(session, at, zone, routing.directory.centre, scope)

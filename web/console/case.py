@@ -216,11 +216,11 @@ async def case_page(
         if part is None or read_code(code) is None:
             raise
         return render(request, "console/case_left.html", LeftPage(code), who=who, status=404)
-    await looks.note(session, who, case, "live" if part else "page", at)
     told = await dossier(session, who, case)
     view = viewer_of(request, who)
     if part is None and not seen and not done and asks_for_hand_over(case, actions_for(told, who, office.routing)):
         return go(f"/console/emergencies/{case.code}")
+    await looks.note(session, who, case, "live" if part else "page", at)
     made = done_sentence(case, name, view, office.routing, at) if (name := action_named(done)) else ""
     page = await case_view(session, told, who, office, view, position=position, done=made)
     return render(request, "console/case_main.html" if part else "console/case.html", page, who=who)
@@ -315,7 +315,10 @@ async def case_view(
         units=tuple(_unit(each, told, routing) for each in told.file.assignments),
         disputed=_disputed(told, routing),
         suggested=_suggested(case, routing),
-        accused=tuple((named_department(code, routing) or {"name": code})["name"] for code in case.accused_units),
+        accused=(
+            *((named_department(code, routing) or {"name": code})["name"] for code in case.accused_units),
+            *(told.names.get(each, "") for each in case.accused_staff),
+        ),
         officer=told.names.get(case.officer_id, "") if case.officer_id else "",
         take=Action.ASSIGN_OFFICER in may and case.officer_id != who.id and _works_on(who, case),
         me=who.email,
@@ -360,8 +363,12 @@ def done_sentence(case: Case, action: Action, view: Viewer, routing: Routing, at
 def _first(case: Case, asked: Extension | None, owed: datetime | None) -> tuple[Action, ...]:
     """What the case waits for, if that is not what its kind of status usually waits for."""
     if case.restricted:
-        track, hand_over = Action.SET_TRACK, Action.REDIRECT
-        return (hand_over, track) if case.track_confirmed else (track, hand_over)
+        if not case.track_confirmed:
+            return (Action.SET_TRACK, Action.REDIRECT)
+        # What a complaint is owed is to be told where it belongs; all else is taken on here, or handed over.
+        road = {Status.RECEIVED: (Action.FORWARD, Action.REDIRECT), Status.FORWARDED: (Action.ACCEPT, Action.REDIRECT)}
+        usual = road.get(Status(case.status), ())
+        return usual[::-1] if case.track == "complaint" else usual
     if "emergency" in (case.urgency, case.kind) and case.status == Status.RECEIVED and case.handed_over_at is None:
         return (Action.HAND_OVER,)
     if asked:
@@ -482,7 +489,7 @@ def _disputed(told: Dossier, routing: Routing) -> DisputeView | None:
 def _works_on(who: Actor, case: Case) -> bool:
     """Whether the case can be given to this person: by the rules of `assign_officer`."""
     if case.restricted:
-        return True  # only inspectors see it
+        return True  # only those who work on such see it
     return bool(who.departments & set(case.units)) or bool(who.roles & {"agent", "dispatcher", "supervisor"})
 
 

@@ -23,6 +23,7 @@ Kind = Literal[
     "public",  # several, shown with what in them tells of somebody covered
     "department",
     "departments",
+    "people",  # any of those who work here
     "flags",  # any of some words, each with its box
     "field",
     "area",
@@ -91,6 +92,17 @@ _REASON = FieldSpec("reason", "text", "Lý do", rows=3)
 _UNTIL = FieldSpec("until", "moment", "Cam kết xong trước", hint="Giờ địa phương.")
 _FILES = FieldSpec("attachments", "files", "Ảnh hoặc tệp kèm theo", required=False)
 
+
+def _documented(group: str) -> tuple[FieldSpec, ...]:
+    """The official document by which something is answered or handed over."""
+    return (
+        FieldSpec("document.number", "line", "Số, ký hiệu văn bản", required=False, group=group),
+        FieldSpec("document.issued_on", "day", "Ngày ký", required=False, group=group),
+        FieldSpec("document.signer", "line", "Người ký", required=False, group=group),
+        FieldSpec("document.file", "file", "Tệp có chữ ký", required=False, group=group),
+    )
+
+
 FORMS: dict[Action, FormSpec] = {
     # what is written below the conversation
     Action.ANSWER_DIRECTLY: FormSpec(
@@ -119,10 +131,7 @@ FORMS: dict[Action, FormSpec] = {
                 hint=_PLAIN,
                 rows=3,
             ),
-            FieldSpec("document.number", "line", "Số, ký hiệu văn bản", required=False, group=_DOCUMENT),
-            FieldSpec("document.issued_on", "day", "Ngày ký", required=False, group=_DOCUMENT),
-            FieldSpec("document.signer", "line", "Người ký", required=False, group=_DOCUMENT),
-            FieldSpec("document.file", "file", "Tệp có chữ ký", required=False, group=_DOCUMENT),
+            *_documented(_DOCUMENT),
             FieldSpec(
                 "document.public",
                 "choice",
@@ -421,9 +430,11 @@ FORMS: dict[Action, FormSpec] = {
         (
             FieldSpec("track", "choice", "Vụ việc thuộc loại", choices="track"),
             FieldSpec("accused", "departments", "Đơn vị bị khiếu nại, tố cáo", required=False),
+            FieldSpec("accused_staff", "people", "Cán bộ bị khiếu nại, tố cáo", required=False),
         ),
         order=54,
-        about="Khiếu nại, tố cáo, tin báo tội phạm: chỉ thanh tra không thuộc đơn vị bị tố cáo còn thấy.",
+        about="Khiếu nại, tố cáo: chỉ thanh tra còn thấy; tin báo tội phạm: chỉ công an. "
+        "Người và đơn vị bị tố cáo không bao giờ thấy.",
         done="Đã xác định loại vụ việc.",
     ),
     Action.RECALL: FormSpec(
@@ -534,6 +545,7 @@ FORMS: dict[Action, FormSpec] = {
             FieldSpec("to", "choice", "Đã bàn giao cho", required=False, choices="destination"),
             FieldSpec("track", "choice", "Vụ việc thuộc loại", required=False, choices="track", none="Giữ nguyên"),
             FieldSpec("reply", "text", "Lời gửi người dân", rows=4),
+            *_documented("Kèm phiếu chuyển"),
         ),
         order=76,
         tone="danger",
@@ -589,7 +601,7 @@ def body_of(action: Action, form: Form, zone: ZoneInfo, known: Collection[str] =
     for field in fields_of(action):
         if field.kind in FILES:
             continue
-        if field.kind == "departments" or (field.kind == "flags" and form.flag(f"{field.name}_shown")):
+        if field.kind in ("departments", "people") or (field.kind == "flags" and form.flag(f"{field.name}_shown")):
             body[field.name] = form.all(field.name)
             continue
         if field.kind == "flags":  # a tap that says something else leaves them as they are

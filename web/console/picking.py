@@ -75,8 +75,8 @@ def areas(routing: Routing, on: date, candidates: Sequence[str]) -> list[Option]
 
 
 def people(colleagues: Iterable[Colleague]) -> list[Option]:
-    """Who work can be given to."""
-    return [Option(each.email, each.name, each.email) for each in colleagues]
+    """Who work can be given to, or whom a case may be about."""
+    return [Option(each.email, each.name, each.email, fold(f"{each.name} {each.email}")) for each in colleagues]
 
 
 def named(group: str, lang: Lang, words: Words | None = None, reads: str = "vi") -> list[Option]:

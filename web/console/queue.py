@@ -14,6 +14,7 @@ from cases.models import Case
 from cases.states import OPEN, Status
 from cases.views import NONE, Order, View, views_for
 from core.errors import NotFound
+from core.staff import CENTRE_ROLES, Actor
 from ioc.behind import Counted, cases_behind, counted
 from ioc.definitions import Definition, definition_of
 from routing.queries import Routing
@@ -113,7 +114,7 @@ async def queue(
     title = _name(chosen, lang) if chosen else say(lang, "Kết quả tìm" if given.q else "Danh sách phản ánh")
     shown = QueuePage(
         title=title,
-        tabs=_tabs(views, chosen, counts, lang),
+        tabs=_tabs(who, views, chosen, counts, lang),
         rows=_rows(page, routing, query),
         narrowing=given,
         choices=_choices(routing, at),
@@ -134,7 +135,7 @@ async def tabs(request: Request, session: Db, who: Looking, routing: Rules, at: 
     views = views_for(who)
     chosen = next((each for each in views if each.code == view), None)
     counts = await view_counts(session, who, views, routing, at)
-    return render(request, "console/tabs.html", _tabs(views, chosen, counts, language_of(request)), who=who)
+    return render(request, "console/tabs.html", _tabs(who, views, chosen, counts, language_of(request)), who=who)
 
 
 @router.get("/console/rows/{code}")
@@ -177,8 +178,10 @@ def _name(view: View, lang: str) -> str:
     return view.name_en if lang == "en" else view.name
 
 
-def _tabs(views: Sequence[View], chosen: View | None, counts: Mapping[str, int], lang: str) -> list[Tab]:
-    return [Tab(each.code, _name(each, lang), counts.get(each.code), each == chosen) for each in views]
+def _tabs(who: Actor, views: Sequence[View], chosen: View | None, counts: Mapping[str, int], lang: str) -> list[Tab]:
+    centre = bool(who.roles & CENTRE_ROLES)
+    shown = [each for each in views if centre or each == chosen or not each.quiet or counts.get(each.code)]
+    return [Tab(each.code, _name(each, lang), counts.get(each.code), each == chosen) for each in shown]
 
 
 def _rows(page: Page, routing: Routing, query: str) -> list[Row]:

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import masking
 from cases.accused import named_in
-from cases.dossier import Dossier, colleagues
+from cases.dossier import Dossier, colleagues, everybody_here
 from cases.facts import NOT_SAID, asset_owners, flags, road_classes
 from cases.models import Case
 from cases.publishing import known_of
@@ -99,6 +99,9 @@ class FormView:
         return self.filled is not None
 
 
+_NEVER_RESTRICTED = ("public_text", "supporting")  # nothing is published there, and no unit is asked to help
+
+
 async def form_view(
     session: AsyncSession,
     action: Action,
@@ -113,7 +116,7 @@ async def form_view(
     values = filled.values if filled else _suggested(action, told, routing, view)
     fields = []
     for spec in fields_of(action):
-        if spec.kind == "public" and not case.public:
+        if (spec.kind == "public" and not case.public) or (case.restricted and spec.name in _NEVER_RESTRICTED):
             continue
         given = list(values.get(spec.name, ()))
         text = nfc(given[-1]) if spec.kind == "public" and given else ""
@@ -176,7 +179,11 @@ def _suggested(action: Action, told: Dossier, routing: Routing, view: Viewer) ->
     if action in (Action.PUBLISH, Action.APPROVE_ANSWER):
         return {"public_text": [case.public_text or ""]}
     if action == Action.SET_TRACK:
-        return {"track": [case.suggested_track or case.track], "accused": _accused(case, routing, view)}
+        return {
+            "track": [case.suggested_track or case.track],
+            "accused": _accused(case, routing, view),
+            "accused_staff": told.file.accused_staff,
+        }
     if action == Action.CLASSIFY:
         return {"flags": case.flags}
     if action == Action.SPLIT:
@@ -208,7 +215,8 @@ async def _options(
     on = view.at.astimezone(zone_of(routing)).date()
     if spec.kind in ("department", "departments"):
         suggested = _decided(case) if spec.name in ("lead", "supporting") else []
-        return picking.departments(routing, on, suggested, view.say("gợi ý bởi quy tắc"))
+        units = picking.departments(routing, on, suggested, view.say("gợi ý bởi quy tắc"))
+        return [each for each in units if spec.name != "lead" or each.value not in case.accused_units]
     if spec.kind == "field":
         return picking.fields(routing, on)
     if spec.kind == "area":
@@ -218,6 +226,8 @@ async def _options(
         live = [part for part in live if spec.choices != "helpers" or part.role == "supporting"]
         names = [(part.department, named_department(part.department, routing)) for part in live]
         return [Option(code, name["name"] if name else code) for code, name in names]
+    if spec.kind == "people":
+        return picking.people(await everybody_here(session))
     if spec.kind == "officer":
         return picking.people(await colleagues(session, who, case))
     if spec.kind == "flags":
