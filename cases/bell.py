@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, or_, text, update
+from sqlalchemy import func, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,17 +17,12 @@ MOST_COUNTED = 100  # unseen notices; what is more is "99+"
 MOST_SEEN = 10_000  # notices that are marked at once
 
 
-def may_know(who: Actor) -> ColumnElement[bool]:
-    """Of cases that somebody was told of, those they may still know of: a case can become restricted."""
-    return or_(col(Case.restricted).is_(False), visible_to(who))
-
-
 async def unseen(session: AsyncSession, who: Actor) -> int:
-    """How many notices wait for this person, counted up to MOST_COUNTED."""
+    """How many notices wait for this person, counted up to MOST_COUNTED; of cases they may still open."""
     some = (
         select(Notice.id)
         .join(Case, col(Case.id) == col(Notice.case_id))
-        .where(Notice.staff_id == who.id, col(Notice.seen_at).is_(None), may_know(who))
+        .where(Notice.staff_id == who.id, col(Notice.seen_at).is_(None), visible_to(who))
         .limit(MOST_COUNTED)
         .subquery()
     )
@@ -36,22 +31,24 @@ async def unseen(session: AsyncSession, who: Actor) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A notice with the code of its case; `opens`: whether this person may open the case itself."""
+    """A notice with the code of its case."""
 
     notice: Notice
     code: str
     urgency: str
-    opens: bool
 
 
 async def listed(
     session: AsyncSession, who: Actor, *, waiting: bool, after: int | None = None, limit: int = 50
 ) -> list[Line]:
-    """This person's notices, newest first, before the notice `after`; `waiting`: those not seen yet."""
+    """This person's notices, newest first, before the notice `after`; `waiting`: those not seen yet.
+
+    Of cases they may still open: one can become restricted, or pass to another unit.
+    """
     statement = (
-        select(Notice, Case.code, Case.urgency, visible_to(who).label("opens"))
+        select(Notice, Case.code, Case.urgency)
         .join(Case, col(Case.id) == col(Notice.case_id))
-        .where(Notice.staff_id == who.id, may_know(who))
+        .where(Notice.staff_id == who.id, visible_to(who))
         .order_by(col(Notice.id).desc())
         .limit(limit)
     )
@@ -59,7 +56,7 @@ async def listed(
         statement = statement.where(col(Notice.seen_at).is_(None))
     if after is not None:
         statement = statement.where(col(Notice.id) < after)
-    return [Line(notice, code, urgency, opens) for notice, code, urgency, opens in (await session.exec(statement))]
+    return [Line(notice, code, urgency) for notice, code, urgency in (await session.exec(statement))]
 
 
 async def see(session: AsyncSession, who: Actor, id: int, at: datetime) -> str | None:

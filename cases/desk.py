@@ -15,7 +15,7 @@ from cases.codes import read_code
 from cases.facts import facts_of
 from cases.limits import Clocks, dims, limits_of
 from cases.models import Assignment, Case, Entry
-from cases.queries import CaseFile, sees_restricted, visible_to
+from cases.queries import CaseFile, sees, visible_to
 from cases.reach import address_for
 from cases.replies import Phrase
 from cases.states import Action, Part, Status
@@ -316,7 +316,7 @@ def parts_of(actor: Actor, case: Case, assignments: list[Assignment]) -> frozens
     if actor.kind == "system":
         return frozenset({Part.SYSTEM})
     if case.restricted:
-        return frozenset({Part.INSPECTOR}) if sees_restricted(actor, case) else frozenset()
+        return frozenset({Part.INSPECTOR}) if sees(actor, case) else frozenset()
     parts = {Part(role.value) for role in actor.roles if role.value in set(Part)}
     for assignment in assignments:
         if assignment.ended_at is None and assignment.department in actor.departments:

@@ -9,40 +9,27 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import text
+from sqlalchemy import func, text
+from sqlalchemy import select as sql_select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import duty
-from cases.duty_models import NoticeWay
+from cases.duty_models import Notice, NoticeWay
+from cases.models import Case, Limit
 from cases.notice_ways import EMAIL, NOTICES
 from cases.notice_words import LATE, MOST_LINES, Told, letter
+from cases.queries import visible_to
 from channels import outbox
 from channels.message import Address
-from core.staff import Actor, Role
+from core.staff import Actor
 from routing.queries import Routing
 
 BATCH = 100  # ways a transaction
 NOT_NOW = timedelta(hours=1)  # until a channel that is absent is tried again
 HIDDEN = "(hạn chế)"  # what stands in a letter that has not left, once its case is restricted
 
-# One row for each case of which something is not seen and still owed: the worst that is told of it, the newest of that.
-_WAITING = text(
-    """
-    SELECT *, count(*) OVER () AS total, count(*) FILTER (WHERE kind = ANY(:late)) OVER () AS late,
-           count(*) FILTER (WHERE restricted) OVER () AS hidden
-    FROM (
-        SELECT DISTINCT ON (n.case_id) n.id, n.kind, n.stage, n.due_at, c.code, c.restricted,
-               c.urgency = 'emergency' AS pressing, count(*) OVER (PARTITION BY n.case_id) AS things
-        FROM notices n JOIN cases c ON c.id = n.case_id LEFT JOIN limits l ON l.id = n.limit_id
-        WHERE n.staff_id = :person AND n.id > :after AND n.seen_at IS NULL
-          AND l.met_at IS NULL AND l.cancelled_at IS NULL
-          AND (NOT c.restricted OR (:inspects AND NOT c.accused_units && CAST(:homes AS varchar[])))
-        ORDER BY n.case_id, n.kind <> ALL(:late), n.kind <> 'reminder', n.id DESC
-    ) one
-    ORDER BY restricted, NOT pressing, kind <> ALL(:late), due_at, id LIMIT :limit
-    """
-)
 _NEWEST = text("SELECT coalesce(max(id), 0) FROM notices WHERE staff_id = :person")
 
 
@@ -97,16 +84,46 @@ _REDACT = text(
 
 
 async def _waiting(session: AsyncSession, person: Actor, after: int) -> Sequence[Any]:
+    """A row for each case of which something is not seen and still owed, as far as the person may open it now.
+
+    The worst that is told of it, the newest of that; how many cases there are in all, late, and restricted.
+    """
+    late = col(Notice.kind).in_(sorted(LATE))
+    one = (
+        sql_select(
+            col(Notice.id),
+            col(Notice.kind),
+            col(Notice.stage),
+            col(Notice.due_at),
+            col(Case.code),
+            col(Case.restricted),
+            (col(Case.urgency) == "emergency").label("pressing"),
+            func.count().over(partition_by=col(Notice.case_id)).label("things"),
+        )
+        .join(Case, col(Case.id) == col(Notice.case_id))
+        .join(Limit, col(Limit.id) == col(Notice.limit_id), isouter=True)
+        .where(
+            col(Notice.staff_id) == person.id,
+            col(Notice.id) > after,
+            col(Notice.seen_at).is_(None),
+            col(Limit.met_at).is_(None),
+            col(Limit.cancelled_at).is_(None),
+            visible_to(person),
+        )
+        .ext(distinct_on(col(Notice.case_id)))
+        .order_by(col(Notice.case_id), ~late, col(Notice.kind) != "reminder", col(Notice.id).desc())
+        .subquery()
+    )
+    is_late = one.c.kind.in_(sorted(LATE))
     found = await session.execute(
-        _WAITING,
-        {
-            "person": person.id,
-            "after": after,
-            "late": sorted(LATE),
-            "inspects": Role.INSPECTOR in person.roles,
-            "homes": sorted(person.departments),
-            "limit": MOST_LINES,
-        },
+        sql_select(
+            one,
+            func.count().over().label("total"),
+            func.count().filter(is_late).over().label("late"),
+            func.count().filter(one.c.restricted).over().label("hidden"),
+        )
+        .order_by(one.c.restricted, ~one.c.pressing, ~is_late, one.c.due_at, one.c.id)
+        .limit(MOST_LINES)
     )
     return found.all()
 

@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import Boolean, ColumnElement, String, and_, cast, false, literal_column, not_, or_, text, true
@@ -33,7 +33,7 @@ def visible_to(actor: Actor, *, at_work: bool = False) -> ColumnElement[bool]:
     inspectors only, and never those who work for a unit that the case is about.
     """
     ordinary = col(Case.restricted).is_(False)
-    if actor.roles & EVERYTHING_ORDINARY:
+    if sees_everything(actor):
         return _about_others(actor) if Role.INSPECTOR in actor.roles else ordinary
     if actor.departments and actor.roles & {Role.OFFICER, Role.HEAD}:
         return and_(ordinary, has_unit(actor.departments, at_work=at_work))
@@ -48,9 +48,36 @@ def _about_others(actor: Actor) -> ColumnElement[bool]:
     return not_(col(Case.accused_units).bool_op("&&")(theirs))
 
 
-def sees_restricted(actor: Actor, case: Case) -> bool:
-    """The same of a case at hand: whether this person may know of a restricted one."""
-    return Role.INSPECTOR in actor.roles and actor.departments.isdisjoint(case.accused_units)
+def sees_everything(actor: Actor) -> bool:
+    """Whether this person may know of every ordinary case, as far as it is not about their own unit."""
+    return bool(actor.roles & EVERYTHING_ORDINARY)
+
+
+class Known(Protocol):
+    """What of a case decides who may know of it."""
+
+    @property
+    def restricted(self) -> bool:
+        """Whether it is on a restricted track."""
+
+    @property
+    def accused_units(self) -> Iterable[str]:
+        """Units that it is about."""
+
+    @property
+    def units(self) -> Iterable[str]:
+        """Units that lead or support it."""
+
+
+def sees(actor: Actor, case: Known) -> bool:
+    """`visible_to` of a case at hand: the same rule, and a test holds the two equal for everybody there can be."""
+    if Role.INSPECTOR in actor.roles:
+        return actor.departments.isdisjoint(case.accused_units)
+    if case.restricted:
+        return False
+    if sees_everything(actor):
+        return True
+    return bool(actor.roles & {Role.OFFICER, Role.HEAD}) and not actor.departments.isdisjoint(case.units)
 
 
 def has_unit(departments: Iterable[str], *, at_work: bool = False) -> ColumnElement[bool]:
@@ -68,7 +95,7 @@ def has_unit(departments: Iterable[str], *, at_work: bool = False) -> ColumnElem
 def sees_identity(actor: Actor, case: Case) -> bool:
     """Whether the reporter is shown unmasked: once revealed, and always inside a restricted track."""
     if case.restricted:
-        return sees_restricted(actor, case)
+        return sees(actor, case)
     works_on_it = actor.roles - {Role.LEADER, Role.ADMIN, Role.INSPECTOR}
     return case.identity_revealed and bool(works_on_it)
 
@@ -89,7 +116,7 @@ async def live_case(session: AsyncSession, actor: Actor, code: str) -> Case:
     statement = select(Case).where(Case.code == standard, visible_to(actor)).with_for_update()
     found = (await session.exec(statement)).first() if standard else None
     live = await follow_merges(session, found, lock=True) if found else None
-    if live is None or (live.restricted and not sees_restricted(actor, live)):
+    if live is None or (live.restricted and not sees(actor, live)):
         raise Invalid.at("into", "Không tìm thấy phản ánh này.", "No such case.", "unknown")
     return live
 

@@ -14,9 +14,10 @@ from fastapi import APIRouter, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
-from cases import duty
+from cases import duty, notices
 from cases.duty import LONGEST_LEAVE, MOST_WEEKS, NAMED, Plan
-from cases.roster import Told
+from cases.queries import EVERYTHING_ORDINARY, sees_everything
+from cases.roster import How, Told
 from core.errors import DomainError, Invalid, NotAllowed
 from core.people import Person, listed
 from core.staff import MANAGE, Actor, Role
@@ -47,6 +48,8 @@ class DutyPage:
     done: str
     roles: Mapping[str, Sequence[UUID]]  # who is named; for administrators
     everybody: Sequence[Person]  # who can be named
+    ladder: Mapping[str, Told]  # who would be told of each step now
+    nobody: Sequence[How] = (How.SUPERVISOR, How.ADMIN)  # told because whom it means is not there
     weeks: int = MOST_WEEKS
 
 
@@ -217,6 +220,9 @@ async def _page(
     roster = await duty.roster(session, centre, at)
     manages = who.may(MANAGE)
     alert = again(request, refused, {}).alert if refused else ""
+    ladder = {
+        role: notices.upwards(role, centre, roster, routing, at, sees_everything) for role in (NAMED if manages else ())
+    }
     shown = DutyPage(
         chosen,
         routing.departments[chosen].name,
@@ -229,7 +235,10 @@ async def _page(
         alert,
         done,
         {role: people for role, people in (await duty.named(session)).items() if role in NAMED} if manages else {},
-        await listed(session, active=True) if manages else [],
+        [each for each in await listed(session, active=True) if EVERYTHING_ORDINARY & set(each.roles)]
+        if manages
+        else [],
+        ladder,
     )
     status = max(form.status for form in (shown.shift, shown.leave)) if not alert else 422
     return render(request, "admin/duty.html", shown, who=who, status=status)
