@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import func, text
+from sqlalchemy import bindparam, func, text
 from sqlalchemy import select as sql_select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
@@ -18,16 +18,19 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from cases import duty
 from cases.duty_models import Notice, NoticeWay
 from cases.models import Case, Limit
-from cases.notice_ways import EMAIL, NOTICES
-from cases.notice_words import LATE, MOST_LINES, Told, letter
+from cases.notice_ways import EMAIL, NOTICES, ZALO
+from cases.notice_words import LATE, MOST_LINES, Told, letter, short
 from cases.queries import visible_to
 from channels import outbox
 from channels.message import Address
+from channels.models import Outgoing
+from core.db import Moment
 from core.staff import Actor
 from routing.queries import Routing
 
 BATCH = 100  # ways a transaction
 NOT_NOW = timedelta(hours=1)  # until a channel that is absent is tried again
+TEMPLATE = "zalo_template"
 HIDDEN = "(hạn chế)"  # what stands in a letter that has not left, once its case is restricted
 
 _NEWEST = text("SELECT coalesce(max(id), 0) FROM notices WHERE staff_id = :person")
@@ -70,6 +73,32 @@ async def run(
     await session.flush()
     await outbox.enqueue_all(session, messages)
     return len(ways)
+
+
+async def not_arrived(
+    session: AsyncSession, channels: Collection[str], failed: Outgoing, at: datetime, *, site: str
+) -> None:
+    """A message failed for good: it goes the next way in line, so that nobody is left in silence.
+
+    Zalo's template says that there is something to see where Zalo takes no free words any more. Otherwise a daily
+    letter by another way of the person leaves now; what is told at once there has left already. Who has no other way
+    sees it on the page of their ways, and the notices stay behind the bell.
+    """
+    if failed.channel == ZALO and TEMPLATE in channels:
+        said = short(failed.title or "", f"{site}/console/notices")
+        to = Address(failed.scheme, failed.handle)
+        await outbox.go_on(session, failed, channel=TEMPLATE, to=to, text=said, whole=False, at=at)
+        return
+    await session.execute(_HURRY, {"person": failed.subject_id, "failed": failed.channel, "at": at})
+
+
+_HURRY = text(
+    """
+    UPDATE notice_ways w SET next_at = :at
+    WHERE w.staff_id = :person AND w.channel <> :failed AND w.mode = 'digest' AND (w.next_at IS NULL OR w.next_at > :at)
+      AND EXISTS (SELECT FROM notices n WHERE n.staff_id = w.staff_id AND n.id > w.upto AND n.seen_at IS NULL)
+    """
+).bindparams(bindparam("at", type_=Moment))
 
 
 async def redact(session: AsyncSession, code: str) -> None:
@@ -135,7 +164,7 @@ def _told(row: Any, zone: Any) -> Told:
 
 def _message(way: NoticeWay, newest: int, title: str, said: str, at: datetime) -> dict[str, Any]:
     """On channels without a subject line it stands above the text."""
-    cause: UUID = uuid5(way.staff_id, f"{way.channel} {newest}")
+    cause: UUID = uuid5(way.staff_id, f"{way.channel} {newest} {at.isoformat()}")  # asked for anew, it leaves anew
     return outbox.message(
         subject_id=way.staff_id,  # not a case: none of the messages that staff look after
         entry_id=cause,

@@ -96,7 +96,7 @@ async def test_each_step_is_taken_once_when_its_working_time_is_over(
 async def test_whoever_is_told_upwards_may_open_the_case(
     quiet: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock
 ) -> None:
-    """The head of the department 1022 belongs to has no part in the case: told once they read every case, not before."""
+    """The head of the department 1022 belongs to has no part in the case: told once they read every case."""
     head = await staff_id(quiet, "unithead@demo")
     seen: dict[bool, list[str]] = {}
     for reads_all in (False, True):

@@ -35,7 +35,8 @@ async def test_the_rule_of_a_case_at_hand_is_the_filter_of_all_lists(
                 async with here.database.transaction() as session:
                     await session.execute(
                         text(
-                            "UPDATE cases SET restricted = :r, track = :t, units = :u, accused_units = :a WHERE code = :code"
+                            "UPDATE cases SET restricted = :r, track = :t, units = :u, accused_units = :a "
+                            "WHERE code = :code"
                         ),
                         {
                             "r": restricted,
