@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, text, update
+from sqlalchemy import ColumnElement, func, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.duty_models import Notice
 from cases.models import Case
 from cases.queries import visible_to
+from core import wake
 from core.staff import Actor
 
 KEPT = timedelta(days=180)
@@ -61,12 +62,7 @@ async def listed(
 
 async def see(session: AsyncSession, who: Actor, id: int, at: datetime) -> str | None:
     """This person has seen it; the code of its case if they may open that. None too when there is no such notice."""
-    await session.execute(
-        update(Notice)
-        .where(col(Notice.id) == id, col(Notice.staff_id) == who.id, col(Notice.seen_at).is_(None))
-        .values(seen_at=at)
-        .execution_options(synchronize_session=False)
-    )
+    await _seen(session, who, at, col(Notice.id) == id)
     theirs = select(Notice.case_id).where(Notice.id == id, Notice.staff_id == who.id).scalar_subquery()
     return (await session.exec(select(Case.code).where(Case.id == theirs, visible_to(who)))).first()
 
@@ -78,14 +74,22 @@ async def see_all(session: AsyncSession, who: Actor, upto: int, at: datetime) ->
         .where(Notice.staff_id == who.id, col(Notice.seen_at).is_(None), col(Notice.id) <= upto)
         .limit(MOST_SEEN)
     )
+    return await _seen(session, who, at, col(Notice.id).in_(ids))
+
+
+async def _seen(session: AsyncSession, who: Actor, at: datetime, which: ColumnElement[bool]) -> int:
+    """These of the person's notices are seen, which their other screens hear of; how many were new."""
     done = await session.execute(
         update(Notice)
-        .where(col(Notice.id).in_(ids))
+        .where(which, col(Notice.staff_id) == who.id, col(Notice.seen_at).is_(None))
         .values(seen_at=at)
         .returning(col(Notice.id))
         .execution_options(synchronize_session=False)
     )
-    return len(done.all())
+    found = len(done.all())
+    if found:
+        await wake.knock(session, wake.BELL, str(who.id))
+    return found
 
 
 async def forget(session: AsyncSession, at: datetime) -> int:

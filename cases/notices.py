@@ -20,11 +20,13 @@ from cases.duty_models import NoticeWay
 from cases.queries import sees
 from cases.roster import How, Roster, Sees, Told
 from cases.telling import Tell
+from core import wake
 from core.staff import Actor, Role
 from routing.queries import Routing
 from routing.working_time import due
 
 BATCH = 2_000  # positions a transaction
+AT_ONE_KNOCK = 200  # people whose bells ring; 37 bytes each
 QUIET = timedelta(minutes=10)  # between two messages to somebody who is told at once: what comes meanwhile is one
 OLD = timedelta(days=7)  # what is read later than this after it happened is history: imported, restored, of a demo
 
@@ -223,6 +225,9 @@ async def _tell(
     if columns["staff_id"]:
         await session.execute(_INSERT, columns)
         await _wake_ways(session, routing, pressing, at)
+        people = [str(person) for person in pressing]
+        for first in range(0, len(people), AT_ONE_KNOCK):
+            await wake.knock(session, wake.BELL, " ".join(people[first : first + AT_ONE_KNOCK]))
 
 
 def _gone(tell: Tell, about: About, roster: Roster) -> bool:

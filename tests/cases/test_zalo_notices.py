@@ -1,7 +1,6 @@
 """Zalo as a way to be told: proved by a code sent to the account, and never silent when Zalo takes nothing any more."""
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
@@ -19,11 +18,11 @@ HEAD = "chi.head@tinh.example"
 
 
 @pytest.fixture
-async def quiet(app: FastAPI, hotline: Hotline) -> AsyncIterator[FastAPI]:
+async def quiet(app: FastAPI, hotline: Hotline) -> FastAPI:
     await clear(app)
     async with state(app).database.transaction() as session:
         await session.execute(text("DELETE FROM throttles"))
-    yield app
+    return app
 
 
 async def code_of(page: AsyncClient) -> str:
