@@ -7,9 +7,10 @@ is told is `cases.roster`'s.
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete, text
 from sqlmodel import col, select
@@ -150,9 +151,9 @@ async def add_shift(
 
     NotAllowed, Invalid. A week is seven days of 24 hours: the country keeps one time all year.
     """
-    _may(by, department, centre)
+    must_plan(by, department, centre)
     await _people(session, [person], department)
-    _in_order(starts_at, ends_at, LONGEST_SHIFT)
+    _in_order(starts_at, ends_at)
     if not 1 <= weeks <= MOST_WEEKS:
         raise Invalid.at("weeks", f"Lặp lại từ 1 đến {MOST_WEEKS} tuần.", f"From 1 to {MOST_WEEKS} weeks.", "range")
     _ahead(ends_at + timedelta(weeks=weeks - 1), at)
@@ -173,15 +174,14 @@ async def add_shift(
     return added
 
 
-async def drop_shift(session: AsyncSession, by: Actor, centre: str, id: UUID, at: datetime) -> str:
-    """This shift is not to be; the department it was of."""
+async def drop_shift(session: AsyncSession, by: Actor, centre: str, department: str, id: UUID, at: datetime) -> None:
+    """This shift of the department is not to be. NotAllowed, NotFound."""
+    must_plan(by, department, centre)
     shift = await session.get(DutyShift, id, with_for_update=True)
-    if shift is None:
+    if shift is None or shift.department != department:
         raise NotFound("Không có ca trực này.", "There is no such shift.")
-    _may(by, shift.department, centre)
     await session.delete(shift)
-    await _note(session, by, "duty.drop_shift", shift.staff_id, at, department=shift.department)
-    return shift.department
+    await _note(session, by, "duty.drop_shift", shift.staff_id, at, department=department)
 
 
 async def add_leave(
@@ -190,14 +190,18 @@ async def add_leave(
     centre: str,
     department: str,
     person: UUID,
-    starts_at: datetime,
-    ends_at: datetime,
+    first: date,
+    last: date,
+    zone: ZoneInfo,
     at: datetime,
 ) -> None:
-    """Somebody of the department is away; the same leave is noted once. NotAllowed, Invalid."""
-    _may(by, department, centre)
+    """Somebody of the department is away, both days included; the same leave is noted once. NotAllowed, Invalid."""
+    must_plan(by, department, centre)
     await _people(session, [person], department)
-    _in_order(starts_at, ends_at, LONGEST_LEAVE)
+    if not first <= last <= first + LONGEST_LEAVE:
+        raise Invalid.at("last", "Ngày cuối phải từ ngày đầu trở đi.", "The last day comes after the first.", "order")
+    starts_at = datetime.combine(first, time(), zone)
+    ends_at = datetime.combine(last + timedelta(days=1), time(), zone)
     _ahead(ends_at, at)
     await _lock(session, f"roster {person}")
     same = select(Leave.id).where(Leave.staff_id == person, Leave.starts_at == starts_at, Leave.ends_at == ends_at)
@@ -209,7 +213,7 @@ async def add_leave(
 
 async def drop_leave(session: AsyncSession, by: Actor, centre: str, department: str, id: UUID, at: datetime) -> None:
     """They are there after all."""
-    _may(by, department, centre)
+    must_plan(by, department, centre)
     leave = await session.get(Leave, id, with_for_update=True)
     if leave is None:
         raise NotFound("Không có lượt nghỉ này.", "There is no such leave.")
@@ -228,7 +232,7 @@ async def set_deputies(
     at: datetime,
 ) -> None:
     """Who stands in for somebody, the first who is there; all of the same department. NotAllowed, Invalid."""
-    _may(by, department, centre)
+    must_plan(by, department, centre)
     await _people(session, [person], department)
     await _people(session, deputies, department, "deputies")
     chosen = list(dict.fromkeys(deputies))
@@ -276,7 +280,8 @@ async def named(session: AsyncSession) -> dict[str, list[UUID]]:
     return found
 
 
-def _may(by: Actor, department: str, centre: str) -> None:
+def must_plan(by: Actor, department: str, centre: str) -> None:
+    """NotAllowed unless this person keeps the roster of the department."""
     if not may_plan(by, department, centre):
         raise NotAllowed(
             "Chỉ thủ trưởng đơn vị hoặc quản trị được xếp lịch trực của đơn vị này.",
@@ -300,9 +305,9 @@ async def _lock(session: AsyncSession, what: str) -> None:
     await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 1022))"), {"what": what})
 
 
-def _in_order(starts_at: datetime, ends_at: datetime, longest: timedelta) -> None:
-    if ends_at <= starts_at or ends_at - starts_at > longest:
-        days = longest // timedelta(days=1)
+def _in_order(starts_at: datetime, ends_at: datetime) -> None:
+    if ends_at <= starts_at or ends_at - starts_at > LONGEST_SHIFT:
+        days = LONGEST_SHIFT // timedelta(days=1)
         raise Invalid.at(
             "ends",
             f"Lúc kết thúc phải sau lúc bắt đầu, không quá {days} ngày.",

@@ -5,7 +5,7 @@ For heads of departments, for supervisors (the centre) and for administrators; `
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from cases import duty, notices
-from cases.duty import LONGEST_LEAVE, MOST_WEEKS, NAMED, Plan
+from cases.duty import MOST_WEEKS, NAMED, Plan
 from cases.queries import EVERYTHING_ORDINARY, sees_everything
 from cases.roster import How, Told
 from core.errors import DomainError, Invalid, NotAllowed
@@ -89,7 +89,8 @@ async def add_shift(
 @router.post("/admin/duty/{department}/shifts/{id}/drop")
 async def drop_shift(session: Db, who: Looking, routing: Rules, at: Now, department: CodeInPath, id: UUID) -> Response:
     """This shift is not to be."""
-    return _back(await duty.drop_shift(session, who, routing.directory.centre, id, at))
+    await duty.drop_shift(session, who, routing.directory.centre, department, id, at)
+    return _back(department)
 
 
 @router.post("/admin/duty/{department}/leaves")
@@ -101,12 +102,8 @@ async def add_leave(
     async with trying(session) as trial:
         zone = _zone(routing, at)
         first, last = _day("first", values["first"]), _day("last", values["last"] or values["first"])
-        if not first <= last <= first + LONGEST_LEAVE:
-            raise Invalid.at("last", "Ngày cuối phải từ ngày đầu trở đi.", "The last day comes after the first.")
-        begins = datetime.combine(first, time(), zone)
-        ends = datetime.combine(last + timedelta(days=1), time(), zone)
-        centre = routing.directory.centre
-        await duty.add_leave(session, who, centre, department, _person(values["person"]), begins, ends, at)
+        person = _person(values["person"])
+        await duty.add_leave(session, who, routing.directory.centre, department, person, first, last, zone, at)
     if trial.refused:
         shown = again(request, trial.refused, values)
         return await _page(request, session, who, routing, at, department, leave=shown)
