@@ -71,6 +71,26 @@ async def roster(session: AsyncSession, centre: str, at: datetime) -> Roster:
     )
 
 
+async def without_people(session: AsyncSession, on: date) -> list[str]:
+    """Departments that live on that day and where nobody could be told of their work: it goes to the supervisor."""
+    return list((await session.execute(_EMPTY, {"on": on})).scalars())
+
+
+_EMPTY = text(
+    """
+    SELECT d.code FROM departments d
+    WHERE d.valid_from <= :on AND (d.valid_to IS NULL OR d.valid_to > :on) AND NOT EXISTS (
+        SELECT FROM staff_departments h
+        JOIN staff s ON s.id = h.staff_id AND s.active
+        JOIN role_grants r ON r.staff_id = s.id
+        WHERE h.department = d.code
+          AND r.role = ANY(CASE WHEN d.kind = 'centre' THEN ARRAY['dispatcher', 'supervisor']
+                                ELSE ARRAY['officer', 'head'] END))
+    ORDER BY d.name, d.code
+    """
+)
+
+
 async def on_duty(session: AsyncSession, department: str, role: Role, at: datetime) -> list[UUID]:
     """Who answers for a role in a department at a moment; nobody only where there is not even an administrator."""
     centre = await session.scalar(text("SELECT code FROM departments WHERE kind = 'centre' ORDER BY code LIMIT 1"))
