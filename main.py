@@ -481,6 +481,33 @@ def limits_verify() -> None:
         raise typer.Exit(1)
 
 
+@limits_cli.command("restart")
+def limits_restart() -> None:
+    """Let limits run again that could not be counted (`limit.stuck`), after a mend; exit 1 and say which cannot yet."""
+    from cases import stuck
+    from core.staff import SYSTEM
+    from routing import queries
+
+    settings = _settings()
+
+    async def do(url: str) -> tuple[int, list[tuple[str, str]]]:
+        started, left, last, more = 0, list[tuple[str, str]](), None, True
+        while more:
+            async with _session(url) as session:
+                routing = await queries.load(session)
+                step = await stuck.restart(session, routing, SYSTEM, datetime.now(UTC), last)
+            started, left, last, more = started + step.started, left + step.left, step.last, step.last is not None
+        return started, left
+
+    with _database(settings) as (url, _):
+        started, left = _run(do(url))
+    for limit, error in left:
+        print(f"{limit}: {error}")
+    print(f"{started} limits run again")
+    if left:
+        raise typer.Exit(1)
+
+
 @limits_cli.command("recompute")
 def limits_recompute(
     calendar: Annotated[str, typer.Option(help="province, or the code of a unit with a calendar of its own")],

@@ -18,7 +18,7 @@ from cases import (
     albums,
     citizens,
     joining,
-    notice_ways,
+    notice_links,
     people,
 )
 from cases.desk import Office, perform
@@ -64,10 +64,11 @@ async def arrive(session: AsyncSession, here: Arrivals, row: Received, message: 
         return await rated(session, here.office, message, at)
     if message.kind == "deleted":
         return await taken_back(session, message, at)
+    intake = here.office.intake
+    if staff := await notice_links.heard(session, intake.secret, message, at, here.office.site):
+        return staff
     if message.kind in SAYING and message.sender is not None:
         return await _said(session, here, row, message, message.sender, at)
-    if message.kind == "postback" and await notice_ways.linked(session, here.office.intake.secret, message, at):
-        return "a member of staff"
     if message.kind in OPTING and message.sender is not None:
         return await opted(session, message, message.sender, at)
     return "nothing to do"

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, or_, text, update
+from sqlalchemy import ColumnElement, func, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.duty_models import Notice
 from cases.models import Case
 from cases.queries import visible_to
+from core import wake
 from core.staff import Actor
 
 KEPT = timedelta(days=180)
@@ -17,17 +18,12 @@ MOST_COUNTED = 100  # unseen notices; what is more is "99+"
 MOST_SEEN = 10_000  # notices that are marked at once
 
 
-def may_know(who: Actor) -> ColumnElement[bool]:
-    """Of cases that somebody was told of, those they may still know of: a case can become restricted."""
-    return or_(col(Case.restricted).is_(False), visible_to(who))
-
-
 async def unseen(session: AsyncSession, who: Actor) -> int:
-    """How many notices wait for this person, counted up to MOST_COUNTED."""
+    """How many notices wait for this person, counted up to MOST_COUNTED; of cases they may still open."""
     some = (
         select(Notice.id)
         .join(Case, col(Case.id) == col(Notice.case_id))
-        .where(Notice.staff_id == who.id, col(Notice.seen_at).is_(None), may_know(who))
+        .where(Notice.staff_id == who.id, col(Notice.seen_at).is_(None), visible_to(who))
         .limit(MOST_COUNTED)
         .subquery()
     )
@@ -36,22 +32,24 @@ async def unseen(session: AsyncSession, who: Actor) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A notice with the code of its case; `opens`: whether this person may open the case itself."""
+    """A notice with the code of its case."""
 
     notice: Notice
     code: str
     urgency: str
-    opens: bool
 
 
 async def listed(
     session: AsyncSession, who: Actor, *, waiting: bool, after: int | None = None, limit: int = 50
 ) -> list[Line]:
-    """This person's notices, newest first, before the notice `after`; `waiting`: those not seen yet."""
+    """This person's notices, newest first, before the notice `after`; `waiting`: those not seen yet.
+
+    Of cases they may still open: one can become restricted, or pass to another unit.
+    """
     statement = (
-        select(Notice, Case.code, Case.urgency, visible_to(who).label("opens"))
+        select(Notice, Case.code, Case.urgency)
         .join(Case, col(Case.id) == col(Notice.case_id))
-        .where(Notice.staff_id == who.id, may_know(who))
+        .where(Notice.staff_id == who.id, visible_to(who))
         .order_by(col(Notice.id).desc())
         .limit(limit)
     )
@@ -59,17 +57,12 @@ async def listed(
         statement = statement.where(col(Notice.seen_at).is_(None))
     if after is not None:
         statement = statement.where(col(Notice.id) < after)
-    return [Line(notice, code, urgency, opens) for notice, code, urgency, opens in (await session.exec(statement))]
+    return [Line(notice, code, urgency) for notice, code, urgency in (await session.exec(statement))]
 
 
 async def see(session: AsyncSession, who: Actor, id: int, at: datetime) -> str | None:
     """This person has seen it; the code of its case if they may open that. None too when there is no such notice."""
-    await session.execute(
-        update(Notice)
-        .where(col(Notice.id) == id, col(Notice.staff_id) == who.id, col(Notice.seen_at).is_(None))
-        .values(seen_at=at)
-        .execution_options(synchronize_session=False)
-    )
+    await _seen(session, who, at, col(Notice.id) == id)
     theirs = select(Notice.case_id).where(Notice.id == id, Notice.staff_id == who.id).scalar_subquery()
     return (await session.exec(select(Case.code).where(Case.id == theirs, visible_to(who)))).first()
 
@@ -81,14 +74,22 @@ async def see_all(session: AsyncSession, who: Actor, upto: int, at: datetime) ->
         .where(Notice.staff_id == who.id, col(Notice.seen_at).is_(None), col(Notice.id) <= upto)
         .limit(MOST_SEEN)
     )
+    return await _seen(session, who, at, col(Notice.id).in_(ids))
+
+
+async def _seen(session: AsyncSession, who: Actor, at: datetime, which: ColumnElement[bool]) -> int:
+    """These of the person's notices are seen, which their other screens hear of; how many were new."""
     done = await session.execute(
         update(Notice)
-        .where(col(Notice.id).in_(ids))
+        .where(which, col(Notice.staff_id) == who.id, col(Notice.seen_at).is_(None))
         .values(seen_at=at)
         .returning(col(Notice.id))
         .execution_options(synchronize_session=False)
     )
-    return len(done.all())
+    found = len(done.all())
+    if found:
+        await wake.knock(session, wake.BELL, str(who.id))
+    return found
 
 
 async def forget(session: AsyncSession, at: datetime) -> int:

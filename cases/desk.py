@@ -15,7 +15,7 @@ from cases.codes import read_code
 from cases.facts import facts_of
 from cases.limits import Clocks, dims, limits_of
 from cases.models import Assignment, Case, Entry
-from cases.queries import CRIME_TIP, CaseFile, sees_restricted, visible_to, works_on_restricted
+from cases.queries import CRIME_TIP, CaseFile, sees, visible_to, works_on_restricted
 from cases.reach import address_for
 from cases.replies import Phrase
 from cases.states import Action, Part, Status
@@ -316,7 +316,7 @@ def parts_of(actor: Actor, case: Case, assignments: list[Assignment]) -> frozens
     if actor.kind == "system":
         return frozenset({Part.SYSTEM})
     if case.restricted:
-        if not sees_restricted(actor, case):
+        if not sees(actor, case):
             return frozenset()
         inspects = {Part.INSPECTOR} if Role.INSPECTOR in actor.roles else set()
         return frozenset(inspects | ({Part.HANDLER} if works_on_restricted(actor, case) else set()))

@@ -9,43 +9,30 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, func, text
+from sqlalchemy import select as sql_select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import duty
-from cases.duty_models import NoticeWay
-from cases.notice_ways import EMAIL, NOTICES
-from cases.notice_words import LATE, MOST_LINES, Told, letter
+from cases.duty_models import Notice, NoticeWay
+from cases.models import Case, Limit
+from cases.notice_ways import EMAIL, NOTICES, ZALO
+from cases.notice_words import LATE, MOST_LINES, Told, letter, short
+from cases.queries import visible_to
 from channels import outbox
 from channels.message import Address
-from core.staff import Actor, Role
+from channels.models import Outgoing
+from core.db import Moment
+from core.staff import Actor
 from routing.queries import Routing
 
 BATCH = 100  # ways a transaction
 NOT_NOW = timedelta(hours=1)  # until a channel that is absent is tried again
+TEMPLATE = "zalo_template"
 HIDDEN = "(hạn chế)"  # what stands in a letter that has not left, once its case is restricted
 
-# One row for each case of which something is not seen and still owed: the worst that is told of it, the newest of that.
-_WAITING = text(
-    """
-    SELECT *, count(*) OVER () AS total, count(*) FILTER (WHERE kind = ANY(:late)) OVER () AS late,
-           count(*) FILTER (WHERE restricted) OVER () AS hidden
-    FROM (
-        SELECT DISTINCT ON (n.case_id) n.id, n.kind, n.stage, n.due_at, c.code, c.restricted,
-               c.urgency = 'emergency' AS pressing, count(*) OVER (PARTITION BY n.case_id) AS things
-        FROM notices n JOIN cases c ON c.id = n.case_id LEFT JOIN limits l ON l.id = n.limit_id
-        WHERE n.staff_id = :person AND n.id > :after AND n.seen_at IS NULL
-          AND l.met_at IS NULL AND l.cancelled_at IS NULL
-          AND (NOT c.restricted
-               OR NOT c.accused_units && CAST(:homes AS varchar[]) AND NOT :person = ANY(c.accused_staff)
-               AND CASE WHEN c.track <> 'crime_tip' THEN :inspects
-                        ELSE :police OR (:inspects AND NOT c.track_confirmed) END)
-        ORDER BY n.case_id, n.kind <> ALL(:late), n.kind <> 'reminder', n.id DESC
-    ) one
-    ORDER BY restricted, NOT pressing, kind <> ALL(:late), due_at, id LIMIT :limit
-    """
-)
 _NEWEST = text("SELECT coalesce(max(id), 0) FROM notices WHERE staff_id = :person")
 
 
@@ -88,6 +75,32 @@ async def run(
     return len(ways)
 
 
+async def not_arrived(
+    session: AsyncSession, channels: Collection[str], failed: Outgoing, at: datetime, *, site: str
+) -> None:
+    """A message failed for good: it goes the next way in line, so that nobody is left in silence.
+
+    Zalo's template says that there is something to see where Zalo takes no free words any more. Otherwise a daily
+    letter by another way of the person leaves now; what is told at once there has left already. Who has no other way
+    sees it on the page of their ways, and the notices stay behind the bell.
+    """
+    if failed.channel == ZALO and TEMPLATE in channels:
+        said = short(failed.title or "", f"{site}/console/notices")
+        to = Address(failed.scheme, failed.handle)
+        await outbox.go_on(session, failed, channel=TEMPLATE, to=to, text=said, whole=False, at=at)
+        return
+    await session.execute(_HURRY, {"person": failed.subject_id, "failed": failed.channel, "at": at})
+
+
+_HURRY = text(
+    """
+    UPDATE notice_ways w SET next_at = :at
+    WHERE w.staff_id = :person AND w.channel <> :failed AND w.mode = 'digest' AND (w.next_at IS NULL OR w.next_at > :at)
+      AND EXISTS (SELECT FROM notices n WHERE n.staff_id = w.staff_id AND n.id > w.upto AND n.seen_at IS NULL)
+    """
+).bindparams(bindparam("at", type_=Moment))
+
+
 async def redact(session: AsyncSession, code: str) -> None:
     """A case has become restricted: no letter that has not left yet names it any more."""
     await session.execute(_REDACT, {"purpose": NOTICES, "code": code, "hidden": HIDDEN})
@@ -100,17 +113,46 @@ _REDACT = text(
 
 
 async def _waiting(session: AsyncSession, person: Actor, after: int) -> Sequence[Any]:
+    """A row for each case of which something is not seen and still owed, as far as the person may open it now.
+
+    The worst that is told of it, the newest of that; how many cases there are in all, late, and restricted.
+    """
+    late = col(Notice.kind).in_(sorted(LATE))
+    one = (
+        sql_select(
+            col(Notice.id),
+            col(Notice.kind),
+            col(Notice.stage),
+            col(Notice.due_at),
+            col(Case.code),
+            col(Case.restricted),
+            (col(Case.urgency) == "emergency").label("pressing"),
+            func.count().over(partition_by=col(Notice.case_id)).label("things"),
+        )
+        .join(Case, col(Case.id) == col(Notice.case_id))
+        .join(Limit, col(Limit.id) == col(Notice.limit_id), isouter=True)
+        .where(
+            col(Notice.staff_id) == person.id,
+            col(Notice.id) > after,
+            col(Notice.seen_at).is_(None),
+            col(Limit.met_at).is_(None),
+            col(Limit.cancelled_at).is_(None),
+            visible_to(person),
+        )
+        .ext(distinct_on(col(Notice.case_id)))
+        .order_by(col(Notice.case_id), ~late, col(Notice.kind) != "reminder", col(Notice.id).desc())
+        .subquery()
+    )
+    is_late = one.c.kind.in_(sorted(LATE))
     found = await session.execute(
-        _WAITING,
-        {
-            "person": person.id,
-            "after": after,
-            "late": sorted(LATE),
-            "inspects": Role.INSPECTOR in person.roles,
-            "police": Role.POLICE in person.roles,
-            "homes": sorted(person.departments),
-            "limit": MOST_LINES,
-        },
+        sql_select(
+            one,
+            func.count().over().label("total"),
+            func.count().filter(is_late).over().label("late"),
+            func.count().filter(one.c.restricted).over().label("hidden"),
+        )
+        .order_by(one.c.restricted, ~one.c.pressing, ~is_late, one.c.due_at, one.c.id)
+        .limit(MOST_LINES)
     )
     return found.all()
 
@@ -122,7 +164,7 @@ def _told(row: Any, zone: Any) -> Told:
 
 def _message(way: NoticeWay, newest: int, title: str, said: str, at: datetime) -> dict[str, Any]:
     """On channels without a subject line it stands above the text."""
-    cause: UUID = uuid5(way.staff_id, f"{way.channel} {newest}")
+    cause: UUID = uuid5(way.staff_id, f"{way.channel} {newest} {at.isoformat()}")  # asked for anew, it leaves anew
     return outbox.message(
         subject_id=way.staff_id,  # not a case: none of the messages that staff look after
         entry_id=cause,

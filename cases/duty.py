@@ -7,15 +7,17 @@ is told is `cases.roster`'s.
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.duty_models import Deputy, DutyShift, Leave, NamedRole
+from cases.queries import EVERYTHING_ORDINARY
 from cases.roster import Roster
 from core.errors import Invalid, NotAllowed, NotFound
 from core.ids import uuid7
@@ -67,6 +69,26 @@ async def roster(session: AsyncSession, centre: str, at: datetime) -> Roster:
         {person: tuple(each) for person, each in deputies.items()},
         {role: tuple(each) for role, each in named.items()},
     )
+
+
+async def without_people(session: AsyncSession, on: date) -> list[str]:
+    """Departments that live on that day and where nobody could be told of their work: it goes to the supervisor."""
+    return list((await session.execute(_EMPTY, {"on": on})).scalars())
+
+
+_EMPTY = text(
+    """
+    SELECT d.code FROM departments d
+    WHERE d.valid_from <= :on AND (d.valid_to IS NULL OR d.valid_to > :on) AND NOT EXISTS (
+        SELECT FROM staff_departments h
+        JOIN staff s ON s.id = h.staff_id AND s.active
+        JOIN role_grants r ON r.staff_id = s.id
+        WHERE h.department = d.code
+          AND r.role = ANY(CASE WHEN d.kind = 'centre' THEN ARRAY['dispatcher', 'supervisor']
+                                ELSE ARRAY['officer', 'head'] END))
+    ORDER BY d.name, d.code
+    """
+)
 
 
 async def on_duty(session: AsyncSession, department: str, role: Role, at: datetime) -> list[UUID]:
@@ -149,11 +171,13 @@ async def add_shift(
 
     NotAllowed, Invalid. A week is seven days of 24 hours: the country keeps one time all year.
     """
-    _may(by, department, centre)
-    await _works_there(session, person, department)
-    _in_order(starts_at, ends_at, LONGEST_SHIFT)
+    must_plan(by, department, centre)
+    await _people(session, [person], department)
+    _in_order(starts_at, ends_at)
     if not 1 <= weeks <= MOST_WEEKS:
         raise Invalid.at("weeks", f"Lặp lại từ 1 đến {MOST_WEEKS} tuần.", f"From 1 to {MOST_WEEKS} weeks.", "range")
+    _ahead(ends_at + timedelta(weeks=weeks - 1), at)
+    await _lock(session, f"roster {person}")
     had = await session.exec(
         select(DutyShift.starts_at).where(DutyShift.department == department, DutyShift.staff_id == person)
     )
@@ -170,15 +194,14 @@ async def add_shift(
     return added
 
 
-async def drop_shift(session: AsyncSession, by: Actor, centre: str, id: UUID, at: datetime) -> str:
-    """This shift is not to be; the department it was of."""
-    shift = await session.get(DutyShift, id)
-    if shift is None:
+async def drop_shift(session: AsyncSession, by: Actor, centre: str, department: str, id: UUID, at: datetime) -> None:
+    """This shift of the department is not to be. NotAllowed, NotFound."""
+    must_plan(by, department, centre)
+    shift = await session.get(DutyShift, id, with_for_update=True)
+    if shift is None or shift.department != department:
         raise NotFound("Không có ca trực này.", "There is no such shift.")
-    _may(by, shift.department, centre)
     await session.delete(shift)
-    await _note(session, by, "duty.drop_shift", shift.staff_id, at, department=shift.department)
-    return shift.department
+    await _note(session, by, "duty.drop_shift", shift.staff_id, at, department=department)
 
 
 async def add_leave(
@@ -187,25 +210,34 @@ async def add_leave(
     centre: str,
     department: str,
     person: UUID,
-    starts_at: datetime,
-    ends_at: datetime,
+    first: date,
+    last: date,
+    zone: ZoneInfo,
     at: datetime,
 ) -> None:
-    """Somebody of the department is away. NotAllowed, Invalid."""
-    _may(by, department, centre)
-    await _works_there(session, person, department)
-    _in_order(starts_at, ends_at, LONGEST_LEAVE)
+    """Somebody of the department is away, both days included; the same leave is noted once. NotAllowed, Invalid."""
+    must_plan(by, department, centre)
+    await _people(session, [person], department)
+    if not first <= last <= first + LONGEST_LEAVE:
+        raise Invalid.at("last", "Ngày cuối phải từ ngày đầu trở đi.", "The last day comes after the first.", "order")
+    starts_at = datetime.combine(first, time(), zone)
+    ends_at = datetime.combine(last + timedelta(days=1), time(), zone)
+    _ahead(ends_at, at)
+    await _lock(session, f"roster {person}")
+    same = select(Leave.id).where(Leave.staff_id == person, Leave.starts_at == starts_at, Leave.ends_at == ends_at)
+    if (await session.exec(same.limit(1))).first() is not None:
+        return
     session.add(Leave(id=uuid7(at), staff_id=person, starts_at=starts_at, ends_at=ends_at))
     await _note(session, by, "duty.add_leave", person, at, department=department)
 
 
 async def drop_leave(session: AsyncSession, by: Actor, centre: str, department: str, id: UUID, at: datetime) -> None:
     """They are there after all."""
-    _may(by, department, centre)
-    leave = await session.get(Leave, id)
+    must_plan(by, department, centre)
+    leave = await session.get(Leave, id, with_for_update=True)
     if leave is None:
         raise NotFound("Không có lượt nghỉ này.", "There is no such leave.")
-    await _works_there(session, leave.staff_id, department)
+    await _people(session, [leave.staff_id], department)
     await session.delete(leave)
     await _note(session, by, "duty.drop_leave", leave.staff_id, at, department=department)
 
@@ -220,9 +252,9 @@ async def set_deputies(
     at: datetime,
 ) -> None:
     """Who stands in for somebody, the first who is there; all of the same department. NotAllowed, Invalid."""
-    _may(by, department, centre)
-    for each in (person, *deputies):
-        await _works_there(session, each, department, where="person" if each == person else "deputies")
+    must_plan(by, department, centre)
+    await _people(session, [person], department)
+    await _people(session, deputies, department, "deputies")
     chosen = list(dict.fromkeys(deputies))
     if person in chosen or len(chosen) > MOST_DEPUTIES:
         raise Invalid.at(
@@ -230,19 +262,30 @@ async def set_deputies(
             f"Chọn nhiều nhất {MOST_DEPUTIES} người khác làm người thay.",
             f"Choose at most {MOST_DEPUTIES} others.",
         )
+    await _lock(session, f"roster {person}")
     await session.execute(delete(Deputy).where(col(Deputy.staff_id) == person))
     session.add_all(Deputy(staff_id=person, deputy_id=each, rank=rank) for rank, each in enumerate(chosen))
     await _note(session, by, "duty.set_deputies", person, at, department=department, deputies=len(chosen))
 
 
 async def name(session: AsyncSession, by: Actor, role: str, people: Sequence[UUID], at: datetime) -> None:
-    """Whom a step upwards means; nobody: whom `cases.escalation` finds by itself. Administrators only."""
+    """Whom a step upwards means: people who may open the cases they hear of. Administrators only; Invalid.
+
+    Nobody: whom `cases.notices.upwards` finds by itself.
+    """
     by.require(MANAGE)
     if role not in NAMED:
         raise Invalid.at("role", "Không có vai này.", "There is no such role.", "unknown")
     chosen = list(dict.fromkeys(people))
-    for each in chosen:
-        await _works_there(session, each, None)
+    for found in await _people(session, chosen, None, "people"):
+        if not EVERYTHING_ORDINARY & roles_from(found.roles):
+            raise Invalid.at(
+                "people",
+                f"{found.name} không mở được mọi phản ánh. Hãy cấp vai Lãnh đạo (chỉ xem) trước.",
+                f"{found.name} cannot open every case. Grant the role of a leader (reads only) first.",
+                "blind",
+            )
+    await _lock(session, f"named {role}")
     await session.execute(delete(NamedRole).where(col(NamedRole.role) == role))
     session.add_all(NamedRole(role=role, staff_id=each) for each in chosen)
     data = {"role": role, "people": [str(each) for each in chosen]}
@@ -257,7 +300,8 @@ async def named(session: AsyncSession) -> dict[str, list[UUID]]:
     return found
 
 
-def _may(by: Actor, department: str, centre: str) -> None:
+def must_plan(by: Actor, department: str, centre: str) -> None:
+    """NotAllowed unless this person keeps the roster of the department."""
     if not may_plan(by, department, centre):
         raise NotAllowed(
             "Chỉ thủ trưởng đơn vị hoặc quản trị được xếp lịch trực của đơn vị này.",
@@ -265,21 +309,37 @@ def _may(by: Actor, department: str, centre: str) -> None:
         )
 
 
-async def _works_there(session: AsyncSession, person: UUID, department: str | None, *, where: str = "person") -> None:
-    row = next((each for each in (await session.execute(_PEOPLE)).all() if each.id == person), None)
-    if row is None or (department is not None and department not in row.departments):
+async def _people(
+    session: AsyncSession, wanted: Sequence[UUID], department: str | None, where: str = "person"
+) -> list[Any]:
+    """Rows of these people, all of the department if one is named. Invalid: somebody is not."""
+    known = {row.id: row for row in (await session.execute(_PEOPLE)).all()}
+    found = [known[each] for each in wanted if each in known]
+    if len(found) < len(wanted) or not all(department in (None, *row.departments) for row in found):
         raise Invalid.at(where, "Không có cán bộ này trong đơn vị.", "Nobody of this department.", "unknown")
+    return found
 
 
-def _in_order(starts_at: datetime, ends_at: datetime, longest: timedelta) -> None:
-    if ends_at <= starts_at or ends_at - starts_at > longest:
-        days = longest // timedelta(days=1)
+async def _lock(session: AsyncSession, what: str) -> None:
+    """Until the end of the transaction nobody else plans this; two who press at once are one after the other."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 1022))"), {"what": what})
+
+
+def _in_order(starts_at: datetime, ends_at: datetime) -> None:
+    if ends_at <= starts_at or ends_at - starts_at > LONGEST_SHIFT:
+        days = LONGEST_SHIFT // timedelta(days=1)
         raise Invalid.at(
             "ends",
             f"Lúc kết thúc phải sau lúc bắt đầu, không quá {days} ngày.",
             f"The end must come after the beginning, by at most {days} days.",
             "order",
         )
+
+
+def _ahead(ends_at: datetime, at: datetime) -> None:
+    """Invalid when it is over already: it would be kept and never seen."""
+    if ends_at <= at:
+        raise Invalid.at("ends", "Thời gian này đã qua.", "That time is over.", "past")
 
 
 async def _note(session: AsyncSession, by: Actor, kind: str, person: UUID, at: datetime, **data: Any) -> None:

@@ -22,6 +22,11 @@ BADLY_RATED = "rating <= 2"
 STATED_PHONE = "channel IN ('zalo', 'facebook', 'telegram') AND (contact ->> 'phone') IS NOT NULL"
 # Clocks of what stands above the units' own work: orders of the leadership, disputes.
 ABOVE = "stage IN ('directive', 'dispute') AND met_at IS NULL AND cancelled_at IS NULL"
+# Clocks that should have a next turn and have none: they could not be counted.
+STUCK = (
+    "next_at IS NULL AND due_at IS NOT NULL AND met_at IS NULL AND cancelled_at IS NULL "
+    "AND (breached_at IS NULL OR reminded < 100)"
+)
 HANDED = "handed"  # a part in a case that passed to the heir of an abolished department
 STATED_EMAIL = "(contact ->> 'phone') IS NOT NULL AND (contact ->> 'email') IS NOT NULL"
 
@@ -302,6 +307,7 @@ class Limit(SQLModel, table=True):
             postgresql_where=text("met_at IS NULL AND cancelled_at IS NULL"),
         ),
         Index("ix_limits_above", "stage", "case_id", postgresql_where=text(ABOVE)),
+        Index("ix_limits_stuck", "id", postgresql_where=text(STUCK)),
     )
 
     id: UUID = Field(primary_key=True)

@@ -1,7 +1,7 @@
 """How each person wants to be told outside the console: at once, in one letter a day, or not; and that it is theirs.
 
-An address counts only after a code that was sent there has come back. On Telegram the code goes the other way: the page
-shows it and the person sends it to the bot, which is how the bot learns who they are there.
+An address counts only after a code that was sent there has come back. On Telegram and Zalo the code goes the other way:
+the page shows it and the person sends it to the centre (`cases.notice_links`).
 """
 
 import hmac
@@ -20,7 +20,7 @@ from cases import notice_words
 from cases.duty_models import Notice, NoticeCode, NoticeWay
 from cases.notices import next_post
 from channels import outbox
-from channels.message import Address, InboundMessage
+from channels.message import Address
 from channels.models import Outgoing
 from core.errors import Conflict, Invalid, NotAllowed
 from core.ids import uuid7
@@ -31,13 +31,12 @@ from core.text import is_email
 from routing.queries import Routing
 
 MODES: Final = ("at_once", "digest", "none")
-EMAIL, TELEGRAM = "email", "telegram"
-CHANNELS: Final = (EMAIL, TELEGRAM)
+EMAIL, TELEGRAM, ZALO = "email", "telegram", "zalo"
+CHANNELS: Final = (EMAIL, ZALO, TELEGRAM)
 LASTS: Final = timedelta(minutes=10)
 MOST_TRIES: Final = 5
 USUAL_TIME: Final = time(7, 30)
 CODE, NOTICES = "unit.code", "unit.notices"  # purposes: letters to those who work here, which no machine answers
-_LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 async def ways_of(session: AsyncSession, who: Actor) -> Sequence[NoticeWay]:
@@ -54,15 +53,20 @@ async def waiting(session: AsyncSession, who: Actor, at: datetime) -> Sequence[N
     return (await session.exec(rows)).all()
 
 
-async def failing(session: AsyncSession, who: Actor, channel: str) -> bool:
-    """Whether the last message by this way did not arrive."""
-    last = (
-        select(Outgoing.state)
-        .where(Outgoing.subject_id == who.id, Outgoing.purpose == NOTICES, Outgoing.channel == channel)
-        .order_by(col(Outgoing.id).desc())
-        .limit(1)
-    )
-    return (await session.exec(last)).first() in ("failed", "unknown")
+async def failing(session: AsyncSession, who: Actor) -> dict[str, Outgoing]:
+    """The ways by which the last message did not arrive, with that message; `passed`: it went another way."""
+    last: dict[str, Outgoing] = {}
+    for channel in CHANNELS:
+        newest = (
+            select(Outgoing)
+            .where(Outgoing.subject_id == who.id, Outgoing.purpose == NOTICES, Outgoing.channel == channel)
+            .order_by(col(Outgoing.id).desc())
+            .limit(1)
+        )
+        found = (await session.exec(newest)).first()
+        if found is not None and found.state in ("failed", "unknown", "passed"):
+            last[channel] = found
+    return last
 
 
 async def ask(session: AsyncSession, secret: bytes, who: Actor, address: str, at: datetime) -> None:
@@ -71,8 +75,8 @@ async def ask(session: AsyncSession, secret: bytes, who: Actor, address: str, at
     if not is_email(handle):
         raise Invalid.at("address", "Địa chỉ e-mail không đúng.", "Not an e-mail address.", "email")
     digits = f"{secrets.randbelow(10**6):06}"
-    person = _person(who)
-    await _keep(session, person, EMAIL, handle, _digits_digest(secret, person, digits), at)
+    person = person_of(who)
+    await keep(session, person, EMAIL, handle, _digits_digest(secret, person, digits), at)
     title, said = notice_words.code_letter(digits, LASTS // timedelta(minutes=1))
     await outbox.enqueue(
         session,
@@ -90,7 +94,7 @@ async def ask(session: AsyncSession, secret: bytes, who: Actor, address: str, at
 
 async def confirm(session: AsyncSession, secret: bytes, who: Actor, digits: str, at: datetime) -> bool:
     """The code that came by mail: from now on the address is theirs. The try counts either way: commit it."""
-    person = _person(who)
+    person = person_of(who)
     counted = (
         update(NoticeCode)
         .where(
@@ -108,35 +112,7 @@ async def confirm(session: AsyncSession, secret: bytes, who: Actor, digits: str,
     right = hmac.compare_digest(_digits_digest(secret, person, digits.strip()), digest)
     if live is None or not right:
         return False
-    await _prove(session, person, EMAIL, live.handle, at)
-    return True
-
-
-async def invite(session: AsyncSession, secret: bytes, who: Actor, at: datetime) -> str:
-    """A code this person is to send to the bot, once, from their own Telegram."""
-    person, code = _person(who), "".join(secrets.choice(_LETTERS) for _ in range(16))
-    await _keep(session, person, TELEGRAM, None, _link_digest(secret, code), at)
-    return code
-
-
-async def linked(session: AsyncSession, secret: bytes, message: InboundMessage, at: datetime) -> bool:
-    """Somebody started the bot with a code of ours: they are told there from now on. False: it was no such code."""
-    code, sender = message.thread.get("payload"), message.sender
-    if message.thread.get("command") != "start" or sender is None or not isinstance(code, str) or not code:
-        return False
-    used = (
-        delete(NoticeCode)
-        .where(
-            col(NoticeCode.digest) == _link_digest(secret, code),
-            col(NoticeCode.channel) == message.channel,
-            col(NoticeCode.expires_at) > at,
-        )
-        .returning(col(NoticeCode.staff_id))
-    )
-    person = (await session.execute(used)).scalar_one_or_none()
-    if person is None:
-        return False
-    await _prove(session, person, message.channel, sender.handle, at)
+    await prove(session, person, EMAIL, live.handle, at)
     return True
 
 
@@ -150,7 +126,7 @@ async def choose(
         moment = time.fromisoformat(digest_at) if digest_at else USUAL_TIME
     except ValueError:
         raise Invalid.at("digest_at", "Giờ nhận thư chưa đúng.", "Not a time.", "time") from None
-    way = await session.get(NoticeWay, (_person(who), channel), with_for_update=True)
+    way = await session.get(NoticeWay, (person_of(who), channel), with_for_update=True)
     if way is None:
         raise Conflict("Hãy xác nhận địa chỉ trước.", "Prove the address first.")
     wanted_nothing = way.mode == "none"
@@ -166,7 +142,7 @@ async def choose(
 
 async def drop(session: AsyncSession, who: Actor, channel: str, at: datetime) -> None:
     """This address is not to be written to any more; what waits for it does not leave."""
-    person = _person(who)
+    person = person_of(who)
     await session.execute(delete(NoticeWay).where(col(NoticeWay.staff_id) == person, col(NoticeWay.channel) == channel))
     await session.execute(
         update(Outgoing)
@@ -188,9 +164,10 @@ async def forget(session: AsyncSession, at: datetime) -> int:
     return int(gone.rowcount)  # type: ignore[attr-defined]
 
 
-async def _keep(
+async def keep(
     session: AsyncSession, person: UUID, channel: str, handle: str | None, digest: bytes, at: datetime
 ) -> None:
+    """A code by which this person may prove an address on this channel; the one before is void."""
     fresh = insert(NoticeCode).values(
         staff_id=person, channel=channel, handle=handle, digest=digest, tries=0, expires_at=at + LASTS
     )
@@ -198,8 +175,8 @@ async def _keep(
     await session.execute(fresh.on_conflict_do_update(index_elements=["staff_id", "channel"], set_=replaced))
 
 
-async def _prove(session: AsyncSession, person: UUID, channel: str, handle: str, at: datetime) -> None:
-    """The address is theirs. What they were told before stays in the console."""
+async def prove(session: AsyncSession, person: UUID, channel: str, handle: str, at: datetime) -> None:
+    """The address is theirs from now on. What they were told before stays in the console."""
     await session.execute(
         delete(NoticeCode).where(col(NoticeCode.staff_id) == person, col(NoticeCode.channel) == channel)
     )
@@ -236,7 +213,8 @@ async def _unposted(session: AsyncSession, way: NoticeWay) -> bool:
     return (await session.exec(left.limit(1))).first() is not None
 
 
-def _person(who: Actor) -> UUID:
+def person_of(who: Actor) -> UUID:
+    """Whose notices they are. NotAllowed: nobody's, as of an API key."""
     if who.kind != "staff" or who.id is None:
         raise NotAllowed("Chỉ cán bộ nhận thông báo.", "Only members of staff are told.")
     return who.id
@@ -244,10 +222,6 @@ def _person(who: Actor) -> UUID:
 
 def _digits_digest(secret: bytes, person: UUID, digits: str) -> bytes:
     return checksum(secret, f"notice code {person}", digits)
-
-
-def _link_digest(secret: bytes, code: str) -> bytes:
-    return checksum(secret, "notice link", code)
 
 
 async def _note(session: AsyncSession, who: Actor, kind: str, at: datetime, **data: str) -> None:

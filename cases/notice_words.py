@@ -81,6 +81,18 @@ def code_letter(digits: str, minutes: int) -> tuple[str, str]:
     return "Mã xác nhận địa chỉ nhận thông báo", f"{said}\n\nNếu anh/chị không yêu cầu, xin bỏ qua thư này.\n"
 
 
+def short(title: str, link: str) -> str:
+    """What a letter comes to where there is room for a sentence only."""
+    return f"{title}. Xem (cần đăng nhập): {link}"
+
+
+LINKED: Final = (
+    "Đã nối: từ nay Tổng đài 1022 gửi thông báo công việc của anh/chị vào đây. Chọn giờ nhận tại {site}/account/notices"
+)
+NO_SUCH_CODE: Final = "Mã này không đúng hoặc đã hết hạn. Xin lấy mã mới tại {site}/account/notices"
+OPEN_AGAIN: Final = "1022 đã nhận. Việc anh/chị chưa xem, nếu có, sẽ đến ngay sau tin này."
+
+
 def _line(told: Told) -> str:
     said = f"{'[KHẨN CẤP] ' if told.pressing else ''}{told.code}: {KINDS[told.kind][0].lower()}"
     if told.stage in DUTIES:

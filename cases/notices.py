@@ -17,14 +17,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import duty, telling
 from cases.duty_models import NoticeWay
-from cases.queries import EVERYTHING_ORDINARY, sees_restricted
-from cases.roster import How, Roster, Told
+from cases.queries import sees
+from cases.roster import How, Roster, Sees, Told
 from cases.telling import Tell
+from core import wake
 from core.staff import Actor, Role
 from routing.queries import Routing
 from routing.working_time import due
 
 BATCH = 2_000  # positions a transaction
+AT_ONE_KNOCK = 200  # people whose bells ring; 37 bytes each
 QUIET = timedelta(minutes=10)  # between two messages to somebody who is told at once: what comes meanwhile is one
 OLD = timedelta(days=7)  # what is read later than this after it happened is history: imported, restored, of a demo
 
@@ -230,15 +232,9 @@ async def _tell(
     if columns["staff_id"]:
         await session.execute(_INSERT, columns)
         await _wake_ways(session, routing, pressing, at)
-
-
-def sees(person: Actor, about: About) -> bool:
-    """Whether this person may know of the case: `cases.queries.visible_to`, of a case at hand."""
-    if about.restricted:
-        return sees_restricted(person, about)
-    if person.roles & EVERYTHING_ORDINARY:
-        return True
-    return bool(person.roles & {Role.OFFICER, Role.HEAD}) and not person.departments.isdisjoint(about.units)
+        people = [str(person) for person in pressing]
+        for first in range(0, len(people), AT_ONE_KNOCK):
+            await wake.knock(session, wake.BELL, " ".join(people[first : first + AT_ONE_KNOCK]))
 
 
 def _gone(tell: Tell, about: About, roster: Roster) -> bool:
@@ -247,7 +243,7 @@ def _gone(tell: Tell, about: About, roster: Roster) -> bool:
 
 
 def recipients(tell: Tell, about: About, roster: Roster, routing: Routing, at: datetime) -> Told:
-    """Who is told of one thing, and why they. Of a restricted case only those who may know of it."""
+    """Who is told of one thing, and why they: only people who may open the case."""
 
     def knows(person: Actor) -> bool:
         return sees(person, about)
@@ -264,7 +260,7 @@ def recipients(tell: Tell, about: About, roster: Roster, routing: Routing, at: d
         homes = known.departments & about.units if known is not None else about.units
         return roster.owing(tell.person, min(homes, default=centre), Role.OFFICER, knows)
     if tell.to == "named":
-        return _upwards(str(tell.role), tell.holder, roster, routing, at)
+        return upwards(str(tell.role), tell.holder, roster, routing, at, knows)
     if tell.to == "decider":
         by_head = routing.rulebook(about.rule_set_id).extend.granted_by == "head"
         return roster.on_duty(tell.holder, Role.HEAD, knows) if by_head else roster.on_duty(centre, Role.DISPATCHER)
@@ -277,16 +273,20 @@ def recipients(tell: Tell, about: About, roster: Roster, routing: Routing, at: d
     return roster.owing(about.officer if role is Role.OFFICER else None, holder, role, knows)
 
 
-def _upwards(role: str, holder: str, roster: Roster, routing: Routing, at: datetime) -> Told:
-    """Who a role of the escalation ladder is. They hear that something is late, even where they have no part in it."""
+def upwards(role: str, holder: str, roster: Roster, routing: Routing, at: datetime, knows: Sees) -> Told:
+    """Who a role of the escalation ladder is: people who may open what they are told of, else the supervisor.
+
+    Whoever answers for 1022 above it needs a role that reads every case, as that of a leader: told of what they cannot
+    open, they could do nothing about it.
+    """
     if role == "unit_head":
-        return roster.on_duty(holder, Role.HEAD)
+        return roster.on_duty(holder, Role.HEAD, knows)
     if role == "supervisor":
-        return roster.supervisor()
-    if (named := roster.holder(role)) is not None:
+        return roster.supervisor(knows)
+    if (named := roster.holder(role, knows)) is not None:
         return named
     if role == "vice_chair":
-        return roster.leaders() or roster.supervisor()
+        return roster.leaders(knows) or roster.supervisor(knows)
     directory, today = routing.directory, at.astimezone(routing.at(at).book.zone).date()
     if role == "owner_dept":
         parent = directory.departments[directory.centre].parent
@@ -294,7 +294,7 @@ def _upwards(role: str, holder: str, roster: Roster, routing: Routing, at: datet
         offices = (d.code for d in directory.departments.values() if d.kind == "van_phong_ubnd" and d.lives(today))
         parent = next(offices, None)
     owner = directory.living(parent, today) if parent else None
-    return roster.on_duty(owner, Role.HEAD) if owner else roster.supervisor()
+    return roster.on_duty(owner, Role.HEAD, knows) if owner else roster.supervisor(knows)
 
 
 async def _wake_ways(session: AsyncSession, routing: Routing, people: Mapping[UUID, bool], at: datetime) -> None:

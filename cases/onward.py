@@ -9,9 +9,10 @@ from datetime import datetime
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from cases import people, replies
+from cases import digests, people, replies
 from cases.desk import Office
 from cases.models import Case
+from cases.notice_ways import NOTICES
 from cases.reach import CHANNEL_OF, ways
 from cases.states import Status
 from cases.wording import Words
@@ -27,8 +28,12 @@ from core.journal import record
 async def message_failed(session: AsyncSession, office: Office, failed: Outgoing, at: datetime) -> None:
     """Let a failed message go on where its chain, its purpose and the citizen's addresses allow; else it stays.
 
-    Letters to units and what only stands on the tracking page have no other way; one-time codes are of no case.
+    Letters to units and what only stands on the tracking page have no other way; one-time codes are of no case. What
+    was for staff goes on by the ways that are theirs.
     """
+    if failed.purpose == NOTICES:
+        await digests.not_arrived(session, office.channels, failed, at, site=office.site)
+        return
     case = await session.get(Case, failed.subject_id)
     if case is None:
         return

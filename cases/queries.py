@@ -40,7 +40,7 @@ def visible_to(actor: Actor, *, at_work: bool = False) -> ColumnElement[bool]:
         for_police = [] if Role.POLICE in actor.roles else [not_(_FOR_POLICE)]
         return and_(*for_police, about_others(actor))
     seen: list[ColumnElement[bool]] = []
-    if actor.roles & EVERYTHING_ORDINARY:
+    if sees_everything(actor):
         seen.append(ordinary)
     elif actor.departments and actor.roles & {Role.OFFICER, Role.HEAD}:
         seen.append(and_(ordinary, has_unit(actor.departments, at_work=at_work)))
@@ -64,24 +64,47 @@ def about_others(actor: Actor) -> ColumnElement[bool]:
     return and_(true(), *wanted)
 
 
-class Restricted(Protocol):
-    """What deciding who may know of a restricted case takes: a case, or what is known of one."""
+class Known(Protocol):
+    """What of a case decides who may know of it: the case itself, or what is at hand of it."""
 
     @property
-    def track(self) -> str: ...
+    def restricted(self) -> bool:
+        """Whether it is on a restricted track."""
+
     @property
-    def track_confirmed(self) -> bool: ...
+    def track(self) -> str:
+        """The track."""
+
     @property
-    def accused_units(self) -> Collection[str]: ...
+    def track_confirmed(self) -> bool:
+        """Whether a person has confirmed it."""
+
     @property
-    def accused_staff(self) -> Collection[UUID]: ...
+    def accused_units(self) -> Collection[str]:
+        """Units that it is about."""
+
+    @property
+    def accused_staff(self) -> Collection[UUID]:
+        """Staff whom it is about."""
+
+    @property
+    def units(self) -> Collection[str]:
+        """Units that lead or support it."""
 
 
-def sees_restricted(actor: Actor, case: Restricted) -> bool:
-    """The same of a case at hand: whether this person may know of a restricted one."""
-    if actor.id in case.accused_staff or not actor.departments.isdisjoint(case.accused_units):
-        return False
-    return bool(actor.roles & seen_by(case.track, confirmed=case.track_confirmed))
+def sees_everything(actor: Actor) -> bool:
+    """Whether this person may know of every ordinary case."""
+    return bool(actor.roles & EVERYTHING_ORDINARY)
+
+
+def sees(actor: Actor, case: Known) -> bool:
+    """`visible_to` of a case at hand: the same rule, and a test holds the two equal for everybody there can be."""
+    if case.restricted:
+        about_them = actor.id in case.accused_staff or not actor.departments.isdisjoint(case.accused_units)
+        return not about_them and bool(actor.roles & seen_by(case.track, confirmed=case.track_confirmed))
+    if sees_everything(actor):
+        return True
+    return bool(actor.roles & {Role.OFFICER, Role.HEAD}) and not actor.departments.isdisjoint(case.units)
 
 
 def seen_by(track: str, *, confirmed: bool) -> frozenset[Role]:
@@ -91,10 +114,10 @@ def seen_by(track: str, *, confirmed: bool) -> frozenset[Role]:
     return frozenset({Role.POLICE}) if confirmed else RESTRICTED_ROLES
 
 
-def works_on_restricted(actor: Actor, case: Restricted) -> bool:
+def works_on_restricted(actor: Actor, case: Known) -> bool:
     """Whether this person brings a restricted case to its end: the police crime tips, inspectors all others."""
     worker = Role.POLICE if case.track == CRIME_TIP else Role.INSPECTOR
-    return worker in actor.roles and sees_restricted(actor, case)
+    return worker in actor.roles and sees(actor, case)
 
 
 def reporter_known(actor: Actor) -> ColumnElement[bool]:
@@ -122,7 +145,7 @@ def sees_identity(actor: Actor, case: Case) -> bool:
     whose sender is shown to the police alone, once revealed."""
     if case.restricted:
         hidden = case.track == CRIME_TIP and not (case.identity_revealed and works_on_restricted(actor, case))
-        return sees_restricted(actor, case) and not hidden
+        return sees(actor, case) and not hidden
     works_on_it = actor.roles - {Role.LEADER, Role.ADMIN, *RESTRICTED_ROLES}
     return case.identity_revealed and bool(works_on_it)
 
@@ -143,7 +166,7 @@ async def live_case(session: AsyncSession, actor: Actor, code: str) -> Case:
     statement = select(Case).where(Case.code == standard, visible_to(actor)).with_for_update()
     found = (await session.exec(statement)).first() if standard else None
     live = await follow_merges(session, found, lock=True) if found else None
-    if live is None or (live.restricted and not sees_restricted(actor, live)):
+    if live is None or (live.restricted and not sees(actor, live)):
         raise Invalid.at("into", "Không tìm thấy phản ánh này.", "No such case.", "unknown")
     return live
 

@@ -20,6 +20,7 @@ from web import (
     cases,
     citizens,
     documentation,
+    duty,
     entrance,
     following,
     inbox,
@@ -29,6 +30,7 @@ from web import (
     live,
     looks,
     modes,
+    notices,
     one_time,
     ops,
     outbox,
@@ -53,13 +55,13 @@ from web.console import (
     emergency,
     new,
     notice_ways,
-    notices,
     person_acting,
     queue,
     undelivered,
     why,
 )
 from web.console import calls as call_pages
+from web.console import notices as notice_pages
 from web.hub import Hub
 from web.open311 import routes as open311
 from web.portal import routes as portal
@@ -135,6 +137,8 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         live,
         modes,
         looks,
+        notices,
+        duty,
         voice,  # before the other webhooks of its vendor
         webhooks,
     ):
@@ -154,7 +158,7 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         new,
         why,
         emergency,
-        notices,
+        notice_pages,
         notice_ways,
         case,
         acting,

@@ -5,8 +5,9 @@ for every kind of people (roles and departments) that has a screen open, and put
 of their screens. No screen holds a database connection. Positions are dense and in the order of numbering, so whatever
 a screen has missed is a range of them, and it is read again when the screen comes back.
 
-A sign-out knocks as well and ends its screens in every process at once. What no knock tells of (a sign-in that has run
-out, other roles, a knock that was lost) is found within CHECK_EVERY.
+What somebody is told rings the bells of their own screens. A sign-out knocks as well and ends its screens in every
+process at once. What no knock tells of (a sign-in that has run out, other roles, a knock that was lost) is found within
+CHECK_EVERY.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 from fastapi.sse import format_sse_event
@@ -52,6 +54,7 @@ class Screen:
     waiting: deque[bytes] = field(default_factory=deque)
     over: bool = False
     awake: asyncio.Event = field(default_factory=asyncio.Event)
+    person: UUID | None = None  # whose bell it shows
 
     def tell(self, words: bytes, position: int) -> None:
         """Queue what happened up to a position; a screen that is too slow loses it all and reads anew."""
@@ -104,7 +107,7 @@ class Hub:
         """Follow the journal while the block lasts."""
         doors = {wake.POSITIONS: self._knocked.set, wake.SIGN_OUTS: self._signed_out.set}
         tasks = [
-            asyncio.create_task(wake.listen(self._dsn, doors)),
+            asyncio.create_task(wake.listen(self._dsn, doors, {wake.BELL: self.ring})),
             asyncio.create_task(self._follow()),
             asyncio.create_task(self._part()),
             asyncio.create_task(self._guard(clock)),
@@ -141,6 +144,13 @@ class Hub:
         yield missed + standing(max(start, screen.after))
         while (words := await screen.next()) is not None:
             yield words or standing(max(self._position or 0, screen.after))
+
+    def ring(self, people: str) -> None:
+        """The notices of these people (ids, one a word) have changed: their screens count them anew."""
+        ids = set(people.split())
+        for screen in self.screens:
+            if str(screen.person) in ids:
+                screen.tell(BELL, max(self._position or 0, screen.after))
 
     def leave(self, screen: Screen) -> None:
         """The stream is over."""
@@ -306,6 +316,9 @@ def resync(position: int) -> bytes:
 def farewell(reason: str) -> bytes:
     """The stream ends and shall not be opened again by itself."""
     return format_sse_event(event="end", data_str=json.dumps({"reason": reason}))
+
+
+BELL = format_sse_event(event="bell", data_str="{}")
 
 
 def standing(position: int) -> bytes:

@@ -5,6 +5,7 @@ Sent, in this order of importance:
     event: BP-26-0482134     this case has changed, or is out of this person's sight; data as below
     event: case              the same for lists and counts; data: {"code", "kind", "version", "position"}, or
                              {"code", "left": true, "position"} for who lost it
+    event: bell              the notices of this person have changed: count them anew; data: {}
     event: resync            read the page anew; data: {"position"}
     event: end               do not come back by yourself; data: {"reason": "signed-out" | "too-many"}
 
@@ -68,7 +69,7 @@ async def live(
     known = after if last_event_id is None else _read(last_event_id)
     unknown = known is not None and not 0 <= known <= last
     start = last if known is None or unknown else known
-    return Live(here.live, Screen(token, kind_of(who), start, unknown))
+    return Live(here.live, Screen(token, kind_of(who), start, unknown, person=who.id))
 
 
 def _read(last_event_id: str) -> int:

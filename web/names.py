@@ -239,6 +239,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "limit.recounted": ("Tính lại hạn theo lịch", "Limit counted again by the calendar"),
         "limit.escalated": ("Báo cấp trên vì quá hạn", "Told upwards: overdue"),
         "limit.stuck": ("Hạn không tính được", "Limit that cannot be counted"),
+        "limit.restarted": ("Cho hạn chạy lại", "Limit is counted again"),
     },
     "consent": {
         "answers": ("Nhận trả lời", "Answers"),

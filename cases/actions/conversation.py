@@ -11,7 +11,7 @@ from cases.actions.classifying import suspect
 from cases.bodies import AddMessage, AskCitizen, AssignOfficer, Body, Note, Reason
 from cases.desk import Desk, action
 from cases.models import Reveal
-from cases.queries import sees_restricted
+from cases.queries import sees
 from cases.states import Action, Status
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
@@ -74,9 +74,7 @@ async def assign_officer(desk: Desk, given: AssignOfficer) -> None:
         roles = set((await desk.session.exec(select(RoleGrant.role).where(RoleGrant.staff_id == person))).all())
     units = {a.department for a in desk.assignments if a.ended_at is None}
     if desk.case.restricted:
-        suits = sees_restricted(
-            Actor("staff", person, roles=roles_from(roles), departments=frozenset(homes)), desk.case
-        )
+        suits = sees(Actor("staff", person, roles=roles_from(roles), departments=frozenset(homes)), desk.case)
     else:
         suits = bool(homes & units or roles & CENTRE_ROLES)
     if person is None or not suits:

@@ -323,7 +323,7 @@ async def test_who_starts_the_bot_with_their_code_is_told_there(
 ) -> None:
     await clear(app)
     head, who = browser("head"), a_number()
-    page = (await head.post("/account/notices/invite")).text
+    page = (await head.post("/account/notices/invite", data={"channel": "telegram"})).text
     found = re.search(r"/start ([a-z0-9]{16})", page)
     assert found
     stranger = a_number()

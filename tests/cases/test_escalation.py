@@ -82,7 +82,7 @@ async def test_each_step_is_taken_once_when_its_working_time_is_over(
     assert [line for line in await told(quiet, "head", code=code) if "escalated" in line] == [
         "escalated resolve (head)"
     ]
-    assert await told(quiet, "unithead", code=code) == ["escalated resolve (head)"]  # of the department 1022 belongs to
+    assert await told(quiet, "supervisor", code=code) == ["escalated resolve (supervisor)"]  # for want of who may look
     assert await told(quiet, "leader", code=code) == ["escalated resolve (named)"]
     async with state(quiet).database.transaction() as session:
         left = await session.scalar(text("SELECT count(*) FROM escalations_due"))
@@ -91,6 +91,36 @@ async def test_each_step_is_taken_once_when_its_working_time_is_over(
     await settle(quiet)
     async with state(quiet).database.transaction() as session:
         assert await reconcile.reconcile(session, state(quiet).settings.zone, clock()) == []
+
+
+async def test_whoever_is_told_upwards_may_open_the_case(
+    quiet: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock
+) -> None:
+    """The head of the department 1022 belongs to has no part in the case: told once they read every case."""
+    head = await staff_id(quiet, "unithead@demo")
+    seen: dict[bool, list[str]] = {}
+    for reads_all in (False, True):
+        if reads_all:
+            async with state(quiet).database.transaction() as session:
+                await session.execute(
+                    text("INSERT INTO role_grants VALUES (:id, 'leader', :at)"), {"id": head, "at": clock()}
+                )
+        code = await taken_on(client, as_)
+        clock.move(days=14)
+        await tell(quiet)
+        clock.move(days=14)
+        await tell(quiet)
+        assert "owner_dept" in [role for _, role in await taken_upwards(quiet, code)]
+        seen[reads_all] = await told(quiet, "unithead", code=code)
+        assert (await browser("unithead").get(f"/console/cases/{code}")).status_code == (200 if reads_all else 404)
+        everybody = ("head", "supervisor", "leader", "unithead", "admin", "officer", "officer2")
+        for who in everybody:
+            if await told(quiet, who, code=code):
+                assert (await browser(who).get(f"/console/cases/{code}")).status_code == 200, who
+    async with state(quiet).database.transaction() as session:
+        await session.execute(text("DELETE FROM role_grants WHERE staff_id = :id AND role = 'leader'"), {"id": head})
+    assert seen[False] == []
+    assert "escalated resolve (head)" in seen[True]
 
 
 async def test_who_is_named_hears_instead(quiet: FastAPI, client: AsyncClient, as_: As, clock: Clock) -> None:

@@ -209,7 +209,9 @@ async def test_shifts_leave_and_deputies_are_kept_by_the_head_of_the_unit(app: F
             (AT + timedelta(weeks=1), officer),
         ):
             assert await duty.on_duty(session, LEAD, Role.OFFICER, moment) == [told]
-        await duty.add_leave(session, by_head, CENTRE, LEAD, officer, AT, AT + hour, AT)
+        zone = state(app).settings.zone
+        today = AT.astimezone(zone).date()
+        await duty.add_leave(session, by_head, CENTRE, LEAD, officer, today, today, zone, AT)
         assert await duty.on_duty(session, LEAD, Role.OFFICER, AT) == [head]
         with pytest.raises(NotAllowed):
             await duty.add_shift(session, stranger, CENTRE, LEAD, officer, AT, AT + hour, AT)

@@ -1,5 +1,6 @@
 """The duty roster on pages: heads plan their own people, supervisors the centre, administrators everybody."""
 
+import asyncio
 import re
 
 import pytest
@@ -60,6 +61,8 @@ async def test_a_head_plans_the_week_of_the_unit(app: FastAPI, browser: As, cloc
         ("shifts", {"starts": "mai"}, "Hãy ghi ngày và giờ."),
         ("shifts", {"ends": "2026-03-03T06:00"}, "Lúc kết thúc phải sau lúc bắt đầu"),
         ("shifts", {"ends": "2026-03-13T06:00"}, "không quá 7 ngày"),
+        ("shifts", {"starts": "2026-03-02T07:00", "ends": "2026-03-02T17:00"}, "Thời gian này đã qua."),
+        ("leaves", {"first": "2026-03-01", "last": "2026-03-02"}, "Thời gian này đã qua."),
         ("shifts", {"weeks": "27"}, "Lặp lại từ 1 đến 26 tuần."),
         ("shifts", {"weeks": "-1"}, "Lặp lại từ 1 đến 26 tuần."),
         ("leaves", {"first": "x"}, "Hãy ghi ngày."),
@@ -108,3 +111,28 @@ async def test_an_administrator_names_who_hears_of_the_steps_upwards(app: FastAP
     assert (await admin.post("/admin/named-roles/vice_chair", data={"people": ""})).status_code == 303
     assert f'<option value="{leader}" selected>' not in (await admin.get("/admin/duty")).text
     assert (await admin.post("/admin/named-roles/king", data={"people": leader})).status_code == 422
+    blind = str(await staff_id(app, "head@demo"))  # sees only the cases of the unit, and could do nothing about others
+    refused = await admin.post("/admin/named-roles/owner_dept", data={"people": blind})
+    assert (refused.status_code, "không mở được mọi phản ánh" in refused.text) == (422, True)
+    page = (await admin.get("/admin/duty")).text
+    assert f'<option value="{blind}">Hoàng' not in page.partition("r-owner_dept")[2]
+    assert "chưa có ai" in page.partition("r-owner_dept")[2]
+
+
+async def test_two_who_press_at_once_plan_it_once(app: FastAPI, browser: As, empty: None) -> None:
+    officer, me = str(await staff_id(app, "officer@demo")), str(await staff_id(app, "head@demo"))
+    shift = {"person": officer, "starts": "2026-03-03T07:00", "ends": "2026-03-03T17:00", "weeks": "2"}
+    leave = {"person": officer, "first": "2026-03-05", "last": "2026-03-06"}
+    for what, values in (
+        ("shifts", shift),
+        ("leaves", leave),
+        (f"people/{officer}/deputies", {"deputies": [me]}),
+    ):
+        sent = [browser(who).post(f"/admin/duty/{LEAD}/{what}", data=values) for who in ("head", "admin") * 3]
+        assert {answer.status_code for answer in await asyncio.gather(*sent)} == {303}, what
+    page = (await browser("head").get("/admin/duty")).text
+    assert page.count('aria-label="Bỏ ca này"') + page.count("Bỏ ca này</title>") == 2
+    assert page.count(f"/admin/duty/{LEAD}/leaves/") == 1
+    (gone,) = re.findall(rf"/admin/duty/{LEAD}/leaves/([0-9a-f-]+)/drop", page)
+    dropped = await asyncio.gather(*(browser("head").post(f"/admin/duty/{LEAD}/leaves/{gone}/drop") for _ in range(3)))
+    assert sorted(answer.status_code for answer in dropped) == [303, 404, 404]

@@ -306,6 +306,25 @@ async def test_a_screen_is_told_where_it_stands_although_nothing_is_for_it(
     assert stranger.heard == []
 
 
+async def test_the_bell_rings_at_who_is_told_and_on_their_other_screens_when_it_is_seen(
+    app: FastAPI, url: str, consoles: dict[str, Console], client: AsyncClient, as_: As, browser: As
+) -> None:
+    code, _ = await a_report(client)
+    async with console(url, await sign_in(app, "head")) as head, console(url, await sign_in(app, "head2")) as other:
+        start = time.monotonic()
+        await done(as_("dispatcher"), code, "forward", {"lead": LEAD})
+        rung = await head.hears("bell")
+        print(f"bell after {time.monotonic() - start:.2f} s")
+        assert (rung.data, rung.last_id.isdecimal()) == ({}, True)  # it changes nothing in where the screen stands
+        head.heard.clear()
+        async with state(app).database.transaction() as session:
+            newest = await session.scalar(text("SELECT max(id) FROM notices"))
+        assert (await browser("head").post("/console/notices/seen", data={"upto": str(newest)})).status_code == 303
+        await head.hears("bell")
+        assert not [each for each in other.heard if each.name == "bell"]
+    assert not [each for who in ("officer2", "agent") for each in consoles[who].heard if each.name == "bell"]
+
+
 # ---- nothing is lost
 
 

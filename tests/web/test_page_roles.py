@@ -51,7 +51,7 @@ GET /admin/reforms | GET /admin/new/reform | POST /admin/new/reform | POST /admi
 GET /admin/reforms/{reform} | GET /admin/reforms/{reform}/yaml | GET /admin/reforms/{reform}/edit
 POST /admin/reforms/{reform}/edit | POST /admin/reforms/{reform}/apply | POST /admin/reforms/{reform}/delete
 POST /admin/reforms/{reform}/withdraw
-POST /admin/events/reread | POST /admin/events/{id} | POST /admin/events/{id}/reread
+POST /admin/limits/restart | POST /admin/events/reread | POST /admin/events/{id} | POST /admin/events/{id}/reread
 """
 
 PAGES: dict[str, list[str]] = {

@@ -89,6 +89,17 @@ ROUTES: dict[str, tuple[str, int]] = {
     "POST /api/v1/mode": ("supervisor", 403),
     "POST /api/v1/mode/end": ("supervisor", 403),
     "GET /api/v1/looks": ("inspector police admin", 403),
+    "GET /api/v1/notices": (STAFF, 403),  # one's own; keys have none
+    "GET /api/v1/notices/count": (STAFF, 403),
+    "POST /api/v1/notices/seen": (STAFF, 403),
+    "POST /api/v1/notices/{number}/seen": ("", 403),  # nobody has one of this number
+    # The roster of the department of head2.
+    "GET /api/v1/duty/{department}": ("admin head2", 403),
+    "POST /api/v1/duty/{department}/shifts": ("admin head2", 403),
+    "DELETE /api/v1/duty/{department}/shifts/{shift}": ("", 403),  # of those who may, nobody finds it
+    "POST /api/v1/duty/{department}/leaves": ("admin head2", 403),
+    "DELETE /api/v1/duty/{department}/leaves/{leave}": ("", 403),
+    "PUT /api/v1/duty/{department}/people/{person}/deputies": ("admin head2", 403),
     "GET /feed/v1/events": (FEED, 403),
     "GET /feed/v1/aggregates": (FEED, 403),
     "GET /feed/v1/lateness": (FEED, 403),
@@ -118,6 +129,9 @@ UNSEEN = {
     # The message is of an ordinary case.
     "POST /api/v1/outbox/{id}/resend": "police",
     "POST /api/v1/outbox/{id}/told": "police",
+    "POST /api/v1/notices/{number}/seen": STAFF,
+    "DELETE /api/v1/duty/{department}/shifts/{shift}": "admin head2",
+    "DELETE /api/v1/duty/{department}/leaves/{leave}": "admin head2",
 }
 ADMINISTRATION = (
     "GET staff",
@@ -229,6 +243,7 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/reports/{code}/preferred": {"channel": None},
     "POST /api/v1/mode": {"mode": "epidemic", "reason": "x"},
     "POST /api/v1/mode/end": {},
+    "POST /api/v1/notices/{number}/seen": {},
     "POST /api/v1/citizens/{code}/merge": {"with": "BP-26-0000018"},
     "POST /api/v1/citizens/{code}/apart": {"with": "BP-26-0000018"},
     "POST /api/v1/citizens/{code}/undo": {"merge": "00000000-0000-0000-0000-000000000000"},
@@ -268,6 +283,7 @@ async def house(app: FastAPI, client: AsyncClient, as_: As, drive: Drive) -> Hou
         event = unread("zalo", "oa", b"house", "not JSON")
         await inbox.accept(session, [event], here.clock())
         unread_id = await session.scalar(text("SELECT id FROM received WHERE dead_at IS NOT NULL LIMIT 1"))
+        nothing = "00000000-0000-0000-0000-000000000000"
         others = {
             "event": str(unread_id),
             "sentence": "receipt",
@@ -284,6 +300,9 @@ async def house(app: FastAPI, client: AsyncClient, as_: As, drive: Drive) -> Hou
             "service_code": "infra.road",
             "service_request_id": code,
             "token": "1",
+            "number": "1",
+            "shift": nothing,
+            "leave": nothing,
             **await _a_call(session, here, code),
         }
     return House(code, attached.json()["attachments"][0]["id"], str(sent), keys, others)

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from cases import duty
 from routing.editing import departments
 from routing.editing.departments import DepartmentChange, DepartmentRow
 from routing.queries import Routing
@@ -65,12 +66,16 @@ async def listed(
     kind: Word = "",
     state: Word = "",
     email: Word = "",
+    people: Word = "",
 ) -> Response:
-    """Departments by name; with `email=none` those that get no letters."""
+    """Departments by name; with `email=none` those that get no letters, with `people=none` those where nobody works."""
     living = {"living": True, "abolished": False}.get(state)
     found = await departments.listed(session, today, q=q, kind=kind or None, living=living)
     if email == "none":
         found = [row for row in found if row.living and not row.email and row.kind != "centre"]
+    if people == "none":
+        empty = set(await duty.without_people(session, today))
+        found = [row for row in found if row.code in empty]
     page = DepartmentsPage(listing(request, found, lambda row: row.code), departments.kinds())
     return render(request, "admin/departments.html", page, who=who)
 

@@ -5,7 +5,7 @@ For heads of departments, for supervisors (the centre) and for administrators; `
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -14,9 +14,10 @@ from fastapi import APIRouter, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
-from cases import duty
-from cases.duty import LONGEST_LEAVE, MOST_WEEKS, NAMED, Plan
-from cases.roster import Told
+from cases import duty, notices
+from cases.duty import MOST_WEEKS, NAMED, Plan
+from cases.queries import EVERYTHING_ORDINARY, sees_everything
+from cases.roster import How, Told
 from core.errors import DomainError, Invalid, NotAllowed
 from core.people import Person, listed
 from core.staff import MANAGE, Actor, Role
@@ -47,6 +48,8 @@ class DutyPage:
     done: str
     roles: Mapping[str, Sequence[UUID]]  # who is named; for administrators
     everybody: Sequence[Person]  # who can be named
+    ladder: Mapping[str, Told]  # who would be told of each step now
+    nobody: Sequence[How] = (How.SUPERVISOR, How.ADMIN)  # told because whom it means is not there
     weeks: int = MOST_WEEKS
 
 
@@ -86,7 +89,8 @@ async def add_shift(
 @router.post("/admin/duty/{department}/shifts/{id}/drop")
 async def drop_shift(session: Db, who: Looking, routing: Rules, at: Now, department: CodeInPath, id: UUID) -> Response:
     """This shift is not to be."""
-    return _back(await duty.drop_shift(session, who, routing.directory.centre, id, at))
+    await duty.drop_shift(session, who, routing.directory.centre, department, id, at)
+    return _back(department)
 
 
 @router.post("/admin/duty/{department}/leaves")
@@ -98,12 +102,8 @@ async def add_leave(
     async with trying(session) as trial:
         zone = _zone(routing, at)
         first, last = _day("first", values["first"]), _day("last", values["last"] or values["first"])
-        if not first <= last <= first + LONGEST_LEAVE:
-            raise Invalid.at("last", "Ngày cuối phải từ ngày đầu trở đi.", "The last day comes after the first.")
-        begins = datetime.combine(first, time(), zone)
-        ends = datetime.combine(last + timedelta(days=1), time(), zone)
-        centre = routing.directory.centre
-        await duty.add_leave(session, who, centre, department, _person(values["person"]), begins, ends, at)
+        person = _person(values["person"])
+        await duty.add_leave(session, who, routing.directory.centre, department, person, first, last, zone, at)
     if trial.refused:
         shown = again(request, trial.refused, values)
         return await _page(request, session, who, routing, at, department, leave=shown)
@@ -217,6 +217,9 @@ async def _page(
     roster = await duty.roster(session, centre, at)
     manages = who.may(MANAGE)
     alert = again(request, refused, {}).alert if refused else ""
+    ladder = {
+        role: notices.upwards(role, centre, roster, routing, at, sees_everything) for role in (NAMED if manages else ())
+    }
     shown = DutyPage(
         chosen,
         routing.departments[chosen].name,
@@ -229,7 +232,10 @@ async def _page(
         alert,
         done,
         {role: people for role, people in (await duty.named(session)).items() if role in NAMED} if manages else {},
-        await listed(session, active=True) if manages else [],
+        [each for each in await listed(session, active=True) if EVERYTHING_ORDINARY & set(each.roles)]
+        if manages
+        else [],
+        ladder,
     )
     status = max(form.status for form in (shown.shift, shown.leave)) if not alert else 422
     return render(request, "admin/duty.html", shown, who=who, status=status)

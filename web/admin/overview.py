@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
+from cases import duty, stuck
+from cases.stuck import Stuck
 from cases.unit_mail import departments_without_email
 from channels import unread
 from channels.zalo.alarms import TokenAlarm, token_alarms
 from core import people
 from core.people import Person
-from core.staff import Role
+from core.staff import Actor, Role
 from routing.editing import areas, departments, fields, rule_sets
 from routing.editing.calendars import year_of
 from routing.editing.rule_sets import RuleSetHead
@@ -24,7 +27,7 @@ from web.admin.ground import Admin, Pair
 from web.administration.edge import Today
 from web.deps import Db, Now, Rules
 from web.pages import FromHere
-from web.rendering import render
+from web.rendering import go, render
 
 router = APIRouter(include_in_schema=False, dependencies=[FromHere])
 NEXT_YEAR_FROM = 10  # month from which the year to come should be filled in
@@ -48,21 +51,43 @@ class OverviewPage:
     homeless: Sequence[Person]  # work for a unit, but none is named
     unread: Mapping[str, int]  # events that nobody could read, by channel
     alarms: Sequence[TokenAlarm]
+    empty: Sequence[Pair]  # departments where nobody could be told
+    standing: int  # limits that could not be counted
+    stuck: Sequence[Stuck]  # those of them that this person may know of
+    restarted: int | None  # how many of them run again by the act before
 
     @property
     def calm(self) -> bool:
         """Nothing to warn of."""
         wrong = (self.findings, self.silent, self.empty_years, self.roleless, self.homeless, self.unread, self.alarms)
-        return not any(wrong) and self.in_force is not None
+        return not any((*wrong, self.empty, self.standing)) and self.in_force is not None
 
 
 @router.get("/admin")
-async def overview(request: Request, session: Db, who: Admin, routing: Rules, at: Now, today: Today) -> Response:
+async def overview(
+    request: Request,
+    session: Db,
+    who: Admin,
+    routing: Rules,
+    at: Now,
+    today: Today,
+    restarted: Annotated[int | None, Query(ge=0, le=10**9)] = None,
+) -> Response:
     """Where an administrator begins."""
-    return render(request, "admin/overview.html", await _looked(session, routing, at, today), who=who)
+    page = await _looked(session, who, routing, at, today, restarted)
+    return render(request, "admin/overview.html", page, who=who)
 
 
-async def _looked(session: AsyncSession, routing: Routing, at: datetime, today: date) -> OverviewPage:
+@router.post("/admin/limits/restart")
+async def restart(session: Db, who: Admin, routing: Rules, at: Now) -> Response:
+    """Let limits run again that could not be counted."""
+    return go(f"/admin?restarted={(await stuck.restart(session, routing, who, at)).started}")
+
+
+async def _looked(
+    session: AsyncSession, who: Actor, routing: Routing, at: datetime, today: date, restarted: int | None
+) -> OverviewPage:
+    standing_still, seen = await stuck.stuck(session, who)
     staff = await people.listed(session, active=True)
     groups = await fields.listed(session, today, closed=False)
     sets = await rule_sets.listed(session, at)
@@ -87,4 +112,8 @@ async def _looked(session: AsyncSession, routing: Routing, at: datetime, today: 
         homeless=[person for person in staff if not person.departments and UNIT_ROLES & set(person.roles)],
         unread=await unread.counted(session),
         alarms=await token_alarms(session, at),
+        empty=[(code, names.get(code, code)) for code in await duty.without_people(session, today)],
+        standing=standing_still,
+        stuck=seen,
+        restarted=restarted,
     )

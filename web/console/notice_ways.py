@@ -1,4 +1,4 @@
-"""A person's own choice of how to be told outside the console: by mail, by Telegram, at once, once a day, or not."""
+"""A person's own choice of how to be told outside the console: by mail, Zalo, Telegram, at once, once a day, or not."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,12 @@ from fastapi import APIRouter, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
-from cases import notice_ways
+from cases import notice_links, notice_ways
+from cases.digests import TEMPLATE
 from cases.duty_models import NoticeCode, NoticeWay
-from cases.notice_ways import CHANNELS, EMAIL, MODES, TELEGRAM, USUAL_TIME
+from cases.notice_links import CHATS
+from cases.notice_ways import CHANNELS, EMAIL, MODES, USUAL_TIME
+from channels.models import Outgoing
 from core import auth
 from core.errors import Conflict, DomainError, Invalid, NotFound, TooMany
 from core.staff import Actor
@@ -29,14 +32,18 @@ _HERE = "/account/notices"
 
 @dataclass(frozen=True, slots=True)
 class WaysPage:
-    """What is chosen, by channel; channels that exist here; a code that is awaited; one to be sent to the bot."""
+    """What is chosen, by channel; channels that exist here; a code that is awaited; one to be sent to us."""
 
     ways: Mapping[str, NoticeWay]
     channels: Sequence[str]
-    failing: Sequence[str]  # channels whose last message did not arrive
+    failing: Mapping[str, Outgoing]  # channels whose last message did not arrive, with that
     asked: NoticeCode | None  # for mail
-    invitation: str  # for the bot, shown this once
+    invited: str  # the chat, `telegram` or `zalo`, that `invitation` is for
+    invitation: str  # shown this once
     form: Filled
+    account: str  # the centre's Official Account on Zalo
+    template: bool  # Zalo's template stands in where free words are over
+    others: Sequence[str]  # ways by which this person is told besides Zalo
     modes: Sequence[str] = MODES
     usual: str = f"{USUAL_TIME:%H:%M}"
 
@@ -77,12 +84,13 @@ async def confirm(request: Request, session: Db, here: Here, who: Looking, at: N
 
 
 @router.post("/invite")
-async def invite(request: Request, session: Db, here: Here, who: Looking, at: Now) -> Response:
-    """A code to be sent to the bot, shown this once."""
-    if TELEGRAM not in here.channels:
-        raise NotFound("Hệ thống chưa nối Telegram.", "There is no Telegram here.")
-    code = await notice_ways.invite(session, here.key, who, at)
-    return await _page(request, session, here, who, at, Filled(), invitation=code)
+async def invite(request: Request, session: Db, here: Here, who: Looking, at: Now, form: PageForm) -> Response:
+    """A code to be sent to the centre on Telegram or Zalo, shown this once."""
+    channel = form.text("channel")
+    if channel not in CHATS or channel not in here.channels:
+        raise NotFound("Hệ thống chưa nối kênh này.", "There is no such channel here.")
+    code = await notice_links.invite(session, here.key, who, channel, at)
+    return await _page(request, session, here, who, at, Filled(), invited=channel, invitation=code)
 
 
 @router.post("/{channel}")
@@ -120,11 +128,23 @@ async def _page(
     at: datetime,
     form: Filled,
     *,
+    invited: str = "",
     invitation: str = "",
 ) -> Response:
     ways = {way.channel: way for way in await notice_ways.ways_of(session, who)}
     asked = {code.channel: code for code in await notice_ways.waiting(session, who, at)}
     channels = [channel for channel in CHANNELS if channel in here.channels or channel in ways]
-    failing = [channel for channel in ways if await notice_ways.failing(session, who, channel)]
-    shown = WaysPage(ways, channels, failing, asked.get(EMAIL), invitation, form)
+    failing = await notice_ways.failing(session, who)
+    shown = WaysPage(
+        ways,
+        channels,
+        {channel: last for channel, last in failing.items() if channel in ways},
+        asked.get(EMAIL),
+        invited,
+        invitation,
+        form,
+        here.settings.zalo_oa_id or "",
+        TEMPLATE in here.channels,
+        [channel for channel, way in ways.items() if channel != notice_ways.ZALO and way.mode != "none"],
+    )
     return render(request, "notice_ways.html", shown, who=who, status=form.status)

@@ -351,6 +351,7 @@ _DETAILS: dict[str, Detail] = {
     "limit.reminded": _clock,
     "limit.recounted": _recounted,
     "limit.stuck": lambda teller, data: _clock(teller, {"limits": [data]}),
+    "limit.restarted": lambda teller, data: _clock(teller, {"limits": [data]}),
 }
 
 # What happened without words of its own in the conversation.

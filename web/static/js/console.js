@@ -86,6 +86,8 @@ function live(on) {
   light.firstElementChild.textContent = on ? light.dataset.on : light.dataset.off;
 }
 const dirty = () => [...document.querySelectorAll("form[data-draft]")].some((form) => form.dataset.draft === "dirty");
+/* What somebody is told, or has seen elsewhere, changes the count in the bell at once; it is read every half minute too. */
+const ring = () => htmx.trigger(document.querySelector("[data-bell]"), "ring");
 let stream = null;
 let asleep = 0;
 /* Read anew, but not all consoles in one instant, and not again and again while a flood lasts. */
@@ -100,9 +102,11 @@ function anew() {
 document.addEventListener("htmx:sseOpen", (event) => {
   live(true);
   const source = event.detail.source;
+  if (source && source === stream) ring();
   if (!source || source === stream) return;
   stream = source;
   source.addEventListener("resync", anew);
+  source.addEventListener("bell", ring);
   source.addEventListener("case", (event) => changed(JSON.parse(event.data)));
   source.addEventListener("end", (ended) => {
     live(false);
