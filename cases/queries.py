@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.acts import COLUMNS, Acts, read_acts
 from cases.codes import read_code
+from cases.duty import LEADERS
 from cases.models import IS_OPEN, IS_OVER, Assignment, Case, Entry, Extension, Limit
 from channels.models import Outgoing
 from core.attachments import Attachment
@@ -126,11 +127,12 @@ class CaseFile:
     officer: str | None
     merged_into: str | None
     incident: str | None
+    leaders: bool = True  # somebody of the leadership is there now
     acts: Acts = field(default_factory=Acts)
 
 
-async def case_file(session: AsyncSession, case: Case) -> CaseFile:
-    """Everything about one case, in a fixed number of statements."""
+async def case_file(session: AsyncSession, case: Case, at: datetime) -> CaseFile:
+    """Everything about one case now, in a fixed number of statements."""
     entries = await session.exec(
         select(Entry).where(Entry.case_id == case.id).order_by(col(Entry.created_at), col(Entry.id))
     )
@@ -149,7 +151,13 @@ async def case_file(session: AsyncSession, case: Case) -> CaseFile:
     names = (
         await session.execute(
             _BESIDE,
-            {"officer": case.officer_id, "merged": case.merged_into, "incident": case.incident_id, "case": case.id},
+            {
+                "officer": case.officer_id,
+                "merged": case.merged_into,
+                "incident": case.incident_id,
+                "case": case.id,
+                "at": at,
+            },
         )
     ).one()
     return CaseFile(
@@ -162,6 +170,7 @@ async def case_file(session: AsyncSession, case: Case) -> CaseFile:
         names.officer,
         names.merged,
         names.incident,
+        names.leaders,
         read_acts(names),
     )
 
@@ -170,8 +179,8 @@ _BESIDE = text(
     f"""
     SELECT (SELECT email FROM staff WHERE id = :officer) AS officer,
            (SELECT code FROM cases WHERE id = :merged) AS merged,
-           (SELECT code FROM cases WHERE id = :incident) AS incident, {COLUMNS}
-    """  # noqa: S608 - a constant of cases.acts
+           (SELECT code FROM cases WHERE id = :incident) AS incident, {LEADERS} AS leaders, {COLUMNS}
+    """  # noqa: S608 - constants of cases.acts and cases.duty
 )
 
 

@@ -169,6 +169,7 @@ class ExtensionAnswer(BaseModel):
     until: datetime
     reason: str
     state: str
+    beyond: Annotated[bool, Field(description="Once more than the unit's own head may grant")]
     requested_at: datetime
 
 

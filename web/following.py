@@ -77,9 +77,11 @@ async def own_case(
     return case
 
 
-async def citizen_file(session: AsyncSession, case: Case, routing: Routing) -> tuple[CaseFile, dict[str, Any]]:
+async def citizen_file(
+    session: AsyncSession, case: Case, routing: Routing, at: datetime
+) -> tuple[CaseFile, dict[str, Any]]:
     """The case with everything about it, and as its reporter sees it."""
-    file = await case_file(session, case)
+    file = await case_file(session, case, at)
     shown = case_to_citizen(file, await timeline(session, case, internal=False), routing)
     if case.merged_into is not None:  # the answer to the case that went on is the answer to this one
         shown["reply"] = await reply_to(session, await follow_merges(session, case))
@@ -101,7 +103,7 @@ class Follower:
 
     async def file(self) -> tuple[CaseFile, dict[str, Any]]:
         """The case with everything about it, and as its reporter sees it."""
-        return await citizen_file(self.session, self.case, self.office.routing)
+        return await citizen_file(self.session, self.case, self.office.routing, self.at)
 
     def ways(self) -> list[str]:
         """Channels they may choose to be answered on."""

@@ -215,6 +215,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
                 "until": when(each.until, zone),
                 "reason": each.reason,
                 "state": each.state,
+                "beyond": each.beyond,
                 "requested_at": when(each.requested_at, zone),
             }
             for each in file.extensions

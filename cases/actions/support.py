@@ -68,8 +68,8 @@ async def give_back_support(desk: Desk, given: GiveBackSupport) -> None:
         raise Conflict("Đơn vị không phối hợp phản ánh này.", "Your unit is not helping with this case.")
     if given.suggested is not None and given.suggested not in desk.routing.departments:
         raise Invalid.at("suggested", f"Không có đơn vị mã {given.suggested}.", "Unknown department.", "unknown")
-    part = mine[0]
-    if part.state != "open":
+    part = next((each for each in mine if each.state == "open"), None)
+    if part is None:
         raise Conflict("Đơn vị đã gửi ý kiến phối hợp.", "Your unit has contributed already.")
     until = give_back_until(desk, part)
     if until is not None and desk.at > until:

@@ -2,12 +2,14 @@
 
 from datetime import datetime
 
+from sqlmodel import select
+
 from cases import replies
 from cases.actions.classifying import check_field
 from cases.bodies import Body, Forward, Into, Reason, Split
 from cases.desk import Desk, action, writer_of
 from cases.intake import Report, open_case
-from cases.models import Assignment
+from cases.models import Assignment, Extension
 from cases.queries import live_case
 from cases.states import OPEN, Action, Status
 from core.db import bare
@@ -45,6 +47,7 @@ async def forward(desk: Desk, given: Forward) -> None:
 async def recall(desk: Desk, given: Reason) -> None:
     """Take the case back from the units."""
     desk.write("reason", given.reason)
+    await withdraw_requests(desk)
     take_from_units(desk, "recalled")
 
 
@@ -205,6 +208,13 @@ def end_parts(desk: Desk, state: str) -> None:
     for part in desk.assignments:
         if part.ended_at is None:
             part.state, part.ended_at = state, desk.at
+
+
+async def withdraw_requests(desk: Desk) -> None:
+    """More time that was asked for is asked for no more: whoever did has the case no longer, or has answered."""
+    statement = select(Extension).where(Extension.case_id == desk.case.id, Extension.state == "requested")
+    for extension in (await desk.session.exec(statement.with_for_update())).all():
+        extension.state = "withdrawn"
 
 
 def take_from_units(desk: Desk, state: str) -> None:

@@ -49,13 +49,13 @@ LIFE = {
         ("agent dispatcher", "received in_progress", "waiting_citizen"),
         ("lead_officer", "in_progress", "waiting_citizen"),  # before that it has no officer
     ],
-    "contribute": [("supporting_officer", "forwarded in_progress waiting_citizen", "same")],
+    "contribute": [("supporting_officer", "forwarded in_progress waiting_citizen answered", "same")],
     "request_extension": [("lead_officer", "in_progress waiting_citizen", "same")],
-    "grant_extension": [("lead_head dispatcher", "in_progress waiting_citizen", "same")],
-    "deny_extension": [("lead_head dispatcher", "in_progress waiting_citizen", "same")],
+    "grant_extension": [("lead_head dispatcher leader supervisor", "in_progress waiting_citizen", "same")],
+    "deny_extension": [("lead_head dispatcher leader supervisor", "in_progress waiting_citizen", "same")],
     "tell_progress": [("lead_officer", "forwarded in_progress waiting_citizen", "same")],
     "submit_answer": [("lead_officer", "in_progress waiting_citizen", "answered")],
-    "return_answer": [("lead_head", "answered", "in_progress")],
+    "return_answer": [("lead_head dispatcher", "answered", "in_progress")],
     "approve_answer": [("lead_head dispatcher", "answered", "same")],
     "reply": [("system", "answered", "replied")],
     "publish": [("agent dispatcher", "replied closed", "same")],
@@ -79,7 +79,9 @@ LIFE = {
     "release_support": [("lead_officer lead_head dispatcher", "forwarded in_progress waiting_citizen", "same")],
     "give_back_support": [("supporting_officer supporting_head", "forwarded in_progress waiting_citizen", "same")],
     "dispute": [(UNITS, "forwarded in_progress waiting_citizen", "same")],
-    "decide_dispute": [("leader", "forwarded in_progress waiting_citizen", "same")],  # forwarded, to another lead
+    "decide_dispute": [
+        ("leader supervisor", "forwarded in_progress waiting_citizen", "same")
+    ],  # forwarded, to another lead
     "answer_directive": [(UNITS, "forwarded in_progress waiting_citizen answered", "same")],
     "rehome": [("system", OPEN, "same")],
 }

@@ -106,7 +106,7 @@ async def _done(
         return render(request, template, left, who=who, headers=_sent(name, left.done))
     if not is_partial(request):
         return go(f"{here}?done={name.value}")
-    told = await dossier(session, who, case)
+    told = await dossier(session, who, case, at)
     page = await case_view(session, told, who, office, view)
     headers = {**_sent(name, sentence), "HX-Replace-Url": here}
     return render(request, "console/case_main.html", page, who=who, headers=headers)
@@ -133,7 +133,7 @@ async def _again(
 ) -> Response:
     """The form once more: nothing typed is lost, and whoever was there first is named."""
     case = await case_by_code(session, who, code)
-    told = await dossier(session, who, case)
+    told = await dossier(session, who, case, view.at)
     stale = isinstance(refused, Stale)
     newer: Sequence[Any] = ()
     if version is not None and version < case.version:
@@ -178,7 +178,7 @@ async def _previewed(
     if is_partial(request):
         return render(request, "console/case_preview.html", shown, who=who)
     case = await case_by_code(session, who, code)
-    told = await dossier(session, who, case)
+    told = await dossier(session, who, case, view.at)
     filled = Filled(values_of(name, form), preview=shown, files_lost=bool(form.uploads))
     page = await case_view(session, told, who, office, view, opened=name, filled=filled)
     return render(request, "console/case.html", page, who=who)
@@ -195,7 +195,7 @@ async def _looked(
     code: str,
 ) -> Response:
     """The form as it stands, with what of its text is covered now; nothing is done."""
-    told = await dossier(session, who, await case_by_code(session, who, code))
+    told = await dossier(session, who, await case_by_code(session, who, code), view.at)
     filled = Filled(values_of(name, form), files_lost=bool(form.uploads) and not is_partial(request))
     page = await case_view(session, told, who, office, view, opened=name, filled=filled)
     template = "console/case_main.html" if is_partial(request) else "console/case.html"

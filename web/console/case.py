@@ -217,7 +217,7 @@ async def case_page(
             raise
         return render(request, "console/case_left.html", LeftPage(code), who=who, status=404)
     await looks.note(session, who, case, "live" if part else "page", at)
-    told = await dossier(session, who, case)
+    told = await dossier(session, who, case, at)
     view = viewer_of(request, who)
     if part is None and not seen and not done and asks_for_hand_over(case, actions_for(told, who, office.routing)):
         return go(f"/console/emergencies/{case.code}")
@@ -237,7 +237,7 @@ async def form_page(
     name = action_named(action)
     if name is None:
         raise NotFound("Không có trang này.", "No such page.")
-    told = await dossier(session, who, case)
+    told = await dossier(session, who, case, at)
     if name not in actions_for(told, who, office.routing):
         raise Conflict(
             f"Lúc này không làm được việc “{name_of('action', action, 'vi')}” với phản ánh {case.code}.",

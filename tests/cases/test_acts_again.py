@@ -1,0 +1,216 @@
+"""What a second look at the acts between offices found: who may decide, what is told, and what must not stay behind."""
+
+from dataclasses import replace
+from typing import Any
+
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from cases.telling import tells
+from routing.decide import Extension
+from routing.queries import load
+from tests.cases.noticing import away, clear, tell, told
+from tests.cases.test_acts import clocks, listed, seen
+from tests.cases.test_commands import Fixed
+from tests.factories import (
+    LEAD,
+    OTHER,
+    SUPPORT,
+    As,
+    Clock,
+    Drive,
+    a_report,
+    act,
+    done,
+    limit_differences,
+    remind,
+    state,
+)
+
+
+async def test_a_unit_whose_answer_comes_back_promises_another_day(
+    client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    tell = {"text": "Đang làm", "until": "2026-03-04T10:00:00+07:00"}
+    await done(as_("officer"), code, "tell_progress", tell)
+    case = await done(as_("officer"), code, "submit_answer", {"reply": "Đã xong"})
+    assert [each["state"] for each in case["commitments"]] == ["kept"]
+    await done(as_("head"), code, "return_answer", {"reason": "Thiếu ảnh"})
+    case = await done(as_("officer"), code, "tell_progress", {**tell, "until": "2026-03-05T10:00:00+07:00"})
+    assert [(each["state"], each["current"]) for each in case["commitments"]] == [("kept", False), ("open", True)]
+
+
+async def ruled(app: FastAPI, **members: Any) -> Any:
+    """Rules like those in force, but for these members; what stood there before, to be put back."""
+    here = state(app)
+    async with here.database.transaction() as session:
+        loaded = await load(session)
+    books = tuple(replace(dated, book=replace(dated.book, **members)) for dated in loaded.rulebooks)
+    kept, here.routing = here.routing, Fixed(replace(loaded, rulebooks=books))  # type: ignore[assignment]
+    return kept
+
+
+async def test_whoever_approves_answers_also_returns_them(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "answered")
+    assert (await act(as_("dispatcher"), code, "return_answer", {"reason": "x"})).status_code == 403
+    kept = await ruled(app, approve_by="centre")
+    try:
+        refused = await act(as_("head"), code, "return_answer", {"reason": "Thiếu ảnh"})
+        assert refused.status_code == 403
+        assert {"approve_answer", "return_answer"} <= set((await seen(as_, code, "dispatcher"))["actions"])
+        case = await done(as_("dispatcher"), code, "return_answer", {"reason": "Thiếu ảnh"})
+        assert case["status"] == "in_progress"
+    finally:
+        state(app).routing = kept
+
+
+async def test_more_time_that_was_asked_for_goes_with_the_case_that_is_taken_away(
+    client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    assert "grant_extension" not in (await seen(as_, code, "head"))["actions"]  # nothing was asked for
+    asked = {"until": "2026-03-09T10:00:00+07:00", "reason": "Chờ vật tư"}
+    await done(as_("officer"), code, "request_extension", asked)
+    assert "grant_extension" in (await seen(as_, code, "head"))["actions"]
+    await done(as_("supervisor"), code, "recall", {"reason": "Nhầm đơn vị"})
+    await done(as_("dispatcher"), code, "forward", {"lead": OTHER})
+    await done(as_("officer2"), code, "accept")
+    case = await seen(as_, code)
+    assert [each["state"] for each in case["extensions"]] == ["withdrawn"]
+    assert code not in await listed(as_, "head2", extension_asked="true")
+    assert "grant_extension" not in (await seen(as_, code, "head2"))["actions"]
+
+
+async def test_a_helper_may_still_contribute_while_the_head_reads_the_answer(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "answered")
+    case = await done(as_("helper"), code, "contribute", {"text": "Đã cắt điện"})
+    assert clocks(case, "contribute") == [(SUPPORT, clocks(case, "contribute")[0][1], "met")]
+    other, _ = await a_report(client)
+    await drive(other, "answered")
+    case = await done(as_("head"), other, "approve_answer")
+    assert clocks(case, "contribute")[0][2] == "cancelled"  # the answer is given without it
+    assert "contribute" not in (await seen(as_, other, "helper"))["actions"]
+    assert (await act(as_("helper"), other, "contribute", {"text": "Muộn"})).status_code == 409
+    await remind(app)
+    assert await limit_differences(app) == []
+
+
+async def test_the_lead_hears_what_its_helpers_say_and_a_helper_that_it_is_released(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    await clear(app)
+    await done(as_("helper"), code, "contribute", {"text": "Đã cắt điện"})
+    await tell(app)
+    assert await told(app, "officer", code=code) == ["contributed (officer)"]
+    assert await told(app, "helper", code=code) == []
+
+
+def test_both_sides_of_a_dispute_hear_its_decision() -> None:
+    kept = tells("case.decide_dispute", {"lead": LEAD, "was": LEAD, "raised_by": SUPPORT})
+    assert [(each.kind, each.holder) for each in kept] == [("dispute_decided", LEAD), ("dispute_decided", SUPPORT)]
+    moved = tells("case.decide_dispute", {"lead": OTHER, "was": LEAD, "raised_by": SUPPORT})
+    assert [(each.kind, each.holder) for each in moved] == [("dispute_decided", SUPPORT)]
+
+
+# --- more time, once more
+
+
+def until(day: str) -> dict[str, Any]:
+    return {"until": f"2026-03-{day}T10:00:00+07:00", "reason": "Chờ vật tư"}
+
+
+async def test_more_time_beyond_the_rule_is_the_leaderships_to_give(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code, key = await a_report(client)
+    await drive(code, "in_progress")  # three working days: by Friday 6 March
+    await done(as_("officer"), code, "request_extension", until("09"))
+    await done(as_("head"), code, "grant_extension")
+    await clear(app)
+    for day, told_so in (("09", "phải sau hạn hiện tại"), ("17", "nhiều nhất đến")):  # three times three working days
+        refused = await act(as_("officer"), code, "request_extension", until(day))
+        assert (refused.status_code, told_so in refused.text) == (422, True), refused.text
+    await done(as_("officer"), code, "request_extension", until("12"))
+    for who in ("head", "dispatcher", "supervisor"):
+        refused = await act(as_(who), code, "grant_extension")
+        assert (refused.status_code, refused.json()["detail"]) == (403, "Việc này do lãnh đạo tỉnh quyết định."), who
+        assert "grant_extension" not in (await seen(as_, code, who))["actions"]
+    await tell(app)
+    assert await told(app, "leader", code=code) == ["extension_asked (named)"]
+    assert await told(app, "head", code=code) == []
+    assert code in await listed(as_, "leader", extension_beyond="true")
+    page = await browser("leader").get(f"/console/cases/{code}/grant_extension")
+    assert "Chờ vật tư" in page.text
+    case = await done(as_("leader"), code, "grant_extension")
+    assert clocks(case, "resolve")[0][1] == "2026-03-12T10:00"
+    assert [(each["state"], each["beyond"]) for each in case["extensions"]] == [("granted", False), ("granted", True)]
+    third = await act(as_("officer"), code, "request_extension", until("13"))
+    assert (third.status_code, third.json()["detail"]) == (409, "Đã gia hạn 2 lần, hết số lần cho phép.")
+    shown = (await client.get(f"/api/v1/reports/{code}", headers={"Tracking-Key": key})).json()
+    assert "Chờ vật tư" in shown["messages"][-1]["text"]
+
+
+async def test_more_time_beyond_the_rule_is_asked_before_due_and_denied_with_a_reason(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    await done(as_("officer"), code, "request_extension", until("09"))
+    await done(as_("head"), code, "grant_extension")
+    clock.to("2026-03-09T10:01")
+    late = await act(as_("officer"), code, "request_extension", until("12"))
+    assert (late.status_code, "trước khi hết hạn" in late.json()["detail"]) == (409, True)
+    other, _ = await a_report(client)
+    await drive(other, "in_progress")
+    kept = await ruled(app, extend=Extension(max=0, beyond_by="province"))
+    try:
+        await done(as_("officer"), other, "request_extension", until("13"))  # the first is theirs already
+        assert (await act(as_("leader"), other, "deny_extension", {})).status_code == 422
+        case = await done(as_("leader"), other, "deny_extension", {"reason": "Đã đủ thời gian"})
+        assert [(each["state"], each["beyond"]) for each in case["extensions"]] == [("denied", True)]
+    finally:
+        state(app).routing = kept
+    kept = await ruled(app, extend=Extension(max=0))
+    try:
+        nobody = await act(as_("officer"), other, "request_extension", until("13"))
+        assert (nobody.status_code, "hết số lần" in nobody.json()["detail"]) == (409, True)
+    finally:
+        state(app).routing = kept
+
+
+async def test_where_nobody_of_the_leadership_is_there_the_supervisor_decides(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    await clear(app)
+    await done(as_("officer"), code, "dispute", {"text": "Đường của huyện"})
+    decided = {"reason": "Sở Xây dựng chủ trì"}
+    refused = await act(as_("supervisor"), code, "decide_dispute", decided)
+    assert (refused.status_code, refused.json()["detail"]) == (403, "Việc này do lãnh đạo tỉnh quyết định.")
+    assert "decide_dispute" not in (await seen(as_, code))["actions"]
+    await away(app, "leader")
+    try:
+        await tell(app)
+        assert await told(app, "supervisor", code=code) == ["dispute (supervisor)"]
+        for who in ("dispatcher", "head"):
+            assert (await act(as_(who), code, "decide_dispute", decided)).status_code == 403, who
+        page = await browser("supervisor").get(f"/console/cases/{code}/decide_dispute")
+        assert "Đường của huyện" in page.text
+        case = await done(as_("supervisor"), code, "decide_dispute", decided)
+        assert clocks(case, "dispute")[-1][2] == "met"
+        await done(as_("officer"), code, "dispute", {"text": "Vẫn của huyện"})
+        await done(as_("leader"), code, "decide_dispute", decided)  # away, and decides all the same
+    finally:
+        await clear(app)
