@@ -121,7 +121,7 @@ def _of_act(action: str, data: Mapping[str, Any]) -> list[Tell]:
 
 
 def _of_decision(lead: str, was: str, raised_by: str | None) -> list[Tell]:
-    """A new lead is told of its work, the former one has the case no more; a helper that raised it hears how it ended."""
+    """A new lead is told of its work, the former one has the case no more; a helper that raised it hears its end."""
     told = [Tell("dispute_decided", "owing", lead)] if lead == was else []
     if raised_by not in (None, lead, was):
         told.append(Tell("dispute_decided", "unit", raised_by))
