@@ -1,10 +1,10 @@
 """What each action needs to be told (DESIGN.md 7.3 and 7.6), checked before anything is done."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.text import nfc
@@ -83,11 +83,32 @@ class AnswerDirectly(Body):
     reply: Text
 
 
+def _or_code(schema: dict[str, Any]) -> None:
+    whole = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string", "description": "The unit's code"}, whole]
+
+
+class Support(BaseModel):
+    """A unit that helps: with what, and by when if not as the rules say. Its code alone says neither."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_or_code)
+
+    unit: Code
+    task: Text | None = None
+    until: AwareDatetime | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_code(cls, given: Any) -> Any:
+        return {"unit": given} if isinstance(given, str) else given
+
+
 class Forward(Body):
-    """To which department, and which ones help."""
+    """To which department, and which ones help: each as a code, or with a task and a date of its own."""
 
     lead: Code
-    supporting: list[Code] = Field(default_factory=list, max_length=20)
+    supporting: list[Support] = Field(default_factory=list, max_length=20)
     reason: Text | None = None
 
 

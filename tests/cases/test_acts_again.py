@@ -22,6 +22,7 @@ from tests.factories import (
     a_report,
     act,
     done,
+    journal_of,
     limit_differences,
     remind,
     state,
@@ -214,3 +215,40 @@ async def test_where_nobody_of_the_leadership_is_there_the_supervisor_decides(
         await done(as_("leader"), code, "decide_dispute", decided)  # away, and decides all the same
     finally:
         await clear(app)
+
+
+# --- units that help, from the forward on
+
+
+async def test_forwarding_asks_each_unit_that_helps_for_something_of_its_own(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, key = await a_report(client)
+    by = "2026-03-04T10:00:00+07:00"
+    body = {"lead": LEAD, "supporting": [{"unit": SUPPORT, "task": "Cắt điện", "until": by}, OTHER]}
+    assert (await act(as_("officer"), code, "forward", body)).status_code in (403, 404)
+    for member, wrong in (
+        ({"unit": SUPPORT, "task": " "}, "supporting.0.task"),
+        ({"unit": SUPPORT, "until": "2026-03-01T08:00:00+07:00"}, "supporting.0.until"),  # the past
+        ({"unit": SUPPORT, "until": "2026-03-20T08:00:00+07:00"}, "supporting.0.until"),  # after the lead's own
+        ({"unit": "so-gtvt"}, "supporting.0"),  # abolished
+        ({"task": "x"}, "supporting.0.unit"),
+        (7, "supporting.0"),
+    ):
+        refused = await act(as_("dispatcher"), code, "forward", {"lead": LEAD, "supporting": [member]})
+        assert (refused.status_code, [each["where"] for each in refused.json()["errors"]]) == (422, [wrong])
+    assert (await seen(as_, code))["status"] == "received"
+    case = await done(as_("dispatcher"), code, "forward", body)
+    parts = {each["department"]["code"]: each["task"] for each in case["assignments"]}
+    assert parts == {LEAD: None, SUPPORT: "Cắt điện", OTHER: None}
+    assert {holder: due for holder, due, _ in clocks(case, "contribute")} == {
+        SUPPORT: "2026-03-04T10:00",
+        OTHER: clocks(case, "resolve")[0][1],
+    }
+    row = (await journal_of(app, code))[-1]
+    assert (row.kind, row.data["supporting"]) == ("case.forward", [SUPPORT, OTHER])
+    assert "Cắt điện" not in str(row.data)  # words stand in the conversation
+    assert "Cắt điện" not in (await client.get(f"/api/v1/reports/{code}", headers={"Tracking-Key": key})).text
+    assert (await seen(as_, code, "helper"))["assignments"][1]["task"] == "Cắt điện"
+    await remind(app)
+    assert not [each for each in await limit_differences(app) if code in each]
