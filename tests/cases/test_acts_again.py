@@ -1,6 +1,7 @@
 """What a second look at the acts between offices found: who may decide, what is told, and what must not stay behind."""
 
 from dataclasses import replace
+from html import unescape
 from typing import Any
 
 from fastapi import FastAPI
@@ -252,3 +253,33 @@ async def test_forwarding_asks_each_unit_that_helps_for_something_of_its_own(
     assert (await seen(as_, code, "helper"))["assignments"][1]["task"] == "Cắt điện"
     await remind(app)
     assert not [each for each in await limit_differences(app) if code in each]
+
+
+async def test_the_form_of_a_forward_asks_what_each_unit_chosen_shall_do(
+    client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    url = f"/console/cases/{code}/forward"
+    chosen = {"lead": LEAD, "supporting": [SUPPORT, OTHER]}
+    looked = unescape((await browser("dispatcher").post(url, data={**chosen, "look": "1"})).text)
+    assert f'name="supporting.task.{SUPPORT}"' in looked
+    assert f'name="supporting.until.{OTHER}"' in looked
+    assert (await seen(as_, code))["status"] == "received"
+    typed = {f"supporting.task.{SUPPORT}": "Cắt điện", f"supporting.until.{OTHER}": "2026-03-20T08:00"}
+    refused = await browser("dispatcher").post(url, data={**chosen, **typed})
+    assert refused.status_code == 422
+    assert "Cắt điện</textarea>" in refused.text
+    assert 'value="2026-03-20T08:00" aria-invalid="true"' in refused.text
+    assert refused.text.count("Hạn phối hợp phải trước hạn xử lý") == 1
+    typed[f"supporting.until.{OTHER}"] = "2026-03-04T10:00"
+    sent = await browser("dispatcher").post(url, data={**chosen, **typed})
+    assert sent.status_code == 303, sent.text[-800:]
+    case = await seen(as_, code)
+    assert {each["department"]["code"]: each["task"] for each in case["assignments"]}[SUPPORT] == "Cắt điện"
+    assert (OTHER, "2026-03-04T10:00", "runs") in clocks(case, "contribute")
+    for gone in ("2026-13-04T10:00", "mai"):
+        other, _ = await a_report(client)
+        bad = await browser("dispatcher").post(
+            f"/console/cases/{other}/forward", data={**chosen, f"supporting.until.{SUPPORT}": gone}
+        )
+        assert (bad.status_code, "Hãy ghi ngày và giờ" in bad.text) == (422, True)

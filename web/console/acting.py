@@ -140,11 +140,14 @@ async def _again(
         events, names = await events_after(session, case, version)
         newer = since(events, names, case, view, office.routing)
     known = {field.name for field in fields_of(name)}
+    helping = {field.name for field in fields_of(name) if field.kind == "helpers"}
     wrong: dict[str, str] = {}
     for error in refused.errors:
         member = str(error["where"]).replace("[", ".")
-        member = member if member in known else member.partition(".")[0]
-        if member in known:
+        whole = member.partition(".")[0]
+        within = helping and whole in helping and member.endswith((".task", ".until"))
+        member = member if member in known or within else whole
+        if member in known or within:
             wrong.setdefault(member, str(error.get("detail_en") or "") if view.lang == "en" else str(error["detail"]))
     if view.lang == "en" and len(refused.errors) == 1:
         wrong = {member: told_wrong or refused.en for member, told_wrong in wrong.items()}

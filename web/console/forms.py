@@ -23,6 +23,7 @@ Kind = Literal[
     "public",  # several, shown with what in them tells of somebody covered
     "department",
     "departments",
+    "helpers",  # departments, each with a task and a date: members `name.task.code` and `name.until.code`
     "flags",  # any of some words, each with its box
     "field",
     "area",
@@ -285,7 +286,7 @@ FORMS: dict[Action, FormSpec] = {
         "Chuyển",
         (
             FieldSpec("lead", "department", "Đơn vị chủ trì", none="Chọn đơn vị…"),
-            FieldSpec("supporting", "departments", "Đơn vị phối hợp", required=False),
+            FieldSpec("supporting", "helpers", "Đơn vị phối hợp", required=False),
             FieldSpec("reason", "text", "Lời nhắn cho đơn vị", required=False, rows=2),
         ),
         order=10,
@@ -570,7 +571,9 @@ def fields_of(action: Action) -> tuple[FieldSpec, ...]:
 def values_of(action: Action, form: Form) -> dict[str, list[str]]:
     """What was typed, to be shown again. Never files."""
     kept = {field.name: form.all(field.name) for field in fields_of(action) if field.kind not in FILES}
-    return kept | {name: form.all(name) for name in (SEEN, COVERED) if name in form.members}
+    helpers = tuple(f"{field.name}." for field in fields_of(action) if field.kind == "helpers")
+    beside = [name for name in form.members if name in (SEEN, COVERED) or (helpers and name.startswith(helpers))]
+    return kept | {name: form.all(name) for name in beside}
 
 
 def stay(seen: Sequence[str], covered: Sequence[str]) -> list[str]:
@@ -588,6 +591,9 @@ def body_of(action: Action, form: Form, zone: ZoneInfo, known: Collection[str] =
     body: dict[str, Any] = {}
     for field in fields_of(action):
         if field.kind in FILES:
+            continue
+        if field.kind == "helpers":
+            body[field.name] = [_helper(field.name, code, form, zone) for code in form.all(field.name)]
             continue
         if field.kind == "departments" or (field.kind == "flags" and form.flag(f"{field.name}_shown")):
             body[field.name] = form.all(field.name)
@@ -610,6 +616,16 @@ def body_of(action: Action, form: Form, zone: ZoneInfo, known: Collection[str] =
         elif given or (field.required and field.kind in ("text", "line", "code")):
             body[field.name] = given
     return _nested(body)
+
+
+def _helper(name: str, code: str, form: Form, zone: ZoneInfo) -> dict[str, Any]:
+    """A unit that helps, with the task and the date that were given it."""
+    helper: dict[str, Any] = {"unit": code}
+    if task := form.text(f"{name}.task.{code}"):
+        helper["task"] = task
+    if until := form.text(f"{name}.until.{code}"):
+        helper["until"] = _moment(name, until, zone)
+    return helper
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
