@@ -156,7 +156,11 @@ class TellProgress(Body):
 
 
 class OfficialDocument(BaseModel):
-    """The document an answer is given by; `file` is the signed one: the name of a file sent along, or an id."""
+    """The document an answer is given by; `file` is the signed one: the name of a file sent along, or an id.
+
+    `public`: its citizen may read it; everybody then reads number, date and signer once the case is published, and the
+    file only with `file_public`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -165,6 +169,7 @@ class OfficialDocument(BaseModel):
     signer: Short
     file: Short | None = None
     public: bool = True
+    file_public: bool = False
 
 
 class SubmitAnswer(Body):

@@ -149,6 +149,16 @@ class DocumentAnswer(BaseModel):
     signer: str
     file: str | None
     public: bool
+    file_public: Annotated[bool, Field(description="Everybody reads the signed file once the case is published")]
+
+
+class PublishedDocument(BaseModel):
+    """The official document of a published answer; `file`: where the signed one is read, if everybody may."""
+
+    number: str
+    issued_on: date
+    signer: str
+    file: str | None
 
 
 class Line(BaseModel):
@@ -341,6 +351,7 @@ class PublishedCase(BaseModel):
     received_on: date
     replied_on: date | None
     published_at: datetime
+    document: PublishedDocument | None
     rating: int | None
 
 

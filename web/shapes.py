@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cases import citizens
+from cases.act_models import AnswerDocument
 from cases.acts import DocumentOf
 from cases.commitments import owed_since
 from cases.desk import offered, parts_of
@@ -248,7 +249,7 @@ def progress_owed(file: CaseFile, routing: Routing) -> datetime | None:
     return owed_since(limit.due_at, told, book.progress_when_late_every, calendar)
 
 
-def document_shape(document: DocumentOf | None) -> dict[str, Any] | None:
+def document_shape(document: DocumentOf | AnswerDocument | None) -> dict[str, Any] | None:
     """The official document of an answer; `file` is the signed one among the attachments."""
     if document is None:
         return None
@@ -258,6 +259,7 @@ def document_shape(document: DocumentOf | None) -> dict[str, Any] | None:
         "signer": document.signer,
         "file": str(document.file_id) if document.file_id else None,
         "public": document.public,
+        "file_public": document.file_public,
     }
 
 
@@ -314,8 +316,20 @@ def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routi
     }
 
 
-def published_case(case: Case, routing: Routing) -> dict[str, Any]:
-    """A published case: the checked text, never the citizen's own words; the place is the unit's centre."""
+def _published_document(case: Case, document: AnswerDocument | None) -> dict[str, Any] | None:
+    if document is None:
+        return None
+    return {
+        "number": document.number,
+        "issued_on": document.issued_on.isoformat(),
+        "signer": document.signer,
+        "file": f"/cases/{case.code}/document" if document.file_public else None,
+    }
+
+
+def published_case(case: Case, routing: Routing, document: AnswerDocument | None = None) -> dict[str, Any]:
+    """A published case: the checked text, never the citizen's own words; the place is the unit's centre; the document
+    it was answered by, whose `file` is an address only where everybody may read it."""
     zone, place = zone_of(routing), routing.area(case.area)
     return {
         "code": case.code,
@@ -328,6 +342,7 @@ def published_case(case: Case, routing: Routing) -> dict[str, Any]:
         "received_on": case.received_at.astimezone(zone).date().isoformat(),
         "replied_on": case.replied_at.astimezone(zone).date().isoformat() if case.replied_at else None,
         "published_at": when(case.published_at, zone),
+        "document": _published_document(case, document),
         "rating": case.rating,
     }
 

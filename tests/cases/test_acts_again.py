@@ -1,17 +1,19 @@
 """What a second look at the acts between offices found: who may decide, what is told, and what must not stay behind."""
 
+import json
 from dataclasses import replace
 from html import unescape
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx import AsyncClient, Response
 
 from cases.telling import tells
 from routing.decide import Extension
 from routing.queries import load
 from tests.cases.noticing import away, clear, tell, told
-from tests.cases.test_acts import clocks, listed, seen
+from tests.cases.test_acts import DOCUMENT, clocks, listed, seen
 from tests.cases.test_commands import Fixed
 from tests.factories import (
     LEAD,
@@ -28,6 +30,7 @@ from tests.factories import (
     remind,
     state,
 )
+from tests.house import PDF
 
 
 async def test_a_unit_whose_answer_comes_back_promises_another_day(
@@ -283,3 +286,84 @@ async def test_the_form_of_a_forward_asks_what_each_unit_chosen_shall_do(
             f"/console/cases/{other}/forward", data={**chosen, f"supporting.until.{SUPPORT}": gone}
         )
         assert (bad.status_code, "Hãy ghi ngày và giờ" in bad.text) == (422, True)
+
+
+# --- the official document of an answer, for everybody
+
+
+async def answered_by(as_: As, drive: Drive, code: str, document: dict[str, Any]) -> Response:
+    await drive(code, "in_progress")
+    return await as_("officer").post(
+        f"/api/v1/cases/{code}/submit_answer",
+        data={"reply": "Sở đã có văn bản trả lời.", "document": json.dumps({**DOCUMENT, **document})},
+        files=[("attachments", ("van-ban.pdf", PDF))],
+    )
+
+
+async def published(as_: As, drive: Drive, code: str) -> None:
+    await drive(code, "replied")
+    await done(as_("agent"), code, "publish", {"public_text": "Đã có văn bản trả lời."})
+
+
+@pytest.mark.parametrize(
+    ("document", "named", "downloaded"),
+    [
+        ({"file": "van-ban.pdf", "file_public": True}, True, True),
+        ({"file": "van-ban.pdf"}, True, False),
+        ({"file": "van-ban.pdf", "public": False}, False, False),
+    ],
+    ids=["the file too", "number, date and signer", "staff only"],
+)
+async def test_a_published_case_names_its_document_and_gives_the_file_that_is_for_everybody(
+    client: AsyncClient,
+    as_: As,
+    browser: As,
+    drive: Drive,
+    clock: Clock,
+    document: dict[str, Any],
+    named: bool,
+    downloaded: bool,
+) -> None:
+    code, _ = await a_report(client)
+    answer = await answered_by(as_, drive, code, document)
+    assert answer.status_code == 200, answer.text
+    form = (await browser("head").get(f"/console/cases/{code}/approve_answer")).text
+    assert ("Tệp có chữ ký được đăng công khai." in form) == downloaded
+    url = f"/cases/{code}/document"
+    assert (await client.get(url)).status_code == 404  # not published yet
+    await published(as_, drive, code)
+    page = (await client.get(f"/cases/{code}")).text
+    assert ("Văn bản số 123/SXD-HT ngày 03/03/2026, Trần Văn Bình ký." in page) == named
+    assert (url in page) == downloaded
+    listed = (await client.get("/api/v1/public/cases")).json()["items"][0]
+    told = {"number": "123/SXD-HT", "issued_on": "2026-03-03", "signer": "Trần Văn Bình"}
+    assert listed["document"] == ({**told, "file": url if downloaded else None} if named else None)
+    got = await client.get(url)
+    assert (got.status_code, got.content == PDF) == ((200, True) if downloaded else (404, False))
+    await done(as_("agent"), code, "unpublish", {"reason": "Nhầm"})
+    assert (await client.get(url)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "document", [{"file_public": True}, {"file": "van-ban.pdf", "public": False, "file_public": True}]
+)
+async def test_only_a_signed_file_that_the_citizen_reads_is_published(
+    client: AsyncClient, as_: As, drive: Drive, clock: Clock, document: dict[str, Any]
+) -> None:
+    code, _ = await a_report(client)
+    answer = await answered_by(as_, drive, code, document)
+    assert (answer.status_code, answer.json()["errors"][0]["where"]) == (422, "document.file_public")
+
+
+async def test_the_reporter_of_a_merged_case_reads_by_which_document_it_was_answered(
+    client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    twin, key = await a_report(client)
+    await done(as_("agent"), twin, "merge", {"into": code})
+    assert (await answered_by(as_, drive, code, {"file": "van-ban.pdf"})).status_code == 200
+    headers = {"Tracking-Key": key}
+    assert (await client.get(f"/api/v1/reports/{twin}", headers=headers)).json()["document"] is None
+    await drive(code, "replied")
+    shown = (await client.get(f"/api/v1/reports/{twin}", headers=headers)).json()
+    assert (shown["document"]["number"], shown["document"]["file"]) == ("123/SXD-HT", None)

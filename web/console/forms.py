@@ -133,6 +133,16 @@ FORMS: dict[Action, FormSpec] = {
                 none="Người dân cũng xem được",
                 group=_DOCUMENT,
             ),
+            FieldSpec(
+                "document.file_public",
+                "choice",
+                "Trên trang công khai",
+                required=False,
+                choices="document_public",
+                none="Chỉ số, ngày và người ký",
+                hint="Chỉ đăng tệp không nêu tên, số điện thoại, số nhà của ai.",
+                group=_DOCUMENT,
+            ),
         ),
         order=10,
         tone="primary",
@@ -637,7 +647,7 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
             body.setdefault(whole, {})[member] = value
         else:
             body[name] = value
-    if body.get("document", {}).keys() == {"public"}:
+    if "document" in body and body["document"].keys() <= {"public", "file_public"}:
         del body["document"]
     return body
 
