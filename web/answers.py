@@ -116,6 +116,7 @@ class Part(BaseModel):
     accepted_at: datetime | None
     task: Annotated[str | None, Field(description="What a supporting unit was asked for")]
     ended_at: datetime | None
+    give_back_until: Annotated[datetime | None, Field(description="Until when the unit may give its part back")]
 
 
 class Suggested(BaseModel):

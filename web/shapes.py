@@ -9,9 +9,10 @@ from cases.act_models import AnswerDocument
 from cases.acts import DocumentOf
 from cases.commitments import owed_since
 from cases.desk import offered, parts_of
+from cases.giving_back import give_back_until
 from cases.lists import Page
 from cases.looks import text_in_list
-from cases.models import Case, Limit
+from cases.models import Assignment, Case, Limit
 from cases.queries import CaseFile, sees_identity
 from cases.states import NOT_FOR_STAFF, Status, possible
 from core.attachments import Attachment
@@ -153,6 +154,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
                 "accepted_at": when(a.accepted_at, zone),
                 "task": said[a.task_id] if a.task_id else None,
                 "ended_at": when(a.ended_at, zone),
+                "give_back_until": when(_back_until(case, a, routing), zone),
             }
             for a in file.assignments
         ],
@@ -235,6 +237,13 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
         "rule_set": _rule_set(case, routing),
         "actions": [action.value for action in offered(file, actor, book) if action not in NOT_FOR_STAFF],
     }
+
+
+def _back_until(case: Case, part: Assignment, routing: Routing) -> datetime | None:
+    """Until when this unit may give its part back, while it has it and has not done it."""
+    if part.ended_at is not None or part.state not in ("open", "accepted"):
+        return None
+    return give_back_until(case, part, routing, routing.rulebook(case.rule_set_id))
 
 
 def progress_owed(file: CaseFile, routing: Routing) -> datetime | None:

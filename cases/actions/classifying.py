@@ -11,6 +11,8 @@ from cases.accused import somebody_left, with_parts
 from cases.bodies import Classify, SetTrack
 from cases.desk import Desk, action
 from cases.facts import NOT_SAID
+from cases.giving_back import SINCE
+from cases.giving_back import STAGE as GIVE_BACK
 from cases.models import Case
 from cases.states import Action, Status
 from core.errors import Invalid
@@ -132,12 +134,16 @@ async def _accuse(desk: Desk, codes: Sequence[str]) -> None:
 
 
 async def _decide_anew(desk: Desk) -> None:
-    decision = desk.decide()
+    decision, was = desk.decide(), desk.case.decision
+    limits = {limit.stage: str(limit.amount) for limit in decision.limits}
+    other = limits.get(GIVE_BACK) != was.get("limits", {}).get(GIVE_BACK)
+    since = desk.at.isoformat() if other else was.get(SINCE)
     desk.case.decision = {
         "lead": decision.lead,
         "supporting": list(decision.supporting),
         "rules": list(decision.rules),
-        "limits": {limit.stage: str(limit.amount) for limit in decision.limits},
+        "limits": limits,
+        **({SINCE: since} if since else {}),
     }
     desk.data["rules"] = list(decision.rules)
     desk.clocks.amend(decision)

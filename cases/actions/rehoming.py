@@ -11,9 +11,10 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from cases.act_models import Commitment, Directive
-from cases.actions.triage import end_parts, give_back_until, take_from_units, withdraw_requests
+from cases.actions.triage import end_parts, take_from_units, withdraw_requests
 from cases.bodies import Body
 from cases.desk import Desk, action
+from cases.giving_back import give_back_until
 from cases.models import HANDED, Assignment, Extension
 from cases.states import Action, Status
 from core.ids import uuid7
@@ -201,7 +202,7 @@ async def _tell(desk: Desk, fresh: Sequence[tuple[Assignment, Assignment]]) -> N
             part,
             owed,
             again=False,
-            back_until=give_back_until(desk, part),
+            back_until=give_back_until(desk.case, part, desk.routing, desk.book),
             came_from=desk.routing.directory.name_at(old.department, today),
         )
         if not told:

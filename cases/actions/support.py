@@ -1,8 +1,9 @@
 """Units that help the one that leads: asked for something, by a date of their own, released, or giving it back."""
 
-from cases.actions.triage import check_department, give_back_until, set_date, tell_units, too_late_to_give_back
+from cases.actions.triage import check_department, set_date, tell_units, too_late_to_give_back
 from cases.bodies import AskSupport, GiveBackSupport, ReleaseSupport
 from cases.desk import Desk, action
+from cases.giving_back import give_back_until
 from cases.models import Assignment
 from cases.states import Action
 from core.errors import Conflict, Invalid
@@ -66,7 +67,7 @@ async def give_back_support(desk: Desk, given: GiveBackSupport) -> None:
     part = next((each for each in mine if each.state == "open"), None)
     if part is None:
         raise Conflict("Đơn vị đã gửi ý kiến phối hợp.", "Your unit has contributed already.")
-    until = give_back_until(desk, part)
+    until = give_back_until(desk.case, part, desk.routing, desk.book)
     if until is not None and desk.at > until:
         raise too_late_to_give_back(
             until, "Hãy trao đổi với đơn vị chủ trì.", "Ask the unit that leads to release yours."

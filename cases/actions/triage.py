@@ -11,6 +11,7 @@ from cases import replies
 from cases.actions.classifying import check_field
 from cases.bodies import Body, Forward, Into, Reason, Split, within_reason
 from cases.desk import Desk, action, writer_of
+from cases.giving_back import give_back_until
 from cases.intake import Report, open_case
 from cases.models import Assignment, Extension, Limit
 from cases.queries import live_case
@@ -18,7 +19,6 @@ from cases.states import OPEN, Action, Status
 from core.db import bare
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
-from routing.working_time import due
 
 
 @action(Action.FORWARD, Forward)
@@ -213,20 +213,11 @@ async def tell_units(desk: Desk, *, again: bool = False) -> None:
         started = any(limit.holder == part.department for limit in desk.clocks.added)
         if part.ended_at is not None or not (started or part.opened_at == desk.at):
             continue
-        until = give_back_until(desk, part)
+        until = give_back_until(desk.case, part, desk.routing, desk.book)
         if not await post.forwarded(desk.case, part, desk.clocks.added, again=again, back_until=until):
             silent.append(part.department)
     if silent:
         desk.data["without_mailbox"] = silent
-
-
-def give_back_until(desk: Desk, part: Assignment) -> datetime | None:
-    """Until when a unit may give the case back, in its calendar's zone; None when the rules set no limit."""
-    amount = desk.amount("give_back")
-    if amount is None:
-        return None
-    calendar = desk.routing.calendar_of(part.department, desk.book)
-    return due(part.opened_at, amount, calendar, day_end=desk.book.day_end)
 
 
 def too_late_to_give_back(until: datetime, instead: str, instead_en: str) -> Conflict:

@@ -6,7 +6,7 @@ from sqlmodel import col, select
 
 from cases import commitments, replies
 from cases.actions.disputes import decided_for
-from cases.actions.triage import give_back_until, take_from_units, too_late_to_give_back, withdraw_requests
+from cases.actions.triage import take_from_units, too_late_to_give_back, withdraw_requests
 from cases.bodies import (
     Body,
     Contribute,
@@ -18,6 +18,7 @@ from cases.bodies import (
     within_reason,
 )
 from cases.desk import Desk, action
+from cases.giving_back import give_back_until
 from cases.limits import amount_of, stops_of
 from cases.models import HANDED, Extension, Limit
 from cases.states import Action
@@ -42,7 +43,7 @@ async def give_back(desk: Desk, given: GiveBack) -> None:
     lead = desk.lead
     if lead is None:
         raise Conflict("Phản ánh chưa có đơn vị chủ trì.", "The case has no lead.")
-    until = give_back_until(desk, lead)
+    until = give_back_until(desk.case, lead, desk.routing, desk.book)
     if until is not None and desk.at > until:
         raise too_late_to_give_back(
             until, "Hãy đề nghị điều phối viên thu hồi.", "Ask the dispatcher to recall the case."

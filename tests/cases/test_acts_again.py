@@ -367,3 +367,43 @@ async def test_the_reporter_of_a_merged_case_reads_by_which_document_it_was_answ
     await drive(code, "replied")
     shown = (await client.get(f"/api/v1/reports/{twin}", headers=headers)).json()
     assert (shown["document"]["number"], shown["document"]["file"]) == ("123/SXD-HT", None)
+
+
+# --- until when a unit may give back
+
+
+async def test_a_unit_sees_until_when_it_may_give_back_and_keeps_that_right_when_the_case_turns_urgent(
+    client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "in_progress")
+    mine = (await seen(as_, code, "officer"))["assignments"][0]
+    assert mine["give_back_until"] == "2026-03-03T14:15:00+07:00"  # four working hours
+    form = (await browser("officer").get(f"/console/cases/{code}/give_back")).text
+    assert "Được trả lại đến" in form
+    clock.move(hours=1)
+    await done(as_("dispatcher"), code, "classify", {"urgency": "emergency"})
+    mine = (await seen(as_, code, "officer"))["assignments"][0]
+    assert mine["give_back_until"] == "2026-03-03T09:45:00+07:00"  # half an hour, from when that was said
+    clock.move(minutes=31)
+    assert "Hạn trả lại đã hết lúc" in (await browser("officer").get(f"/console/cases/{code}/give_back")).text
+    late = await act(as_("officer"), code, "give_back", {"reason": "Không thuộc thẩm quyền"})
+    assert (late.status_code, "Đã hết hạn trả lại (09:45" in late.json()["detail"]) == (409, True)
+
+
+async def test_a_draft_says_what_became_of_it(
+    client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "answered")
+    page = browser("agent")
+    assert "Câu trả lời chờ duyệt" in (await page.get(f"/console/cases/{code}")).text
+    await done(as_("head"), code, "return_answer", {"reason": "Thiếu ảnh"})
+    assert "Câu trả lời đã bị trả lại" in (await page.get(f"/console/cases/{code}")).text
+    into, _ = await a_report(client)
+    other, _ = await a_report(client)
+    await drive(other, "answered")
+    await done(as_("agent"), other, "merge", {"into": into})
+    shown = (await page.get(f"/console/cases/{other}")).text
+    assert "Câu trả lời chưa gửi: phản ánh đã gộp" in shown
+    assert "Câu trả lời chờ duyệt" not in shown

@@ -72,7 +72,7 @@ class FormSpec:
     about: str = ""
     hears: bool = False  # the citizen gets a message that can be looked at before
     noted: bool = True  # an internal note may go along
-    shows: Literal["", "answer", "extension", "order", "dispute", "support"] = (
+    shows: Literal["", "answer", "extension", "order", "dispute", "support", "give_back"] = (
         ""  # what is decided, to be read in the form before its button
     )
     done: str = "Đã làm xong."
@@ -226,6 +226,7 @@ FORMS: dict[Action, FormSpec] = {
         ),
         order=13,
         about="Đơn vị thôi phối hợp và không còn thấy phản ánh; đơn vị chủ trì vẫn làm tiếp.",
+        shows="give_back",
         done="Đã trả lại việc phối hợp.",
     ),
     Action.DISPUTE: FormSpec(
@@ -338,6 +339,7 @@ FORMS: dict[Action, FormSpec] = {
         ),
         order=12,
         about="Vụ việc về lại trung tâm để chuyển nơi khác. Lời hẹn với người dân không đổi.",
+        shows="give_back",
         done="Đã trả lại trung tâm.",
     ),
     Action.PUBLISH: FormSpec(
@@ -422,7 +424,7 @@ FORMS: dict[Action, FormSpec] = {
         "Gửi đề nghị",
         (FieldSpec("until", "moment", "Xin đến", hint="Giờ địa phương."), _REASON),
         order=52,
-        about="Chờ lãnh đạo đơn vị hoặc điều phối viên quyết định.",
+        about="Lãnh đạo đơn vị hoặc điều phối viên quyết định theo bộ quy tắc; quá số lần thì lãnh đạo tỉnh.",
         done="Đã gửi đề nghị gia hạn.",
     ),
     Action.SET_TRACK: FormSpec(
