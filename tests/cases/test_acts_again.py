@@ -274,12 +274,15 @@ async def test_the_form_of_a_forward_asks_what_each_unit_chosen_shall_do(
     assert "Cắt điện</textarea>" in refused.text
     assert 'value="2026-03-20T08:00" aria-invalid="true"' in refused.text
     assert refused.text.count("Hạn phối hợp phải trước hạn xử lý") == 1
+    assert refused.text.count('aria-invalid="true"') == 1  # the date alone
     typed[f"supporting.until.{OTHER}"] = "2026-03-04T10:00"
     sent = await browser("dispatcher").post(url, data={**chosen, **typed})
     assert sent.status_code == 303, sent.text[-800:]
     case = await seen(as_, code)
     assert {each["department"]["code"]: each["task"] for each in case["assignments"]}[SUPPORT] == "Cắt điện"
     assert (OTHER, "2026-03-04T10:00", "runs") in clocks(case, "contribute")
+    page = (await browser("dispatcher").get(f"/console/cases/{code}")).text
+    assert "Việc nhờ phối hợp · Sở Công Thương" in page  # for whom each task is
     for gone in ("2026-13-04T10:00", "mai"):
         other, _ = await a_report(client)
         bad = await browser("dispatcher").post(

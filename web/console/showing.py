@@ -76,7 +76,8 @@ class Helper:
     name: str
     task: str
     until: str
-    wrong: str  # with its task or date
+    wrong_task: str
+    wrong_until: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +164,11 @@ def _helpers(
     def last(member: str, code: str) -> str:
         return next(reversed(values.get(f"{name}.{member}.{code}", ())), "")
 
-    def wrong(n: int) -> str:
-        told = filled.wrong if filled else {}
-        return told.get(f"{name}.{n}.task") or told.get(f"{name}.{n}.until") or ""
+    def wrong(n: int, member: str) -> str:
+        return filled.wrong.get(f"{name}.{n}.{member}", "") if filled else ""
 
     return tuple(
-        Helper(code, labels[code], last("task", code), last("until", code), wrong(n))
+        Helper(code, labels[code], last("task", code), last("until", code), wrong(n, "task"), wrong(n, "until"))
         for n, code in enumerate(given)
         if code in labels
     )

@@ -186,6 +186,9 @@ def _said(
             waits = entry.id == case.answer_id and case.status == Status.ANSWERED
             title = say("Câu trả lời chờ duyệt") if waits else say(_became(entry, told.events))
             look = "draft"
+    elif entry.kind == "task":
+        asked = (part.department for part in told.file.assignments if part.task_id == entry.id)
+        title = " · ".join([title, *(teller.unit(code) for code in asked)])
     elif entry.kind == "contribution":
         look, who = "unit", " · ".join(part for part in (contributed.get(entry.created_at, ""), who) if part)
     return Line(
