@@ -157,6 +157,7 @@ async def test_more_time_beyond_the_rule_is_the_leaderships_to_give(
     assert code in await listed(as_, "leader", extension_beyond="true")
     page = await browser("leader").get(f"/console/cases/{code}/grant_extension")
     assert "Chờ vật tư" in page.text
+    assert "Đã hết số lần của bộ quy tắc: lãnh đạo tỉnh quyết định." in page.text
     case = await done(as_("leader"), code, "grant_extension")
     assert clocks(case, "resolve")[0][1] == "2026-03-12T10:00"
     assert [(each["state"], each["beyond"]) for each in case["extensions"]] == [("granted", False), ("granted", True)]

@@ -281,6 +281,10 @@ def _until(teller: Storyteller, data: Mapping[str, Any]) -> str:
     return teller.view.say("đến %(when)s", when=teller.told(data.get("until")))
 
 
+def _more_time(teller: Storyteller, data: Mapping[str, Any]) -> str:
+    return _until(teller, data) + (teller.view.say(", ngoài số lần của bộ quy tắc") if data.get("beyond") else "")
+
+
 def _by_department(teller: Storyteller, data: Mapping[str, Any]) -> str:
     return ", ".join(part for part in (teller.unit(data.get("department")), _until(teller, data)) if part)
 
@@ -345,8 +349,8 @@ _DETAILS: dict[str, Detail] = {
     "case.rehome": _rehomed,
     "case.contribute": _department,
     "case.chase": _department,
-    "case.request_extension": _until,
-    "case.grant_extension": _until,
+    "case.request_extension": _more_time,
+    "case.grant_extension": _more_time,
     "case.tell_progress": _until,
     "case.direct": _by_department,
     "commitment.broken": _by_department,
