@@ -26,7 +26,8 @@ class AnswerDocument(SQLModel, table=True):
     issued_on: date
     signer: str
     file_id: UUID | None = Field(default=None, foreign_key="attachments.id")  # the signed one
-    public: bool = True  # the citizen reads it with the answer
+    public: bool = True  # the citizen reads it with the answer, everybody what it is with the published case
+    file_public: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})  # and the signed file
 
 
 class Commitment(SQLModel, table=True):

@@ -18,6 +18,7 @@ class DocumentOf:
     signer: str
     file_id: UUID | None
     public: bool
+    file_public: bool  # everybody may read the signed file with the published case
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 import re
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.text import nfc
@@ -88,11 +88,32 @@ class AnswerDirectly(Body):
     reply: Text
 
 
+def _or_code(schema: dict[str, Any]) -> None:
+    whole = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string", "description": "The unit's code"}, whole]
+
+
+class Support(BaseModel):
+    """A unit that helps: with what, and by when if not as the rules say. Its code alone says neither."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_or_code)
+
+    unit: Code
+    task: Text | None = None
+    until: AwareDatetime | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_code(cls, given: Any) -> Any:
+        return {"unit": given} if isinstance(given, str) else given
+
+
 class Forward(Body):
-    """To which department, and which ones help."""
+    """To which department, and which ones help: each as a code, or with a task and a date of its own."""
 
     lead: Code
-    supporting: list[Code] = Field(default_factory=list, max_length=20)
+    supporting: list[Support] = Field(default_factory=list, max_length=20)
     reason: Text | None = None
 
 
@@ -140,7 +161,11 @@ class TellProgress(Body):
 
 
 class OfficialDocument(BaseModel):
-    """The document an answer is given by; `file` is the signed one: the name of a file sent along, or an id."""
+    """The document an answer is given by; `file` is the signed one: the name of a file sent along, or an id.
+
+    `public`: its citizen may read it; everybody then reads number, date and signer once the case is published, and the
+    file only with `file_public`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -149,6 +174,7 @@ class OfficialDocument(BaseModel):
     signer: Short
     file: Short | None = None
     public: bool = True
+    file_public: bool = False
 
 
 class SubmitAnswer(Body):

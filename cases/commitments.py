@@ -57,7 +57,8 @@ async def make(
 
 
 async def settle(session: AsyncSession, case: Case, department: str, at: datetime, as_: str) -> None:
-    """What a unit's date has come to now: broken if it is over, else `as_` (kept, replaced)."""
+    """What a unit's date has come to now: broken if it is over, else `as_` (kept, replaced). What was kept stays
+    current until the unit makes another."""
     statement = select(Commitment).where(
         Commitment.case_id == case.id, Commitment.department == department, Commitment.current
     )
@@ -67,7 +68,7 @@ async def settle(session: AsyncSession, case: Case, department: str, at: datetim
             row.state, row.settled_at = "broken" if broken else as_, at
             if broken:  # the worker was not there in time
                 await record_all(session, [_line(row, case)], at=at, actor_kind="system")
-        row.current = row.state == "kept"  # what was kept is still to be read; nobody has to do anything about it
+        row.current = as_ == "kept" and row.state == "kept"  # still to be read; nobody has to do anything about it
     await session.flush()  # one current date a unit: the old one goes before a new one comes
 
 

@@ -105,6 +105,9 @@ def _about_work(filters: Filters) -> Iterator[ColumnElement[bool]]:
     if filters.extension_asked is not None:
         asked = select(Extension.id).where(Extension.case_id == Case.id, Extension.state == "requested").exists()
         yield asked if filters.extension_asked else ~asked
+    if filters.extension_beyond is not None:
+        above = select(Extension.case_id).where(Extension.state == "requested", Extension.beyond)
+        yield col(Case.id).in_(above) if filters.extension_beyond else col(Case.id).not_in(above)
     for column, is_there in (
         (Case.incident_id, filters.incident),
         (Case.approved_at, filters.approved),

@@ -3,15 +3,17 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
+from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases import digests, states
 from cases.codes import read_code
+from cases.duty import LEADERS
 from cases.facts import facts_of
 from cases.limits import Clocks, dims, limits_of
 from cases.models import Assignment, Case, Entry
@@ -266,8 +268,9 @@ async def perform(
         waiting_from=Status(case.waiting_from) if case.waiting_from else None,
         lead_lives=desk.heir is not None,
     )
-    if not parts & left_to(case, desk.book).get(name, parts):
-        raise _left_to_others(case, name, desk.book)
+    those = left_to(case, desk.book, await _above(desk, name)).get(name, parts)
+    if not parts & those:
+        raise _left_to_others(case, name, those)
     shape, handler = HANDLERS[name]
     given = _read(shape, body)
     was_restricted = case.restricted
@@ -328,7 +331,17 @@ def parts_of(actor: Actor, case: Case, assignments: list[Assignment]) -> frozens
     return frozenset(parts)
 
 
-def left_to(case: Case, book: Rulebook) -> dict[Action, frozenset[Part]]:
+class Above(NamedTuple):
+    """What stands above the units: whether somebody of the leadership is there; more time asked for is theirs to give.
+
+    Where nobody of them is there, the centre's supervisor decides in their place.
+    """
+
+    leaders: bool = True
+    beyond: bool = False
+
+
+def left_to(case: Case, book: Rulebook, above: Above) -> dict[Action, frozenset[Part]]:
     """Where the table names several parts, those that the rule set, or how the case stands, leaves it to.
 
     Inside a restricted track there are no others to leave it to.
@@ -336,9 +349,12 @@ def left_to(case: Case, book: Rulebook) -> dict[Action, frozenset[Part]]:
     if case.restricted:
         return {}
     named = {"head": frozenset({Part.LEAD_HEAD}), "centre": frozenset({Part.DISPATCHER})}
-    granting = named[book.extend.granted_by]
+    deciding = frozenset({Part.LEADER} if above.leaders else {Part.LEADER, Part.SUPERVISOR})
+    granting = deciding if above.beyond else named[book.extend.granted_by]
     return {
         Action.APPROVE_ANSWER: named[book.approve_by],
+        Action.RETURN_ANSWER: named[book.approve_by],
+        Action.DECIDE_DISPUTE: deciding,
         Action.GRANT_EXTENSION: granting,
         Action.DENY_EXTENSION: granting,
         # Given back too often it is the supervisor's to send on, and at other times it is not.
@@ -346,7 +362,29 @@ def left_to(case: Case, book: Rulebook) -> dict[Action, frozenset[Part]]:
     }
 
 
-def _left_to_others(case: Case, name: Action, book: Rulebook) -> NotAllowed:
+async def _above(desk: Desk, name: Action) -> Above:
+    """As far as this act asks."""
+    if name not in (Action.DECIDE_DISPUTE, Action.GRANT_EXTENSION, Action.DENY_EXTENSION):
+        return Above()
+    row = (await desk.session.execute(_ABOVE, {"case": desk.case.id, "at": desk.at})).one()
+    return Above(row.leaders, row.beyond)
+
+
+_ABOVE = text(
+    f"""
+    SELECT {LEADERS} AS leaders,
+           EXISTS (SELECT FROM extensions WHERE case_id = :case AND state = 'requested' AND beyond) AS beyond
+    """  # noqa: S608 - a constant of cases.duty
+)
+_WHO = {
+    Part.LEAD_HEAD: ("lãnh đạo đơn vị chủ trì", "head of the unit that leads"),
+    Part.DISPATCHER: ("điều phối viên của trung tâm", "dispatcher"),
+    Part.LEADER: ("lãnh đạo tỉnh", "leadership"),
+    Part.SUPERVISOR: ("trưởng ca", "supervisor"),
+}
+
+
+def _left_to_others(case: Case, name: Action, those: frozenset[Part]) -> NotAllowed:
     """Whose decision it is instead."""
     if name == Action.FORWARD and case.needs_supervisor:
         return NotAllowed(
@@ -359,8 +397,11 @@ def _left_to_others(case: Case, name: Action, book: Rulebook) -> NotAllowed:
             "nhiều lần.",
             "Agents and dispatchers forward; the supervisor does once a case was given back too often.",
         )
-    others = ", ".join(sorted(part.value for part in left_to(case, book)[name]))
-    return NotAllowed("Bộ quy tắc giao người khác quyết định việc này.", f"The rule set leaves this to the {others}.")
+    vi, en = (
+        " hoặc ".join(_WHO[part][0] for part in sorted(those)),
+        " or ".join(_WHO[part][1] for part in sorted(those)),
+    )
+    return NotAllowed(f"Việc này do {vi} quyết định.", f"This is left to the {en}.")
 
 
 def offered(file: CaseFile, actor: Actor, book: Rulebook) -> list[Action]:
@@ -378,7 +419,7 @@ def offered(file: CaseFile, actor: Actor, book: Rulebook) -> list[Action]:
     disputed = any(stage == "dispute" for stage, _ in running)
     pointless.add(Action.DISPUTE if disputed else Action.DECIDE_DISPUTE)
     if case.approved_at is not None:
-        pointless |= {Action.APPROVE_ANSWER, Action.RETURN_ANSWER}
+        pointless |= {Action.APPROVE_ANSWER, Action.RETURN_ANSWER, Action.CONTRIBUTE}
     if case.published_at is None:
         pointless.add(Action.UNPUBLISH)
     if not case.public:
@@ -387,7 +428,10 @@ def offered(file: CaseFile, actor: Actor, book: Rulebook) -> list[Action]:
         pointless.add(Action.UNLINK_INCIDENT)
     if case.restricted and (case.track != CRIME_TIP or case.identity_revealed):
         pointless.add(Action.REVEAL_IDENTITY)
-    others = left_to(case, book)
+    waits = next((each for each in file.extensions if each.state == "requested"), None)
+    if waits is None:
+        pointless |= {Action.GRANT_EXTENSION, Action.DENY_EXTENSION}
+    others = left_to(case, book, Above(file.leaders, waits is not None and waits.beyond))
     return [
         action
         for action in states.possible(Status(case.status), parts)

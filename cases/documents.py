@@ -23,8 +23,15 @@ def sent_along(desk: Desk, given: OfficialDocument | None) -> Stored | None:
 async def keep(desk: Desk, answer: Entry, given: OfficialDocument, signed: Stored | None) -> None:
     """Note the document of an answer; its signed file stands with the answer where the citizen may read it.
 
-    Invalid for a date to come, and for a file that is not the case's.
+    Invalid for a date to come, for a file that is not the case's, and for one that everybody but not the citizen may
+    read.
     """
+    if given.file_public and not (given.public and given.file):
+        raise Invalid.at(
+            "document.file_public",
+            "Chỉ đăng công khai được tệp có chữ ký mà người dân cũng xem.",
+            "Only a signed file that the citizen may read can be published.",
+        )
     if given.issued_on > desk.book.day_of(desk.at):
         raise Invalid.at(
             "document.issued_on", "Ngày văn bản chưa tới.", "The document's date is still to come.", "too_late"
@@ -44,11 +51,13 @@ async def keep(desk: Desk, answer: Entry, given: OfficialDocument, signed: Store
             signer=given.signer,
             file_id=file_id,
             public=given.public,
+            file_public=given.file_public,
         )
     )
     desk.data["document"] = {
         "issued_on": given.issued_on.isoformat(),
         "public": given.public,
+        "file_public": given.file_public,
         "file": str(file_id) if file_id else None,
     }
 

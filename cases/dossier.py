@@ -59,9 +59,9 @@ class Dossier:
     history: list[Case]  # other cases of the same citizen
 
 
-async def dossier(session: AsyncSession, actor: Actor, case: Case) -> Dossier:
-    """Everything on the page of a case this person sees, in at most twelve statements."""
-    file = await case_file(session, case)
+async def dossier(session: AsyncSession, actor: Actor, case: Case, at: datetime) -> Dossier:
+    """Everything on the page of a case this person sees now, in at most twelve statements."""
+    file = await case_file(session, case, at)
     rows = await session.exec(select(Journal).where(Journal.case_id == case.id).order_by(col(Journal.id)))
     events = [Event(row.occurred_at, row.kind, row.actor_kind, row.actor_id, row.data) for row in rows]
     deliveries = await session.exec(

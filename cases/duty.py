@@ -28,6 +28,12 @@ LONGEST_SHIFT = timedelta(days=7)
 LONGEST_LEAVE = timedelta(days=366)
 MOST_DEPUTIES = 5
 MOST_WEEKS = 26  # that a shift is repeated at once
+LEADERS = """EXISTS (
+        SELECT FROM staff s JOIN role_grants g ON g.staff_id = s.id AND g.role = 'leader'
+        WHERE s.active AND NOT EXISTS (
+            SELECT FROM leaves l WHERE l.staff_id = s.id AND l.starts_at <= :at AND l.ends_at > :at
+        )
+    )"""  # SQL: somebody of the leadership is there at a moment, as `Roster.leaders` finds them
 NAMED = ("owner_dept", "provincial_office", "vice_chair")  # roles a person can be named for
 
 _PEOPLE = text(

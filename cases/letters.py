@@ -49,7 +49,10 @@ class Matter:
 
 @dataclass(frozen=True, slots=True)
 class DueBy:
-    """One stage that a unit owes: until when, in the centre's zone, and how that was counted; None: extended."""
+    """One stage that a unit owes: until when, in the centre's zone, and how that was counted.
+
+    None: extended, or a date of its own.
+    """
 
     stage: str
     at: datetime
@@ -89,7 +92,7 @@ def forwarded(
             "Thời hạn không thay đổi."
         ]
     asked = [f"Thời hạn của quý đơn vị:\n{_listed(dues)}"] if dues else []
-    if leads and back_until is not None:
+    if back_until is not None:
         asked.append(
             f"Nếu không đúng thẩm quyền, đề nghị trả lại kèm lý do và đơn vị phù hợp trước {day_and_time(back_until)}."
         )
@@ -147,9 +150,12 @@ def _title(matter: Matter, what: str) -> str:
 def _listed(dues: Sequence[DueBy]) -> str:
     return "\n".join(
         f"- {DUTIES[due.stage].capitalize()}: trước {day_and_time(due.at)} "
-        f"({amount_words(due.amount) if due.amount else 'đã gia hạn'})"
+        f"({amount_words(due.amount) if due.amount else _MOVED.get(due.stage, 'theo ngày đã giao')})"
         for due in dues
     )
+
+
+_MOVED = {"resolve": "đã gia hạn"}  # what was given a date when it was given needs no extension
 
 
 def _facts(matter: Matter) -> str:

@@ -362,7 +362,8 @@ class Extension(SQLModel, table=True):
     department: str
     until: datetime = Field(sa_type=Moment)
     reason: str
-    state: str = "requested"  # requested | granted | denied
+    state: str = "requested"  # requested, granted, denied; withdrawn: the unit has the case no more, or has answered
+    beyond: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})  # above the unit to grant
     requested_by: UUID
     requested_at: datetime = Field(sa_type=Moment)
     decided_by: UUID | None = None

@@ -30,6 +30,7 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "order_answered": ("Đơn vị trả lời chỉ đạo", "A unit answered the order"),
     "dispute": ("Đơn vị đề nghị cấp trên quyết định", "Units ask for a decision from above"),
     "dispute_decided": ("Cấp trên đã quyết định", "Decided from above"),
+    "contributed": ("Đơn vị phối hợp đã gửi ý kiến", "A unit that helps has contributed"),
     "help_given_back": ("Đơn vị phối hợp trả lại", "A unit will not help"),
     "broken_date": ("Đã qua ngày hẹn với người dân", "The date promised to the citizen has passed"),
     "chased": ("Người dân hỏi lại", "The citizen asks again"),

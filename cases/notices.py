@@ -261,12 +261,14 @@ def recipients(tell: Tell, about: About, roster: Roster, routing: Routing, at: d
         return roster.owing(tell.person, min(homes, default=centre), Role.OFFICER, knows)
     if tell.to == "named":
         return upwards(str(tell.role), tell.holder, roster, routing, at, knows)
+    if tell.to == "above":
+        return roster.above(knows)
     if tell.to == "decider":
         by_head = routing.rulebook(about.rule_set_id).extend.granted_by == "head"
         return roster.on_duty(tell.holder, Role.HEAD, knows) if by_head else roster.on_duty(centre, Role.DISPATCHER)
     role = Role(tell.role)
     holder = tell.holder or centre
-    if holder == centre and role is Role.OFFICER:
+    if holder == centre and role in (Role.OFFICER, Role.HEAD):
         role = Role.DISPATCHER
     if tell.to == "unit":
         return roster.on_duty(holder, role, knows)

@@ -3,16 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases.act_models import AnswerDocument
 from cases.codes import read_code
 from cases.conditions import one_of
 from cases.lists import Page, make_cursor, read_cursor
 from cases.models import Case
 from cases.states import OPEN
+from core.attachments import Attachment
 from core.errors import NotFound
 
 _PUBLISHED = and_(col(Case.published_at).is_not(None), col(Case.restricted).is_(False), col(Case.public).is_(True))
@@ -74,6 +77,27 @@ def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
         yield col(Case.status).not_in(at_work) if wanted.over else col(Case.status).in_(at_work)
     if wanted.fields:
         yield one_of(col(Case.field), wanted.fields)
+
+
+async def documents(session: AsyncSession, cases: Sequence[Case]) -> dict[UUID, AnswerDocument]:
+    """The official documents that published cases were answered by, by case, where everybody may know of them."""
+    answers = [case.answer_id for case in cases if case.answer_id is not None]
+    if not answers:
+        return {}
+    statement = select(AnswerDocument).where(col(AnswerDocument.entry_id).in_(answers), AnswerDocument.public)
+    return {each.case_id: each for each in (await session.exec(statement)).all()}
+
+
+async def published_file(session: AsyncSession, code: str) -> Attachment:
+    """The signed file of a published case's document; NotFound where there is none that everybody may read."""
+    case = await published_one(session, code)
+    statement = select(Attachment).join(AnswerDocument, col(AnswerDocument.file_id) == col(Attachment.id))
+    meant = statement.where(
+        AnswerDocument.entry_id == case.answer_id, AnswerDocument.public, AnswerDocument.file_public
+    )
+    if (found := (await session.exec(meant)).first()) is None:
+        raise NotFound("Văn bản này không được đăng công khai.", "This document is not published.")
+    return found
 
 
 async def published_one(session: AsyncSession, code: str) -> Case:

@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.acts import COLUMNS, Acts, read_acts
 from cases.codes import read_code
+from cases.duty import LEADERS
 from cases.models import IS_OPEN, IS_OVER, Assignment, Case, Entry, Extension, Limit
 from channels.models import Outgoing
 from core.attachments import Attachment
@@ -203,12 +204,13 @@ class CaseFile:
     officer: str | None
     merged_into: str | None
     incident: str | None
+    leaders: bool = True  # somebody of the leadership is there now
     acts: Acts = field(default_factory=Acts)
     accused_staff: list[str] = field(default_factory=list)  # e-mails
 
 
-async def case_file(session: AsyncSession, case: Case) -> CaseFile:
-    """Everything about one case, in a fixed number of statements."""
+async def case_file(session: AsyncSession, case: Case, at: datetime) -> CaseFile:
+    """Everything about one case now, in a fixed number of statements."""
     entries = await session.exec(
         select(Entry).where(Entry.case_id == case.id).order_by(col(Entry.created_at), col(Entry.id))
     )
@@ -233,6 +235,7 @@ async def case_file(session: AsyncSession, case: Case) -> CaseFile:
                 "incident": case.incident_id,
                 "accused": case.accused_staff,
                 "case": case.id,
+                "at": at,
             },
         )
     ).one()
@@ -246,6 +249,7 @@ async def case_file(session: AsyncSession, case: Case) -> CaseFile:
         names.officer,
         names.merged,
         names.incident,
+        names.leaders,
         read_acts(names),
         list(names.accused),
     )
@@ -256,8 +260,9 @@ _BESIDE = text(
     SELECT (SELECT email FROM staff WHERE id = :officer) AS officer,
            (SELECT code FROM cases WHERE id = :merged) AS merged,
            (SELECT code FROM cases WHERE id = :incident) AS incident,
-           ARRAY(SELECT email FROM staff WHERE id = ANY(CAST(:accused AS uuid[])) ORDER BY email) AS accused, {COLUMNS}
-    """  # noqa: S608 - a constant of cases.acts
+           ARRAY(SELECT email FROM staff WHERE id = ANY(CAST(:accused AS uuid[])) ORDER BY email) AS accused,
+           {LEADERS} AS leaders, {COLUMNS}
+    """  # noqa: S608 - constants of cases.acts and cases.duty
 )
 
 

@@ -131,6 +131,15 @@ class Roster:
             return Told(found, How.NAMED)
         return None
 
+    def above(self, sees: Sees = everybody) -> Told:
+        """Who decides what units cannot: those of the leadership who are there, the named ones alone if any is named;
+        where nobody is there, the centre's supervisor. Only who may decide is asked."""
+        found = self.leaders(sees)
+        if found is None:
+            return self.supervisor(sees)
+        named = [person for person in self.named.get("vice_chair", ()) if person in found.people]
+        return Told(_sorted(named) or found.people, How.NAMED)
+
     def leaders(self, sees: Sees = everybody) -> Told | None:
         """Accounts of the province's leadership that are there; None: there is none."""
         found = self._present(self._holding(Role.LEADER, sees))

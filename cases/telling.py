@@ -21,7 +21,7 @@ OWED_BY: Final[Mapping[str, Role]] = {
 }
 ESCALATED: Final = "limit.escalated"  # the journal's word for a step upwards
 
-To = Literal["owing", "unit", "decider", "one", "named"]
+To = Literal["owing", "unit", "decider", "above", "one", "named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Tell:
     """One thing to tell.
 
     `to` owing: the officer of the case if they are of `holder`, else whoever is on duty there; unit: whoever is on duty
-    there; decider: who decides on extensions of this case; one: `person`; named: whom `role` of the ladder means.
+    there; decider: who decides on extensions of this case; above: who decides what the units cannot; one: `person`;
+    named: whom `role` of the ladder means.
     """
 
     kind: str
@@ -98,7 +99,8 @@ def _of_act(action: str, data: Mapping[str, Any]) -> list[Tell]:
         role = Role.SUPERVISOR if data.get("to_supervisor") else Role.DISPATCHER
         return [Tell("given_back", "unit", "", role=role)]
     if action == "request_extension":
-        return [Tell("extension_asked", "decider", unit, due_at=_moment(data.get("until")))]
+        to: To = "above" if data.get("beyond") else "decider"
+        return [Tell("extension_asked", to, unit, due_at=_moment(data.get("until")))]
     if action in ("grant_extension", "deny_extension"):
         granted = action == "grant_extension"
         until = _moment(data.get("until")) if granted else None
@@ -107,13 +109,23 @@ def _of_act(action: str, data: Mapping[str, Any]) -> list[Tell]:
         return [Tell("order_answered", "one", person=UUID(data["by"]))]
     if action == "give_back_support":
         return [Tell("help_given_back", "owing", data["lead"])]
-    if action == "decide_dispute" and data["lead"] == data["was"]:  # else the new lead is told of its work
-        return [Tell("dispute_decided", "owing", data["lead"])]
+    if action == "decide_dispute":
+        return _of_decision(data["lead"], data["was"], data.get("raised_by"))
+    if action == "contribute" and data.get("dims"):
+        return [Tell("contributed", "owing", data["dims"]["department"])]
     if action == "chase":
         return [Tell("chased", "owing", unit)]
     if action == "add_message" and data.get("dims"):
         return [Tell("message", "owing", data["dims"]["department"])]
     return []
+
+
+def _of_decision(lead: str, was: str, raised_by: str | None) -> list[Tell]:
+    """A new lead is told of its work, the former one has the case no more; a helper that raised it hears its end."""
+    told = [Tell("dispute_decided", "owing", lead)] if lead == was else []
+    if raised_by not in (None, lead, was):
+        told.append(Tell("dispute_decided", "unit", raised_by))
+    return told
 
 
 def _of_limits(kind: str, ops: Any) -> list[Tell]:
@@ -135,7 +147,7 @@ def _of_limits(kind: str, ops: Any) -> list[Tell]:
                 Tell("ordered", "unit", op["holder"], Role.HEAD, stage="directive", due_at=_moment(op["due_at"]))
             )
         elif op["op"] == "opened" and op["stage"] == "dispute":
-            told.append(Tell("dispute", "named", op["holder"], "vice_chair", due_at=_moment(op["due_at"])))
+            told.append(Tell("dispute", "above", op["holder"], due_at=_moment(op["due_at"])))
         elif op["op"] in ("opened", "handed") and op["stage"] in ("accept", "resolve", "contribute"):
             begun[op["holder"]] = op  # of accept and resolve the later one: by when it must be done
         elif op["op"] == "opened" and op["stage"] == "forward" and kind == "case.reopen":

@@ -49,6 +49,7 @@ class Filters:
     needs_supervisor: bool | None = None
     given_back: int | None = None  # at least so many times
     extension_asked: bool | None = None
+    extension_beyond: bool | None = None  # asked for, and not the unit's own to grant
     above: Literal["directive", "dispute"] | None = None  # such a clock runs: an order, a dispute
     above_ours: bool = False  # and a department of the person who asks owes it
     promise: Literal["none", "broken"] | None = None  # no date stands that a unit committed itself to; it was broken
@@ -110,7 +111,16 @@ _BADLY_RATED = View(
 )
 _DONE_TODAY = View("done_today", "Kết thúc hôm nay", "Done today", Filters(ended_from=Ago(0)), "received")
 _EXTENSIONS = View(
-    "extensions", "Xin gia hạn", "Extensions asked for", Filters(open=True, extension_asked=True, part="lead")
+    "extensions",
+    "Xin gia hạn",
+    "Extensions asked for",
+    Filters(status=(Status.IN_PROGRESS, Status.WAITING_CITIZEN), open=True, extension_asked=True, part="lead"),
+)
+_BEYOND = View(
+    "extensions_beyond",
+    "Xin gia hạn thêm, chờ lãnh đạo tỉnh",
+    "More time beyond the rule, for the leadership",
+    Filters(status=(Status.IN_PROGRESS, Status.WAITING_CITIZEN), open=True, extension_beyond=True),
 )
 _UNIT_LATE = View("unit_late", "Đơn vị quá hạn", "Late, ours", Filters(open=True, part="lead", late=True))
 _UNIT_SOON = View(
@@ -238,7 +248,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
             "to_contribute",
             "Phối hợp",
             "To contribute",
-            Filters(status=WITH_UNITS, open=True, part="supporting", contribution_owed=True),
+            Filters(status=(*WITH_UNITS, Status.ANSWERED), open=True, part="supporting", contribution_owed=True),
         ),
         _SUPPORT_OWED,
         _UNIT_SOON,
@@ -286,6 +296,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
         ),
         _DIRECTIVES,
         _DISPUTES,
+        _BEYOND,
         _BROKEN,
         _TRACK_SUGGESTED,
         *_TRACKS,
@@ -322,7 +333,7 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
         _MINE,
         View("tips_all", "Tin báo tội phạm, tất cả", "Crime tips, all", _tips(), "received"),
     ),
-    Role.LEADER: (*_OVERVIEW, _DISPUTES, _DIRECTIVES),
+    Role.LEADER: (*_OVERVIEW, _DISPUTES, _BEYOND, _DIRECTIVES),
     Role.ADMIN: _OVERVIEW,
 }
 

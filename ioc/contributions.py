@@ -199,6 +199,12 @@ def _give_back(book: _Book) -> None:
     book.add("give_backs", department=book.data["department"])
 
 
+def _extended(book: _Book) -> None:
+    book.add("extensions_granted")
+    if book.data.get("beyond"):
+        book.add("extensions_beyond")
+
+
 def _rate(book: _Book) -> None:
     rating, previous = book.data["rating"], book.data.get("previous")
     book.add("ratings", 1 if previous is None else 0)
@@ -226,7 +232,7 @@ _EVENTS: dict[str, Callable[[_Book], None]] = {
     "case.reopen": _tally("reopened"),
     "case.give_back": _give_back,
     "case.request_extension": _tally("extensions_requested"),
-    "case.grant_extension": _tally("extensions_granted"),
+    "case.grant_extension": _extended,
     "case.deny_extension": _tally("extensions_denied"),
     "case.chase": _tally("chased"),
     "case.rate": _rate,

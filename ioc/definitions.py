@@ -183,6 +183,14 @@ SUMS: tuple[Definition, ...] = (
         unit="events",
     ),
     _count(
+        "extensions_beyond",
+        "Gia hạn thêm do lãnh đạo tỉnh cho",
+        "Extensions beyond the rule",
+        "Số lượt được gia hạn vượt số lần của bộ quy tắc, do lãnh đạo tỉnh cho; đã tính trong số lượt được gia hạn.",
+        "Requests granted by the province's leadership beyond what a unit may be granted; among those granted.",
+        unit="events",
+    ),
+    _count(
         "extensions_denied",
         "Không được gia hạn",
         "Extensions denied",

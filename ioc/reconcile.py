@@ -145,6 +145,8 @@ _FIGURES = f"""
         UNION ALL SELECT 'refused.' || (data ->> 'reason_code'), day, dims, 0, 1 FROM acts WHERE kind = 'case.refuse'
         UNION ALL SELECT 'give_backs', day, dims || jsonb_build_object('department', data ->> 'department'), 0, 1
             FROM acts WHERE kind = 'case.give_back'
+        UNION ALL SELECT 'extensions_beyond', day, dims, 0, 1 FROM acts
+            WHERE kind = 'case.grant_extension' AND CAST(data ->> 'beyond' AS boolean)
         UNION ALL SELECT CASE kind WHEN 'case.forward' THEN 'forward_time' ELSE 'resolution' END,
             day, dims, CAST(floor(8 * ln(seconds)) AS int), 1 FROM acts WHERE kind IN ('case.forward', 'case.reply')
         UNION ALL SELECT 'first_response', day, dims, CAST(floor(8 * ln(seconds)) AS int), 1 FROM acts

@@ -196,13 +196,18 @@ class EscalationStep:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """How often and how far the resolve limit may be moved; `max_ratio` is of the limit itself."""
+    """How often and how far the resolve limit may be moved; `max_ratio` is of the limit itself, each time.
+
+    `granted_by` head or centre; once more than `max` only the province's leadership may (`beyond_by` province), or
+    nobody.
+    """
 
     max: int = 1
     max_ratio: float = 1.0
     before_due: bool = True
     reason_required: bool = True
     granted_by: str = "head"
+    beyond_by: str = "nobody"
 
 
 @dataclass(frozen=True, slots=True)

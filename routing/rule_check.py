@@ -455,6 +455,7 @@ class _Checker:
             ("day_end", draft.day_end, ("close", "midnight")),
             ("approve_by", draft.approve_by, ("head", "centre")),
             ("extend.granted_by", draft.extend.granted_by, ("head", "centre")),
+            ("extend.beyond_by", draft.extend.beyond_by, ("nobody", "province")),
             *(("stop_while_waiting", stage, STAGES) for stage in draft.stop_while_waiting),
         )
         for where, value, allowed in choices:

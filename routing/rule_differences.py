@@ -195,6 +195,7 @@ def _texts(value: object) -> tuple[str, ...]:
         return (
             f"{value.max} × {value.max_ratio:g}",
             value.granted_by,
+            *([value.beyond_by] if value.beyond_by != "nobody" else []),
             *(name for name, usual in limits if not usual),
         )
     if isinstance(value, tuple):

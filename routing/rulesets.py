@@ -167,7 +167,7 @@ class _Reader:
 
     def _extension(self) -> Extension:
         row, plain = self._mapping("extend", self.document.get("extend", {})), Extension()
-        self._known("extend", row, ("max", "max_ratio", "before_due", "reason_required", "granted_by"))
+        self._known("extend", row, ("max", "max_ratio", "before_due", "reason_required", "granted_by", "beyond_by"))
         ratio = row.get("max_ratio", plain.max_ratio)
         if isinstance(ratio, bool) or not isinstance(ratio, int | float):
             self._wrong("extend.max_ratio", "must be a number")
@@ -181,6 +181,7 @@ class _Reader:
             before_due=bool(before_due),
             reason_required=bool(reason),
             granted_by=self._text("extend.granted_by", row.get("granted_by", plain.granted_by)),
+            beyond_by=self._text("extend.beyond_by", row.get("beyond_by", plain.beyond_by)),
         )
 
     def _track_phrases(self, value: Any) -> Iterator[TrackPhrases]:
@@ -325,6 +326,7 @@ def to_dict(draft: RuleSetDraft) -> dict[str, Any]:
             "before_due": draft.extend.before_due,
             "reason_required": draft.extend.reason_required,
             "granted_by": draft.extend.granted_by,
+            "beyond_by": draft.extend.beyond_by,
         },
         "stop_while_waiting": list(draft.stop_while_waiting),
         "day_end": draft.day_end,

@@ -116,6 +116,7 @@ class Part(BaseModel):
     accepted_at: datetime | None
     task: Annotated[str | None, Field(description="What a supporting unit was asked for")]
     ended_at: datetime | None
+    give_back_until: Annotated[datetime | None, Field(description="Until when the unit may give its part back")]
 
 
 class Suggested(BaseModel):
@@ -149,6 +150,16 @@ class DocumentAnswer(BaseModel):
     signer: str
     file: str | None
     public: bool
+    file_public: Annotated[bool, Field(description="Everybody reads the signed file once the case is published")]
+
+
+class PublishedDocument(BaseModel):
+    """The official document of a published answer; `file`: where the signed one is read, if everybody may."""
+
+    number: str
+    issued_on: date
+    signer: str
+    file: str | None
 
 
 class Line(BaseModel):
@@ -169,6 +180,7 @@ class ExtensionAnswer(BaseModel):
     until: datetime
     reason: str
     state: str
+    beyond: Annotated[bool, Field(description="Once more than the unit's own head may grant")]
     requested_at: datetime
 
 
@@ -341,6 +353,7 @@ class PublishedCase(BaseModel):
     received_on: date
     replied_on: date | None
     published_at: datetime
+    document: PublishedDocument | None
     rating: int | None
 
 

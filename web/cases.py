@@ -115,7 +115,7 @@ async def open_for_somebody(
     opened, case = await open_report(session, here, office, who, given, uploads, idempotency_key, at)
     if case.restricted:  # out of this person's sight already: all they get is what the caller is told
         return opened.answer
-    shown = await _shown(response, session, case, who, office)
+    shown = await _shown(response, session, case, who, office, at)
     return {**shown, "tracking_key": opened.answer["tracking_key"]}
 
 
@@ -155,7 +155,7 @@ async def case(response: Response, session: Db, who: Who, office: AtOffice, at: 
     """One case with everything this person may see; `ETag` is its version."""
     found = await case_by_code(session, who, code)
     await looks.note(session, who, found, "api", at)
-    return await _shown(response, session, found, who, office)
+    return await _shown(response, session, found, who, office, at)
 
 
 @router.get("/cases/{code}/timeline", response_model=None, responses=answers(Timeline, description="Its history"))
@@ -183,9 +183,11 @@ async def refusal_reasons(who: Who, routing: Rules) -> list[dict[str, str]]:
     return [{"code": code, "name": name, "text": words.refusal(code)} for code, name in REFUSALS.items()]
 
 
-async def _shown(response: Response, session: Db, case: Case, who: Actor, office: Office) -> dict[str, Any]:
+async def _shown(
+    response: Response, session: Db, case: Case, who: Actor, office: Office, at: datetime
+) -> dict[str, Any]:
     response.headers["ETag"] = f'"{case.version}"'
-    return case_to_staff(await case_file(session, case), who, office.routing)
+    return case_to_staff(await case_file(session, case, at), who, office.routing)
 
 
 def _version(if_match: str | None) -> int | None:
@@ -220,13 +222,13 @@ def _route(action: Action) -> None:
         async def present(case: Case) -> dict[str, Any]:
             if case.restricted:  # the refusal undoes its transaction, and with it the line that says who looked
                 return {"code": case.code, "version": case.version}
-            return case_to_staff(await case_file(session, case), who, office.routing)
+            return case_to_staff(await case_file(session, case, at), who, office.routing)
 
         done = await perform(
             session, office, who, code, action, members, at, files=files, if_version=version, present=present
         )
         await looks.note(session, who, done, "act", at)
-        return await _shown(response, session, done, who, office)
+        return await _shown(response, session, done, who, office, at)
 
     content = {**json_body(shape), **multipart_body(shape, "attachments")}
     router.add_api_route(

@@ -55,6 +55,9 @@ class Narrowing(BaseModel):
     needs_supervisor: bool | None = None
     restricted: bool | None = None
     extension_asked: bool | None = None
+    extension_beyond: Annotated[bool | None, Field(description="More time is asked for, the leadership's to give")] = (
+        None
+    )
     above: Annotated[
         Literal["directive", "dispute"] | None,
         Field(description="An order waits for its answer, a dispute for decision"),

@@ -16,6 +16,7 @@ from cases import people
 from cases.bodies import Message, Rate, ReopenByCitizen
 from cases.codes import key_fits, read_code
 from cases.desk import Office, not_found, perform
+from cases.documents import document_of
 from cases.models import Case
 from cases.queries import CaseFile, case_file, follow_merges, reply_to, timeline
 from cases.states import Action
@@ -28,7 +29,7 @@ from web.answers import CitizenCase
 from web.bodies import read_body
 from web.deps import Here, Now, client_address, office_of, transaction_of
 from web.docs import PROBLEMS, answers, json_body, multipart_body
-from web.shapes import case_to_citizen
+from web.shapes import case_to_citizen, document_shape
 from web.state import State
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=PROBLEMS)
@@ -77,12 +78,19 @@ async def own_case(
     return case
 
 
-async def citizen_file(session: AsyncSession, case: Case, routing: Routing) -> tuple[CaseFile, dict[str, Any]]:
+async def citizen_file(
+    session: AsyncSession, case: Case, routing: Routing, at: datetime
+) -> tuple[CaseFile, dict[str, Any]]:
     """The case with everything about it, and as its reporter sees it."""
-    file = await case_file(session, case)
+    file = await case_file(session, case, at)
     shown = case_to_citizen(file, await timeline(session, case, internal=False), routing)
     if case.merged_into is not None:  # the answer to the case that went on is the answer to this one
-        shown["reply"] = await reply_to(session, await follow_merges(session, case))
+        goes_on = await follow_merges(session, case)
+        shown["reply"] = await reply_to(session, goes_on)
+        if shown["reply"] is not None and goes_on.answer_id is not None:
+            document = await document_of(session, goes_on.answer_id)
+            named = document_shape(document if document is not None and document.public else None)
+            shown["document"] = named and {**named, "file": None}  # its files stand with the other reporter's case
     return file, shown
 
 
@@ -101,7 +109,7 @@ class Follower:
 
     async def file(self) -> tuple[CaseFile, dict[str, Any]]:
         """The case with everything about it, and as its reporter sees it."""
-        return await citizen_file(self.session, self.case, self.office.routing)
+        return await citizen_file(self.session, self.case, self.office.routing, self.at)
 
     def ways(self) -> list[str]:
         """Channels they may choose to be answered on."""

@@ -288,6 +288,9 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
     "document_seen": {
         "no": ("Chỉ cán bộ", "Staff only"),
     },
+    "document_public": {
+        "yes": ("Cả tệp có chữ ký", "The signed file too"),
+    },
     "part_state": {
         "open": ("chưa nhận", "not accepted yet"),
         "accepted": ("đã nhận", "accepted"),

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse, Response
 
-from cases.published import published
+from cases.published import documents, published
 from web.answers import FeatureCollection, PublishedPage
 from web.deps import Db, Rules
 from web.docs import PROBLEMS, answers
@@ -26,7 +26,9 @@ class GeoJson(JSONResponse):
 async def cases(session: Db, routing: Rules, cursor: Cursor = None, limit: Limit = 50) -> dict[str, Any]:
     """Published cases, newest first, anonymised and checked by a person."""
     page = await published(session, cursor=cursor, limit=limit)
-    return {"items": [published_case(case, routing) for case in page.items], "next_cursor": page.next_cursor}
+    by = await documents(session, page.items)
+    items = [published_case(case, routing, by.get(case.id)) for case in page.items]
+    return {"items": items, "next_cursor": page.next_cursor}
 
 
 @router.get(
@@ -38,9 +40,9 @@ async def cases(session: Db, routing: Rules, cursor: Cursor = None, limit: Limit
 async def cases_on_map(session: Db, routing: Rules, cursor: Cursor = None, limit: Limit = 200) -> Response:
     """The same as GeoJSON points at the centre of the unit, never at a home."""
     page = await published(session, cursor=cursor, limit=limit)
-    features = []
+    features, by = [], await documents(session, page.items)
     for case in page.items:
-        shown = published_case(case, routing)
+        shown = published_case(case, routing, by.get(case.id))
         place = shown.pop("location")
         geometry = {"type": "Point", "coordinates": [place["lng"], place["lat"]]} if place else None
         features.append({"type": "Feature", "id": case.code, "geometry": geometry, "properties": shown})

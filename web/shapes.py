@@ -5,12 +5,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cases import citizens
+from cases.act_models import AnswerDocument
 from cases.acts import DocumentOf
 from cases.commitments import owed_since
 from cases.desk import offered, parts_of
+from cases.giving_back import give_back_until
 from cases.lists import Page
 from cases.looks import text_in_list
-from cases.models import Case, Limit
+from cases.models import Assignment, Case, Limit
 from cases.queries import CaseFile, sees_identity
 from cases.states import NOT_FOR_STAFF, Status, possible
 from core.attachments import Attachment
@@ -153,6 +155,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
                 "accepted_at": when(a.accepted_at, zone),
                 "task": said[a.task_id] if a.task_id else None,
                 "ended_at": when(a.ended_at, zone),
+                "give_back_until": when(_back_until(case, a, routing), zone),
             }
             for a in file.assignments
         ],
@@ -216,6 +219,7 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
                 "until": when(each.until, zone),
                 "reason": each.reason,
                 "state": each.state,
+                "beyond": each.beyond,
                 "requested_at": when(each.requested_at, zone),
             }
             for each in file.extensions
@@ -236,6 +240,13 @@ def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, A
     }
 
 
+def _back_until(case: Case, part: Assignment, routing: Routing) -> datetime | None:
+    """Until when this unit may give its part back, while it has it and has not done it."""
+    if part.ended_at is not None or part.state not in ("open", "accepted"):
+        return None
+    return give_back_until(case, part, routing, routing.rulebook(case.rule_set_id))
+
+
 def progress_owed(file: CaseFile, routing: Routing) -> datetime | None:
     """From when on the lead, being late, owes its citizen word of the progress with a date; None while in time."""
     running = (each for each in file.limits if each.stage == "resolve" and not (each.met_at or each.cancelled_at))
@@ -248,7 +259,7 @@ def progress_owed(file: CaseFile, routing: Routing) -> datetime | None:
     return owed_since(limit.due_at, told, book.progress_when_late_every, calendar)
 
 
-def document_shape(document: DocumentOf | None) -> dict[str, Any] | None:
+def document_shape(document: DocumentOf | AnswerDocument | None) -> dict[str, Any] | None:
     """The official document of an answer; `file` is the signed one among the attachments."""
     if document is None:
         return None
@@ -258,6 +269,7 @@ def document_shape(document: DocumentOf | None) -> dict[str, Any] | None:
         "signer": document.signer,
         "file": str(document.file_id) if document.file_id else None,
         "public": document.public,
+        "file_public": document.file_public,
     }
 
 
@@ -314,8 +326,20 @@ def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routi
     }
 
 
-def published_case(case: Case, routing: Routing) -> dict[str, Any]:
-    """A published case: the checked text, never the citizen's own words; the place is the unit's centre."""
+def _published_document(case: Case, document: AnswerDocument | None) -> dict[str, Any] | None:
+    if document is None:
+        return None
+    return {
+        "number": document.number,
+        "issued_on": document.issued_on.isoformat(),
+        "signer": document.signer,
+        "file": f"/cases/{case.code}/document" if document.file_public else None,
+    }
+
+
+def published_case(case: Case, routing: Routing, document: AnswerDocument | None = None) -> dict[str, Any]:
+    """A published case: the checked text, never the citizen's own words; the place is the unit's centre; the document
+    it was answered by, whose `file` is an address only where everybody may read it."""
     zone, place = zone_of(routing), routing.area(case.area)
     return {
         "code": case.code,
@@ -328,6 +352,7 @@ def published_case(case: Case, routing: Routing) -> dict[str, Any]:
         "received_on": case.received_at.astimezone(zone).date().isoformat(),
         "replied_on": case.replied_at.astimezone(zone).date().isoformat() if case.replied_at else None,
         "published_at": when(case.published_at, zone),
+        "document": _published_document(case, document),
         "rating": case.rating,
     }
 

@@ -6,6 +6,7 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from cases import commitments, documents, publishing, replies
+from cases.actions.triage import withdraw_requests
 from cases.bodies import AnswerDirectly, ApproveAnswer, Body, Reason, SubmitAnswer
 from cases.desk import Desk, action
 from cases.limits import BESIDE
@@ -56,7 +57,7 @@ async def submit_answer(desk: Desk, given: SubmitAnswer) -> None:
 
 @action(Action.RETURN_ANSWER, Reason)
 async def return_answer(desk: Desk, given: Reason) -> None:
-    """The head wants it better: the lead's clock runs again, with its due time as it stood."""
+    """It is wanted better: the lead's clock runs again, with its due time as it stood."""
     if desk.case.approved_at is not None:
         raise Conflict("Câu trả lời đã được duyệt và đang được gửi.", "The answer is approved and being sent.")
     desk.write("reason", given.reason)
@@ -75,6 +76,7 @@ async def approve_answer(desk: Desk, given: ApproveAnswer) -> None:
     _nothing_public(desk, given.public_text)
     entry = (await desk.session.exec(select(Entry).where(Entry.id == case.answer_id))).one()
     case.approved_at = desk.at
+    desk.clocks.cancel(only=("contribute",))  # the answer is given without it
     if given.public_text is not None and case.published_at is None:
         case.public_text = publishing.checked(case, given.public_text, given.left)
         desk.data["changed"] = ["public_text"]
@@ -98,6 +100,7 @@ async def reply(desk: Desk, given: Body) -> None:
     desk.clocks.cancel(keep=("reply",))
     desk.clocks.meet("reply")
     desk.first_response()
+    await withdraw_requests(desk)
     case.replied_at = desk.at
     case.close_after = due(desk.at, desk.book.close_after, desk.book.calendar, day_end=desk.book.day_end)
     if case.public and desk.book.defaults(case.field).public and not case.restricted:

@@ -13,6 +13,8 @@ from cases.actions.triage import check_field, take_from_units
 from cases.bodies import Classify, SetTrack
 from cases.desk import Desk, action
 from cases.facts import NOT_SAID
+from cases.giving_back import SINCE
+from cases.giving_back import STAGE as GIVE_BACK
 from cases.models import Case
 from cases.queries import seen_by, sees
 from cases.states import TABLE, Action, Status
@@ -198,12 +200,16 @@ def _units_meant(desk: Desk, codes: Sequence[str]) -> list[str]:
 
 
 async def _decide_anew(desk: Desk) -> None:
-    decision = desk.decide()
+    decision, was = desk.decide(), desk.case.decision
+    limits = {limit.stage: str(limit.amount) for limit in decision.limits}
+    other = limits.get(GIVE_BACK) != was.get("limits", {}).get(GIVE_BACK)
+    since = desk.at.isoformat() if other else was.get(SINCE)
     desk.case.decision = {
         "lead": decision.lead,
         "supporting": list(decision.supporting),
         "rules": list(decision.rules),
-        "limits": {limit.stage: str(limit.amount) for limit in decision.limits},
+        "limits": limits,
+        **({SINCE: since} if since else {}),
     }
     desk.data["rules"] = list(decision.rules)
     desk.clocks.amend(decision)

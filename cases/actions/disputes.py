@@ -4,7 +4,7 @@ from sqlmodel import col, select
 
 from cases import replies
 from cases.act_models import Dispute
-from cases.actions.triage import check_department, tell_units
+from cases.actions.triage import check_department, tell_units, withdraw_requests
 from cases.bodies import DecideDispute, Raise
 from cases.desk import Desk, action
 from cases.models import Assignment
@@ -59,9 +59,10 @@ async def decide_dispute(desk: Desk, given: DecideDispute) -> Status | None:
     await desk.session.flush()  # the line before what refers to it
     row.decision_id, row.decided_at, row.decided_by, row.lead = entry.id, desk.at, desk.actor.id, lead
     desk.clocks.meet(STAGE, limit.holder)
-    desk.data |= {"lead": lead, "was": before}
+    desk.data |= {"lead": lead, "was": before, "raised_by": row.department}
     if lead == before:
         return None
+    await withdraw_requests(desk)
     await _hand_to(desk, lead)
     promised = desk.local(desk.case.promised_at) if desk.case.promised_at else None
     await desk.tell("forwarded", replies.forwarded(desk.routing.departments[lead].name, promised))

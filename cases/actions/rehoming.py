@@ -11,9 +11,10 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from cases.act_models import Commitment, Directive
-from cases.actions.triage import end_parts, give_back_until, take_from_units
+from cases.actions.triage import end_parts, take_from_units, withdraw_requests
 from cases.bodies import Body
 from cases.desk import Desk, action
+from cases.giving_back import give_back_until
 from cases.models import HANDED, Assignment, Extension
 from cases.states import Action, Status
 from core.ids import uuid7
@@ -151,7 +152,7 @@ async def _to_the_centre(desk: Desk) -> Status | None:
     ended = desk.routing.directory.departments[lead].valid_to
     name = desk.routing.directory.name_at(lead, today)
     desk.data |= {"lead": None, "supporting": []}
-    await _withdraw_requests(desk)
+    await withdraw_requests(desk)
     if case.status == Status.ANSWERED and case.approved_at is not None:
         desk.clocks.cancel(keep=("reply",))
         end_parts(desk, HANDED)
@@ -171,19 +172,10 @@ async def _to_the_centre(desk: Desk) -> Status | None:
     return Status.RECEIVED
 
 
-async def _requests(desk: Desk) -> Sequence[Extension]:
-    statement = select(Extension).where(Extension.case_id == desk.case.id, Extension.state == "requested")
-    return (await desk.session.exec(statement.with_for_update())).all()
-
-
-async def _withdraw_requests(desk: Desk) -> None:
-    for extension in await _requests(desk):
-        extension.state = "withdrawn"
-
-
 async def _ask_again(desk: Desk) -> None:
     """More time that was asked for is now asked for by the heir."""
-    for extension in await _requests(desk):
+    statement = select(Extension).where(Extension.case_id == desk.case.id, Extension.state == "requested")
+    for extension in (await desk.session.exec(statement.with_for_update())).all():
         extension.department = desk.case.lead or extension.department
 
 
@@ -210,7 +202,7 @@ async def _tell(desk: Desk, fresh: Sequence[tuple[Assignment, Assignment]]) -> N
             part,
             owed,
             again=False,
-            back_until=give_back_until(desk, part),
+            back_until=give_back_until(desk.case, part, desk.routing, desk.book),
             came_from=desk.routing.directory.name_at(old.department, today),
         )
         if not told:

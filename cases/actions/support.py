@@ -1,10 +1,9 @@
 """Units that help the one that leads: asked for something, by a date of their own, released, or giving it back."""
 
-from datetime import datetime
-
-from cases.actions.triage import check_department, give_back_until, tell_units, too_late_to_give_back
-from cases.bodies import AskSupport, GiveBackSupport, ReleaseSupport, within_reason
+from cases.actions.triage import check_department, set_date, tell_units, too_late_to_give_back
+from cases.bodies import AskSupport, GiveBackSupport, ReleaseSupport
 from cases.desk import Desk, action
+from cases.giving_back import give_back_until
 from cases.models import Assignment
 from cases.states import Action
 from core.errors import Conflict, Invalid
@@ -23,7 +22,6 @@ async def ask_support(desk: Desk, given: AskSupport) -> None:
             "Đơn vị này đang phối hợp và chưa gửi ý kiến; hãy chờ, hoặc cho thôi phối hợp rồi đề nghị lại.",
             "This unit is helping already and owes its contribution.",
         )
-    _check_until(desk, given.until)
     task = desk.write("task", given.task)
     await desk.session.flush()  # the line before the part that refers to it
     if part is None:
@@ -42,9 +40,7 @@ async def ask_support(desk: Desk, given: AskSupport) -> None:
         part.state, part.opened_at = "open", desk.at
     part.task_id, part.asked_by = task.id, desk.actor.id
     desk.start_clocks()
-    limit = desk.clocks.find("contribute", unit)
-    if given.until is not None and limit is not None:
-        desk.clocks.move(limit, given.until)
+    limit = set_date(desk, unit, given.until, "until")
     desk.clocks.amend(desk.decide())  # several units may have other limits than one
     desk.data |= {"department": unit, "until": limit.due_at.isoformat() if limit and limit.due_at else None}
     await tell_units(desk)
@@ -68,10 +64,10 @@ async def give_back_support(desk: Desk, given: GiveBackSupport) -> None:
         raise Conflict("Đơn vị không phối hợp phản ánh này.", "Your unit is not helping with this case.")
     if given.suggested is not None and given.suggested not in desk.routing.departments:
         raise Invalid.at("suggested", f"Không có đơn vị mã {given.suggested}.", "Unknown department.", "unknown")
-    part = mine[0]
-    if part.state != "open":
+    part = next((each for each in mine if each.state == "open"), None)
+    if part is None:
         raise Conflict("Đơn vị đã gửi ý kiến phối hợp.", "Your unit has contributed already.")
-    until = give_back_until(desk, part)
+    until = give_back_until(desk.case, part, desk.routing, desk.book)
     if until is not None and desk.at > until:
         raise too_late_to_give_back(
             until, "Hãy trao đổi với đơn vị chủ trì.", "Ask the unit that leads to release yours."
@@ -96,19 +92,3 @@ def _end(desk: Desk, part: Assignment, state: str) -> None:
     desk.clocks.cancel(holder=part.department)
     desk.clocks.amend(desk.decide())
     desk.data["department"] = part.department
-
-
-def _check_until(desk: Desk, until: datetime | None) -> None:
-    """A date that leaves the lead time of its own: ahead, and before the lead's, while that is ahead itself."""
-    if until is None:
-        return
-    if not within_reason(until, desk.at):
-        raise Invalid.at("until", "Hạn phối hợp phải ở phía trước, trong vòng một năm.", "The date must lie ahead.")
-    resolve = desk.clocks.find("resolve")
-    if resolve is not None and resolve.due_at is not None and desk.at < resolve.due_at < until:
-        raise Invalid.at(
-            "until",
-            "Hạn phối hợp phải trước hạn xử lý của đơn vị chủ trì.",
-            "The date must be before the lead's own limit.",
-            "too_far",
-        )

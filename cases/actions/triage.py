@@ -1,25 +1,30 @@
 """What the centre does with a report: send it to a department, take it back, split it, join it."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
+from uuid import UUID
+
+from sqlmodel import select
 
 from cases import replies
-from cases.bodies import Body, Forward, Into, Reason, Split
+from cases.bodies import Body, Forward, Into, Reason, Split, within_reason
 from cases.desk import Desk, action, writer_of
+from cases.giving_back import give_back_until
 from cases.intake import Report, open_case
-from cases.models import Assignment
+from cases.models import Assignment, Extension, Limit
 from cases.queries import live_case
 from cases.states import OPEN, Action, Status
 from core.db import bare
 from core.errors import Conflict, Invalid
 from core.ids import uuid7
-from routing.working_time import due
 
 
 @action(Action.FORWARD, Forward)
 async def forward(desk: Desk, given: Forward) -> None:
-    """Hand the case to the department that leads, and to those that help."""
+    """Hand the case to the department that leads, and to those that help, each with a task and a date if it has one."""
     lead = check_department(desk, "lead", given.lead)
-    supporting = [check_department(desk, f"supporting.{n}", code) for n, code in enumerate(given.supporting)]
+    supporting = [check_department(desk, f"supporting.{n}", each.unit) for n, each in enumerate(given.supporting)]
     if lead in supporting or len(set(supporting)) != len(supporting):
         raise Invalid.at(
             "supporting", "Mỗi đơn vị chỉ có một vai trò.", "A department leads or supports, once.", "repeated"
@@ -30,7 +35,11 @@ async def forward(desk: Desk, given: Forward) -> None:
     if desk.case.needs_supervisor:  # who decided is the supervisor, and nobody else could
         desk.case.needs_supervisor = False
         desk.data["decided"] = True
-    assign(desk, lead, supporting)
+    tasks = {each.unit: desk.write("task", each.task).id for each in given.supporting if each.task}
+    await desk.session.flush()  # the lines before the parts that refer to them
+    assign(desk, lead, supporting, tasks)
+    for n, each in enumerate(given.supporting):
+        set_date(desk, each.unit, each.until, f"supporting.{n}.until")
     if given.reason:
         desk.write("reason", given.reason)
     desk.data |= {"lead": lead, "supporting": supporting}
@@ -46,6 +55,7 @@ async def forward(desk: Desk, given: Forward) -> None:
 async def recall(desk: Desk, given: Reason) -> None:
     """Take the case back from the units."""
     desk.write("reason", given.reason)
+    await withdraw_requests(desk)
     take_from_units(desk, "recalled")
 
 
@@ -167,18 +177,52 @@ def _check_restricted(desk: Desk, lead: str, supporting: list[str]) -> None:
         )
 
 
-def assign(desk: Desk, lead: str, supporting: list[str]) -> None:
-    """Give the case to its units and start their clocks, by the amounts the rules give for this case."""
+def assign(desk: Desk, lead: str, supporting: list[str], tasks: Mapping[str, UUID] = MappingProxyType({})) -> None:
+    """Give the case to its units and start their clocks, by the amounts the rules give for this case.
+
+    `tasks`: the lines that say what a unit is asked to do.
+    """
     case = desk.case
     for department, role in [(lead, "lead"), *((code, "supporting") for code in supporting)]:
         part = Assignment(
-            id=uuid7(desk.at), case_id=case.id, department=department, role=role, state="open", opened_at=desk.at
+            id=uuid7(desk.at),
+            case_id=case.id,
+            department=department,
+            role=role,
+            state="open",
+            opened_at=desk.at,
+            task_id=tasks.get(department),
+            asked_by=desk.actor.id if department in tasks else None,
         )
         desk.session.add(part)
         desk.assignments.append(part)
     case.lead, case.units = lead, [lead, *supporting]
     case.officer_id = None
     desk.start_clocks()
+
+
+def set_date(desk: Desk, unit: str, until: datetime | None, where: str) -> Limit | None:
+    """The running limit of a unit that helps, moved to a date of its own if one is given.
+
+    Invalid at `where` unless the date leaves the lead time: ahead, and before the lead's, while that is ahead itself.
+    """
+    limit = desk.clocks.find("contribute", unit)
+    if until is None:
+        return limit
+    if not within_reason(until, desk.at):
+        raise Invalid.at(where, "Hạn phối hợp phải ở phía trước, trong vòng một năm.", "The date must lie ahead.")
+    resolve = desk.clocks.find("resolve")
+    if resolve is not None and resolve.due_at is not None and desk.at < resolve.due_at < until:
+        latest = replies.day_and_time(desk.local(resolve.due_at))
+        raise Invalid.at(
+            where,
+            f"Hạn phối hợp phải trước hạn xử lý của đơn vị chủ trì ({latest}).",
+            "The date must be before the lead's own limit.",
+            "too_far",
+        )
+    if limit is not None:
+        desk.clocks.move(limit, until)
+    return limit
 
 
 async def tell_units(desk: Desk, *, again: bool = False) -> None:
@@ -191,20 +235,11 @@ async def tell_units(desk: Desk, *, again: bool = False) -> None:
         started = any(limit.holder == part.department for limit in desk.clocks.added)
         if part.ended_at is not None or not (started or part.opened_at == desk.at):
             continue
-        until = give_back_until(desk, part)
+        until = give_back_until(desk.case, part, desk.routing, desk.book)
         if not await post.forwarded(desk.case, part, desk.clocks.added, again=again, back_until=until):
             silent.append(part.department)
     if silent:
         desk.data["without_mailbox"] = silent
-
-
-def give_back_until(desk: Desk, part: Assignment) -> datetime | None:
-    """Until when a unit may give the case back, in its calendar's zone; None when the rules set no limit."""
-    amount = desk.amount("give_back")
-    if amount is None:
-        return None
-    calendar = desk.routing.calendar_of(part.department, desk.book)
-    return due(part.opened_at, amount, calendar, day_end=desk.book.day_end)
 
 
 def too_late_to_give_back(until: datetime, instead: str, instead_en: str) -> Conflict:
@@ -227,6 +262,13 @@ def end_parts(desk: Desk, state: str) -> None:
     for part in desk.assignments:
         if part.ended_at is None:
             part.state, part.ended_at = state, desk.at
+
+
+async def withdraw_requests(desk: Desk) -> None:
+    """More time that was asked for is asked for no more: whoever did has the case no longer, or has answered."""
+    statement = select(Extension).where(Extension.case_id == desk.case.id, Extension.state == "requested")
+    for extension in (await desk.session.exec(statement.with_for_update())).all():
+        extension.state = "withdrawn"
 
 
 def take_from_units(desk: Desk, state: str) -> None:

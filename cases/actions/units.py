@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sqlmodel import select
+from sqlmodel import col, select
 
 from cases import commitments, replies
 from cases.actions.disputes import decided_for
-from cases.actions.triage import give_back_until, take_from_units, too_late_to_give_back
+from cases.actions.triage import take_from_units, too_late_to_give_back, withdraw_requests
 from cases.bodies import (
     Body,
     Contribute,
@@ -18,6 +18,7 @@ from cases.bodies import (
     within_reason,
 )
 from cases.desk import Desk, action
+from cases.giving_back import give_back_until
 from cases.limits import amount_of, stops_of
 from cases.models import HANDED, Extension, Limit
 from cases.states import Action
@@ -42,7 +43,7 @@ async def give_back(desk: Desk, given: GiveBack) -> None:
     lead = desk.lead
     if lead is None:
         raise Conflict("Phản ánh chưa có đơn vị chủ trì.", "The case has no lead.")
-    until = give_back_until(desk, lead)
+    until = give_back_until(desk.case, lead, desk.routing, desk.book)
     if until is not None and desk.at > until:
         raise too_late_to_give_back(
             until, "Hãy đề nghị điều phối viên thu hồi.", "Ask the dispatcher to recall the case."
@@ -64,12 +65,15 @@ async def give_back(desk: Desk, given: GiveBack) -> None:
         "count": desk.case.give_backs,
         "to_supervisor": desk.case.needs_supervisor,
     }
+    await withdraw_requests(desk)
     take_from_units(desk, "given_back")
 
 
 @action(Action.CONTRIBUTE, Contribute)
 async def contribute(desk: Desk, given: Contribute) -> None:
-    """A supporting unit has done its part."""
+    """A supporting unit has done its part, while it can still go into the answer."""
+    if desk.case.approved_at is not None:
+        raise Conflict("Câu trả lời đã được duyệt và đang được gửi.", "The answer is approved and being sent.")
     for part in desk.assignments:
         if part.ended_at is None and part.role == "supporting" and part.department in desk.actor.departments:
             desk.clocks.meet("contribute", part.department)
@@ -85,11 +89,12 @@ async def request_extension(desk: Desk, given: RequestExtension) -> None:
     rules, asker = desk.book.extend, desk.actor.id
     if asker is None:
         raise NotAllowed("Thao tác này cần một cán bộ.", "Only a member of staff can do this.")
-    earlier = await _extensions(desk)
-    if any(extension.state == "requested" for extension in earlier):
+    states = [extension.state for extension in await _extensions(desk)]
+    if "requested" in states:
         raise Conflict("Đang có đề nghị gia hạn chờ duyệt.", "An extension is already waiting for a decision.")
-    granted = sum(extension.state == "granted" for extension in earlier)
-    if granted >= rules.max:
+    granted = states.count("granted")
+    beyond = granted == rules.max and rules.beyond_by == "province"
+    if granted >= rules.max and not beyond:
         raise Conflict(
             f"Đã gia hạn {granted} lần, hết số lần cho phép.", f"Extended {granted} times already; no more is allowed."
         )
@@ -99,7 +104,7 @@ async def request_extension(desk: Desk, given: RequestExtension) -> None:
             "An extension must be asked for before the limit is due.",
             due_at=limit.due_at.isoformat(),
         )
-    _check_until(desk, limit, given.until)
+    _check_until(desk, limit, given.until, granted)
     extension = Extension(
         id=uuid7(desk.at),
         case_id=desk.case.id,
@@ -108,18 +113,24 @@ async def request_extension(desk: Desk, given: RequestExtension) -> None:
         reason=given.reason,
         requested_by=asker,
         requested_at=desk.at,
+        beyond=beyond,
     )
     desk.session.add(extension)
-    desk.data |= {"extension": str(extension.id), "until": given.until.isoformat(), "department": limit.holder}
+    desk.data |= {
+        "extension": str(extension.id),
+        "until": given.until.isoformat(),
+        "department": limit.holder,
+        "beyond": beyond,
+    }
 
 
 @action(Action.GRANT_EXTENSION, GrantExtension)
 async def grant_extension(desk: Desk, given: GrantExtension) -> None:
     """More time, counted apart; the citizen hears the new date and why."""
-    extension = await _decided_extension(desk, "granted")
+    extension, granted = await _decided_extension(desk, "granted")
     limit = _resolve_limit(desk)
     extension.until = given.until or extension.until
-    _check_until(desk, limit, extension.until)
+    _check_until(desk, limit, extension.until, granted)
     desk.clocks.move(limit, extension.until)
     if not desk.case.restricted:  # what the law allows its authority is no promise of ours
         desk.case.promised_at = max(desk.case.promised_at or extension.until, extension.until)
@@ -156,9 +167,9 @@ def _resolve_limit(desk: Desk) -> Limit:
     return limit
 
 
-def _check_until(desk: Desk, limit: Limit, until: datetime) -> None:
-    """The new date lies after the present one and within the bound of the rule set."""
-    bound = _longer(amount_of(limit), 1 + desk.book.extend.max_ratio)
+def _check_until(desk: Desk, limit: Limit, until: datetime, granted: int) -> None:
+    """The new date lies after the present one and within the bound of the rule set, each time anew."""
+    bound = _longer(amount_of(limit), 1 + (granted + 1) * desk.book.extend.max_ratio)
     calendar = desk.routing.calendars[limit.calendar]
     latest = due(limit.opened_at, bound, calendar, day_end=desk.book.day_end, stops=stops_of(limit))
     if (limit.due_at is not None and until <= limit.due_at) or until <= desk.at:
@@ -180,17 +191,11 @@ def _longer(amount: Amount, times: float) -> Amount:
 
 
 async def _extensions(desk: Desk) -> list[Extension]:
-    """What was asked for since the present lead has the case; what an earlier one still waited for is withdrawn."""
-    statement = select(Extension).where(Extension.case_id == desk.case.id).with_for_update()
-    since = _leads_since(desk)
-    present = []
-    for extension in (await desk.session.exec(statement)).all():
-        if extension.requested_at >= since:
-            present.append(extension)
-        elif extension.state == "requested":
-            extension.state = "withdrawn"
-    await desk.session.flush()
-    return present
+    """What was asked for since the present lead has the case."""
+    statement = select(Extension).where(
+        Extension.case_id == desk.case.id, col(Extension.requested_at) >= _leads_since(desk)
+    )
+    return list((await desk.session.exec(statement.with_for_update())).all())
 
 
 def _leads_since(desk: Desk) -> datetime:
@@ -202,11 +207,13 @@ def _leads_since(desk: Desk) -> datetime:
     return since
 
 
-async def _decided_extension(desk: Desk, state: str) -> Extension:
-    waiting = [extension for extension in await _extensions(desk) if extension.state == "requested"]
+async def _decided_extension(desk: Desk, state: str) -> tuple[Extension, int]:
+    """The one that waited, decided; how many were granted before it."""
+    known = await _extensions(desk)
+    waiting = [extension for extension in known if extension.state == "requested"]
     if not waiting:
         raise Conflict("Không có đề nghị gia hạn nào đang chờ.", "No extension is waiting for a decision.")
-    extension = waiting[0]
+    extension, granted = waiting[0], sum(each.state == "granted" for each in known)
     extension.state, extension.decided_by, extension.decided_at = state, desk.actor.id, desk.at
-    desk.data |= {"extension": str(extension.id), "department": extension.department}
-    return extension
+    desk.data |= {"extension": str(extension.id), "department": extension.department, "beyond": extension.beyond}
+    return extension, granted

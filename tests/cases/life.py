@@ -50,13 +50,13 @@ LIFE = {
         ("agent dispatcher handler", "received in_progress", "waiting_citizen"),
         ("lead_officer", "in_progress", "waiting_citizen"),  # before that it has no officer
     ],
-    "contribute": [("supporting_officer", "forwarded in_progress waiting_citizen", "same")],
+    "contribute": [("supporting_officer", "forwarded in_progress waiting_citizen answered", "same")],
     "request_extension": [("lead_officer handler", "in_progress waiting_citizen", "same")],
-    "grant_extension": [("lead_head dispatcher handler", "in_progress waiting_citizen", "same")],
-    "deny_extension": [("lead_head dispatcher handler", "in_progress waiting_citizen", "same")],
+    "grant_extension": [("lead_head dispatcher leader supervisor handler", "in_progress waiting_citizen", "same")],
+    "deny_extension": [("lead_head dispatcher leader supervisor handler", "in_progress waiting_citizen", "same")],
     "tell_progress": [("lead_officer handler", "forwarded in_progress waiting_citizen", "same")],
     "submit_answer": [("lead_officer handler", "in_progress waiting_citizen", "answered")],
-    "return_answer": [("lead_head handler", "answered", "in_progress")],
+    "return_answer": [("lead_head dispatcher handler", "answered", "in_progress")],
     "approve_answer": [("lead_head dispatcher handler", "answered", "same")],
     "reply": [("system", "answered", "replied")],
     "publish": [("agent dispatcher", "replied closed", "same")],
@@ -80,7 +80,9 @@ LIFE = {
     "release_support": [("lead_officer lead_head dispatcher", "forwarded in_progress waiting_citizen", "same")],
     "give_back_support": [("supporting_officer supporting_head", "forwarded in_progress waiting_citizen", "same")],
     "dispute": [(UNITS, "forwarded in_progress waiting_citizen", "same")],
-    "decide_dispute": [("leader", "forwarded in_progress waiting_citizen", "same")],  # forwarded, to another lead
+    "decide_dispute": [
+        ("leader supervisor", "forwarded in_progress waiting_citizen", "same")
+    ],  # forwarded, to another lead
     "answer_directive": [(UNITS, "forwarded in_progress waiting_citizen answered", "same")],
     "rehome": [("system", OPEN, "same")],
 }

@@ -113,7 +113,7 @@ async def test_forwarding_tells_the_lead_and_its_helpers_once(
     (helper,) = post.mails("so-congthuong@")
     assert helper["Subject"] == f"{code}: Phản ánh mới, phối hợp xử lý"
     assert "- Gửi ý kiến phối hợp: trước 17:00 ngày 06/03/2026 (3 ngày làm việc)" in helper.get_content()
-    assert "trả lại" not in helper.get_content()
+    assert "đề nghị trả lại kèm lý do và đơn vị phù hợp trước 14:15 ngày 03/03/2026" in helper.get_content()
     assert {each["References"] for each in (lead, helper)} == {f"<{code}@tinh.example>"}
 
 

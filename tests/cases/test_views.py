@@ -263,7 +263,7 @@ PLACES: dict[str, dict[str, set[str]]] = {
         "officer": set(),
         "head": {"to_approve", "unit_open"},
         "supervisor": {"open"},
-        "helper": set(),
+        "helper": {"to_contribute"},
     },
     "replied": {"agent": {"replied", "to_publish"}, "head": set(), "leader": set(), "supervisor": set()},
     "closed": {"agent": {"to_publish"}, "leader": {"done_today"}, "admin": {"done_today"}, "officer": set()},

@@ -200,14 +200,15 @@ class Story:
         self.note("return_answer", "in_progress", ops)
 
     def extend(self) -> None:
-        self.note("request_extension")
+        beyond = self.at.minute % 3 == 0
+        self.note("request_extension", beyond=beyond)
         ops = []
         for clock in self.clocks:
             if clock.running and clock.stage == "resolve":
                 was, clock.due = clock.due, clock.due + timedelta(days=2)
                 ops.append(self.op("moved", clock, was=was.isoformat()))
         if self.random.random() < 0.7:
-            self.note("grant_extension", None, ops, until=self.at.isoformat())
+            self.note("grant_extension", None, ops, until=self.at.isoformat(), beyond=beyond)
         else:
             for op in ops:
                 clock = next(c for c in self.clocks if str(c.id) == op["id"])

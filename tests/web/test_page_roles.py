@@ -78,6 +78,7 @@ PAGES: dict[str, list[str]] = {
         route: []
         for route in (
             "GET /cases/{code}",
+            "GET /cases/{code}/document",
             "GET /track/{code}",
             "GET /track/{code}/files/{attachment_id}",
             "POST /track/{code}/chase",

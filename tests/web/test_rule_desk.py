@@ -208,7 +208,7 @@ async def test_settings_and_dates_are_forms_and_saving_them_as_shown_changes_not
     shown |= {"extend_max": ["2"], "day_end": ["midnight"], "remind": ["50, 90%"], "to-2": [""], "after-2-value": [""]}
     page = await gone_on(admin, await admin.post(f"{path}/settings", data=shown))
     assert "hết giờ làm việc → " in page
-    assert '1 lần, mỗi lần nhiều nhất 100% hạn gốc, thủ trưởng đơn vị → <span class="strong">2 lần' in page
+    assert "1 lần, mỗi lần nhiều nhất 100% hạn gốc, thủ trưởng đơn vị, thêm một lần do lãnh đạo tỉnh → <span" in page
     assert "50%, 90%" in page
     head = {"valid_from": "2099-12-07", "valid_to": "", "source": "QĐ 1", "note": "x"}
     page = await gone_on(admin, await admin.post(f"{path}/head", data=head))

@@ -70,6 +70,7 @@ def settings_of(form: Form, draft: RuleSetDraft) -> dict[str, Any]:
             before_due=draft.extend.before_due,
             reason_required=draft.extend.reason_required,
             granted_by=form.text("extend_by"),
+            beyond_by=form.text("extend_beyond"),
         ),
         "stop_while_waiting": _values(form, "stop_while_waiting"),
         "day_end": form.text("day_end"),
@@ -157,6 +158,7 @@ def shown_settings(draft: RuleSetDraft) -> dict[str, Any]:
         "extend_max": str(draft.extend.max),
         "extend_share": f"{draft.extend.max_ratio * 100:g}",
         "extend_by": draft.extend.granted_by,
+        "extend_beyond": draft.extend.beyond_by,
         "stop_while_waiting": list(draft.stop_while_waiting),
     }
     for name in AMOUNTS:

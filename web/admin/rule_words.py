@@ -54,6 +54,7 @@ CHOICES = {
     "midnight": ("nửa đêm", "midnight"),
     "head": ("thủ trưởng đơn vị", "the head of the unit"),
     "centre": ("trung tâm 1022", "the 1022 centre"),
+    "province": ("thêm một lần do lãnh đạo tỉnh", "once more by the province's leadership"),
     "late": ("cả khi đã quá hạn", "late ones too"),
     "no_reason": ("không cần lý do", "without a reason"),
 }

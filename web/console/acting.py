@@ -106,7 +106,7 @@ async def _done(
         return render(request, template, left, who=who, headers=_sent(name, left.done))
     if not is_partial(request):
         return go(f"{here}?done={name.value}")
-    told = await dossier(session, who, case)
+    told = await dossier(session, who, case, at)
     page = await case_view(session, told, who, office, view)
     headers = {**_sent(name, sentence), "HX-Replace-Url": here}
     return render(request, "console/case_main.html", page, who=who, headers=headers)
@@ -133,18 +133,21 @@ async def _again(
 ) -> Response:
     """The form once more: nothing typed is lost, and whoever was there first is named."""
     case = await case_by_code(session, who, code)
-    told = await dossier(session, who, case)
+    told = await dossier(session, who, case, view.at)
     stale = isinstance(refused, Stale)
     newer: Sequence[Any] = ()
     if version is not None and version < case.version:
         events, names = await events_after(session, case, version)
         newer = since(events, names, case, view, office.routing)
     known = {field.name for field in fields_of(name)}
+    helping = {field.name for field in fields_of(name) if field.kind == "helpers"}
     wrong: dict[str, str] = {}
     for error in refused.errors:
         member = str(error["where"]).replace("[", ".")
-        member = member if member in known else member.partition(".")[0]
-        if member in known:
+        whole = member.partition(".")[0]
+        within = helping and whole in helping and member.endswith((".task", ".until"))
+        member = member if member in known or within else whole
+        if member in known or within:
             wrong.setdefault(member, str(error.get("detail_en") or "") if view.lang == "en" else str(error["detail"]))
     if view.lang == "en" and len(refused.errors) == 1:
         wrong = {member: told_wrong or refused.en for member, told_wrong in wrong.items()}
@@ -178,7 +181,7 @@ async def _previewed(
     if is_partial(request):
         return render(request, "console/case_preview.html", shown, who=who)
     case = await case_by_code(session, who, code)
-    told = await dossier(session, who, case)
+    told = await dossier(session, who, case, view.at)
     filled = Filled(values_of(name, form), preview=shown, files_lost=bool(form.uploads))
     page = await case_view(session, told, who, office, view, opened=name, filled=filled)
     return render(request, "console/case.html", page, who=who)
@@ -195,7 +198,7 @@ async def _looked(
     code: str,
 ) -> Response:
     """The form as it stands, with what of its text is covered now; nothing is done."""
-    told = await dossier(session, who, await case_by_code(session, who, code))
+    told = await dossier(session, who, await case_by_code(session, who, code), view.at)
     filled = Filled(values_of(name, form), files_lost=bool(form.uploads) and not is_partial(request))
     page = await case_view(session, told, who, office, view, opened=name, filled=filled)
     template = "console/case_main.html" if is_partial(request) else "console/case.html"

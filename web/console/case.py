@@ -15,6 +15,7 @@ from cases.acts import DocumentOf, Promise
 from cases.codes import read_code
 from cases.desk import Office, offered
 from cases.dossier import Dossier, dossier
+from cases.giving_back import give_back_until
 from cases.models import Assignment, Case, Extension, Limit
 from cases.queries import case_by_code, sees_identity
 from cases.reach import address_for
@@ -173,6 +174,7 @@ class CasePage:
     orders: tuple[OrderView, ...]
     promises: tuple[tuple[str, Promise], ...]  # with the unit's name, the newest last
     progress_owed: datetime | None  # since then, where it is so now
+    back_until: datetime | None  # this person's unit may give its part back
     asked: Extension | None
     call_back: CallTask | None  # the call that is owed to the reporter
     answer: Answer | None
@@ -216,7 +218,7 @@ async def case_page(
         if part is None or read_code(code) is None:
             raise
         return render(request, "console/case_left.html", LeftPage(code), who=who, status=404)
-    told = await dossier(session, who, case)
+    told = await dossier(session, who, case, at)
     view = viewer_of(request, who)
     if part is None and not seen and not done and asks_for_hand_over(case, actions_for(told, who, office.routing)):
         return go(f"/console/emergencies/{case.code}")
@@ -237,7 +239,7 @@ async def form_page(
     name = action_named(action)
     if name is None:
         raise NotFound("Không có trang này.", "No such page.")
-    told = await dossier(session, who, case)
+    told = await dossier(session, who, case, at)
     if name not in actions_for(told, who, office.routing):
         raise Conflict(
             f"Lúc này không làm được việc “{name_of('action', action, 'vi')}” với phản ánh {case.code}.",
@@ -339,6 +341,7 @@ async def case_view(
             for each in told.file.acts.promises
         ),
         progress_owed=owed,
+        back_until=_back_until(told, who, routing),
         asked=asked,
         call_back=await call_back_of(session, case),
         answer=_answer(told),
@@ -472,6 +475,13 @@ def _unit(part: Assignment, told: Dossier, routing: Routing) -> Unit:
     task = next((each.text for each in told.file.entries if each.id == part.task_id), "")
     ended = part.ended_at is not None
     return Unit(named["name"], part.role, part.state, part.opened_at, ended, task, owed, due_at)
+
+
+def _back_until(told: Dossier, who: Actor, routing: Routing) -> datetime | None:
+    case = told.file.case
+    parts = (each for each in told.file.assignments if each.ended_at is None and each.department in who.departments)
+    mine = next(parts, None)
+    return give_back_until(case, mine, routing, routing.rulebook(case.rule_set_id)) if mine is not None else None
 
 
 def _disputed(told: Dossier, routing: Routing) -> DisputeView | None:

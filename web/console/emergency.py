@@ -39,7 +39,7 @@ class EmergencyPage:
 async def emergency(request: Request, session: Db, who: Looking, office: AtOffice, at: Now, code: str) -> Response:
     """The screen of the hand-over; a case that has got further is shown as it is."""
     case = await case_by_code(session, who, code)
-    told = await dossier(session, who, case)
+    told = await dossier(session, who, case, at)
     may = actions_for(told, who, office.routing)
     view = viewer_of(request, who)
     if Action.HAND_OVER not in may:

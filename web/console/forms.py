@@ -24,6 +24,7 @@ Kind = Literal[
     "department",
     "departments",
     "people",  # any of those who work here
+    "helpers",  # departments, each with a task and a date: members `name.task.code` and `name.until.code`
     "flags",  # any of some words, each with its box
     "field",
     "area",
@@ -72,7 +73,7 @@ class FormSpec:
     about: str = ""
     hears: bool = False  # the citizen gets a message that can be looked at before
     noted: bool = True  # an internal note may go along
-    shows: Literal["", "answer", "extension", "order", "dispute", "support"] = (
+    shows: Literal["", "answer", "extension", "order", "dispute", "support", "give_back"] = (
         ""  # what is decided, to be read in the form before its button
     )
     done: str = "Đã làm xong."
@@ -139,6 +140,16 @@ FORMS: dict[Action, FormSpec] = {
                 required=False,
                 choices="document_seen",
                 none="Người dân cũng xem được",
+                group=_DOCUMENT,
+            ),
+            FieldSpec(
+                "document.file_public",
+                "choice",
+                "Trên trang công khai",
+                required=False,
+                choices="document_public",
+                none="Chỉ số, ngày và người ký",
+                hint="Chỉ đăng tệp không nêu tên, số điện thoại, số nhà của ai.",
                 group=_DOCUMENT,
             ),
         ),
@@ -224,6 +235,7 @@ FORMS: dict[Action, FormSpec] = {
         ),
         order=13,
         about="Đơn vị thôi phối hợp và không còn thấy phản ánh; đơn vị chủ trì vẫn làm tiếp.",
+        shows="give_back",
         done="Đã trả lại việc phối hợp.",
     ),
     Action.DISPUTE: FormSpec(
@@ -294,7 +306,7 @@ FORMS: dict[Action, FormSpec] = {
         "Chuyển",
         (
             FieldSpec("lead", "department", "Đơn vị chủ trì", none="Chọn đơn vị…"),
-            FieldSpec("supporting", "departments", "Đơn vị phối hợp", required=False),
+            FieldSpec("supporting", "helpers", "Đơn vị phối hợp", required=False),
             FieldSpec("reason", "text", "Lời nhắn cho đơn vị", required=False, rows=2),
         ),
         order=10,
@@ -336,6 +348,7 @@ FORMS: dict[Action, FormSpec] = {
         ),
         order=12,
         about="Vụ việc về lại trung tâm để chuyển nơi khác. Lời hẹn với người dân không đổi.",
+        shows="give_back",
         done="Đã trả lại trung tâm.",
     ),
     Action.PUBLISH: FormSpec(
@@ -420,7 +433,7 @@ FORMS: dict[Action, FormSpec] = {
         "Gửi đề nghị",
         (FieldSpec("until", "moment", "Xin đến", hint="Giờ địa phương."), _REASON),
         order=52,
-        about="Chờ lãnh đạo đơn vị hoặc điều phối viên quyết định.",
+        about="Lãnh đạo đơn vị hoặc điều phối viên quyết định theo bộ quy tắc; quá số lần thì lãnh đạo tỉnh.",
         done="Đã gửi đề nghị gia hạn.",
     ),
     Action.SET_TRACK: FormSpec(
@@ -582,7 +595,9 @@ def fields_of(action: Action) -> tuple[FieldSpec, ...]:
 def values_of(action: Action, form: Form) -> dict[str, list[str]]:
     """What was typed, to be shown again. Never files."""
     kept = {field.name: form.all(field.name) for field in fields_of(action) if field.kind not in FILES}
-    return kept | {name: form.all(name) for name in (SEEN, COVERED) if name in form.members}
+    helpers = tuple(f"{field.name}." for field in fields_of(action) if field.kind == "helpers")
+    beside = [name for name in form.members if name in (SEEN, COVERED) or (helpers and name.startswith(helpers))]
+    return kept | {name: form.all(name) for name in beside}
 
 
 def stay(seen: Sequence[str], covered: Sequence[str]) -> list[str]:
@@ -600,6 +615,9 @@ def body_of(action: Action, form: Form, zone: ZoneInfo, known: Collection[str] =
     body: dict[str, Any] = {}
     for field in fields_of(action):
         if field.kind in FILES:
+            continue
+        if field.kind == "helpers":
+            body[field.name] = [_helper(field.name, code, form, zone) for code in form.all(field.name)]
             continue
         if field.kind in ("departments", "people") or (field.kind == "flags" and form.flag(f"{field.name}_shown")):
             body[field.name] = form.all(field.name)
@@ -624,6 +642,16 @@ def body_of(action: Action, form: Form, zone: ZoneInfo, known: Collection[str] =
     return _nested(body)
 
 
+def _helper(name: str, code: str, form: Form, zone: ZoneInfo) -> dict[str, Any]:
+    """A unit that helps, with the task and the date that were given it."""
+    helper: dict[str, Any] = {"unit": code}
+    if task := form.text(f"{name}.task.{code}"):
+        helper["task"] = task
+    if until := form.text(f"{name}.until.{code}"):
+        helper["until"] = _moment(name, until, zone)
+    return helper
+
+
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     """`document.number` as a member of `document`; who sees a document is said only of one that is named."""
     body: dict[str, Any] = {}
@@ -633,7 +661,7 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
             body.setdefault(whole, {})[member] = value
         else:
             body[name] = value
-    if body.get("document", {}).keys() == {"public"}:
+    if "document" in body and body["document"].keys() <= {"public", "file_public"}:
         del body["document"]
     return body
 

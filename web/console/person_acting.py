@@ -72,5 +72,5 @@ async def _shown(
     request: Request, session: AsyncSession, who: Actor, office: Office, case: Case, sentence: str
 ) -> Response:
     view = viewer_of(request, who)
-    page = await case_view(session, await dossier(session, who, case), who, office, view)
+    page = await case_view(session, await dossier(session, who, case, view.at), who, office, view)
     return render(request, "console/case_main.html", page, who=who, headers=toast(view.say(sentence)))

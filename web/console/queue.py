@@ -292,6 +292,7 @@ FILTER_NAMES = {
     "restricted": ("Luồng hạn chế", "Restricted"),
     "track_suggested": ("Chờ xác nhận loại vụ việc", "Track to confirm"),
     "extension_asked": ("Xin gia hạn", "Extension asked for"),
+    "extension_beyond": ("Xin gia hạn thêm", "More time beyond the rule"),
     "incident": ("Cùng sự cố", "Incident"),
     "support_owed": ("Chờ đơn vị phối hợp", "Waiting for those who help"),
     "given_back": ("Số lần trả lại từ", "Given back at least"),

@@ -69,6 +69,18 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Helper:
+    """A unit that was chosen to help: what it is asked to do, and by when."""
+
+    code: str
+    name: str
+    task: str
+    until: str
+    wrong_task: str
+    wrong_until: str
+
+
+@dataclass(frozen=True, slots=True)
 class FieldView:
     """One field of a form on the page."""
 
@@ -80,6 +92,7 @@ class FieldView:
     now: str = ""  # how it stands in the case, beside a form that came too late
     personal: tuple[Personal, ...] = ()
     pieces: tuple[Piece, ...] = ()
+    helpers: tuple[Helper, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +146,34 @@ async def form_view(
                 _now(spec, case, routing, view.lang) if action == Action.CLASSIFY or (filled and filled.stale) else "",
                 _personal(text, spans, left),
                 _pieces(text, spans, left),
+                _helpers(spec.name, given, options, values, filled) if spec.kind == "helpers" else (),
             )
         )
     return FormView(
         action, FORMS[action], name_of("action", action.value, view.lang), case.version, tuple(fields), filled
+    )
+
+
+def _helpers(
+    name: str,
+    given: Sequence[str],
+    options: Sequence[Option],
+    values: Mapping[str, list[str]],
+    filled: Filled | None,
+) -> tuple[Helper, ...]:
+    """In the order they were sent in, by which complaints name them."""
+    labels = {each.value: each.label for each in options}
+
+    def last(member: str, code: str) -> str:
+        return next(reversed(values.get(f"{name}.{member}.{code}", ())), "")
+
+    def wrong(n: int, member: str) -> str:
+        return filled.wrong.get(f"{name}.{n}.{member}", "") if filled else ""
+
+    return tuple(
+        Helper(code, labels[code], last("task", code), last("until", code), wrong(n, "task"), wrong(n, "until"))
+        for n, code in enumerate(given)
+        if code in labels
     )
 
 
@@ -213,7 +250,7 @@ async def _options(
 ) -> list[Option]:
     case = told.file.case
     on = view.at.astimezone(zone_of(routing)).date()
-    if spec.kind in ("department", "departments"):
+    if spec.kind in ("department", "departments", "helpers"):
         suggested = _decided(case) if spec.name in ("lead", "supporting") else []
         units = picking.departments(routing, on, suggested, view.say("gợi ý bởi quy tắc"))
         return [each for each in units if spec.name != "lead" or each.value not in case.accused_units]

@@ -10,6 +10,7 @@ from cases.acts import DocumentOf
 from cases.dossier import Dossier, Event
 from cases.models import Case, Entry
 from cases.queries import CaseFile
+from cases.states import Status
 from core.attachments import Attachment
 from core.files import INLINE_TYPES
 from routing.queries import Routing
@@ -106,7 +107,7 @@ def conversation(
     files = _files(told.file)
     sent = roads(told)
     contributed = {e.at: teller.unit(e.data.get("department")) for e in told.events if e.kind == "case.contribute"}
-    lines = [_said(entry, teller, files, sent, contributed, case) for entry in told.file.entries]
+    lines = [_said(entry, teller, files, sent, contributed, told) for entry in told.file.entries]
     lines = [
         replace(line, sounds=sounds.get(e.id, ()), document=told.file.acts.document(e.id))
         for line, e in zip(lines, told.file.entries, strict=True)
@@ -146,15 +147,28 @@ _TITLES = {
 }
 
 
+_NOT_SENT = {
+    "case.return_answer": "Câu trả lời đã bị trả lại",
+    "case.rehome": "Câu trả lời chưa gửi: đơn vị không còn hoạt động",
+    "case.merge": "Câu trả lời chưa gửi: phản ánh đã gộp",
+}
+
+
+def _became(answer: Entry, events: Iterable[Event]) -> str:
+    """Why an answer was never sent."""
+    after = (_NOT_SENT[event.kind] for event in events if event.at >= answer.created_at and event.kind in _NOT_SENT)
+    return next(after, "Câu trả lời chưa gửi")
+
+
 def _said(
     entry: Entry,
     teller: Storyteller,
     files: Mapping[UUID | None, tuple[Picture, ...]],
     sent: Mapping[UUID, tuple[Way, ...]],
     contributed: Mapping[datetime, str],
-    case: Case,
+    told: Dossier,
 ) -> Line:
-    say = teller.view.say
+    say, case = teller.view.say, told.file.case
     road = sent.get(entry.id, ())
     who = teller.person(entry.author_kind, entry.author_id)
     title = say(_TITLES[entry.kind]) if entry.kind in _TITLES else ""
@@ -169,9 +183,12 @@ def _said(
     elif entry.kind in ("question", "progress", "answer", "notice", "elsewhere"):
         look = "centre"
         if entry.kind == "answer" and not road and not entry.to_citizen:
-            waits = entry.id == case.answer_id
-            title = say("Câu trả lời chờ duyệt") if waits else say("Câu trả lời đã bị trả lại")
+            waits = entry.id == case.answer_id and case.status == Status.ANSWERED
+            title = say("Câu trả lời chờ duyệt") if waits else say(_became(entry, told.events))
             look = "draft"
+    elif entry.kind == "task":
+        asked = (part.department for part in told.file.assignments if part.task_id == entry.id)
+        title = " · ".join([title, *(teller.unit(code) for code in asked)])
     elif entry.kind == "contribution":
         look, who = "unit", " · ".join(part for part in (contributed.get(entry.created_at, ""), who) if part)
     return Line(
@@ -264,6 +281,10 @@ def _until(teller: Storyteller, data: Mapping[str, Any]) -> str:
     return teller.view.say("đến %(when)s", when=teller.told(data.get("until")))
 
 
+def _more_time(teller: Storyteller, data: Mapping[str, Any]) -> str:
+    return _until(teller, data) + (teller.view.say(", ngoài số lần của bộ quy tắc") if data.get("beyond") else "")
+
+
 def _by_department(teller: Storyteller, data: Mapping[str, Any]) -> str:
     return ", ".join(part for part in (teller.unit(data.get("department")), _until(teller, data)) if part)
 
@@ -328,8 +349,8 @@ _DETAILS: dict[str, Detail] = {
     "case.rehome": _rehomed,
     "case.contribute": _department,
     "case.chase": _department,
-    "case.request_extension": _until,
-    "case.grant_extension": _until,
+    "case.request_extension": _more_time,
+    "case.grant_extension": _more_time,
     "case.tell_progress": _until,
     "case.direct": _by_department,
     "commitment.broken": _by_department,

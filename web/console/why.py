@@ -99,7 +99,7 @@ async def why(request: Request, session: Db, who: Looking, routing: Rules, at: N
     """The page, or its inside for the dialog of a case's page."""
     case = await case_by_code(session, who, code)
     await looks.note(session, who, case, "explain", at)
-    limits = (await case_file(session, case)).limits
+    limits = (await case_file(session, case, at)).limits
     page = why_page(case, limits, await changes(session, case), routing, viewer_of(request, who))
     return render(request, "console/why_inside.html" if is_partial(request) else "console/why.html", page, who=who)
 

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from cases.conditions import fields_meant
-from cases.published import published, published_one
+from cases.published import documents, published, published_file, published_one
 from routing.places import COMMUNE
-from web.deps import Db, Now, Rules
+from web.attachments import send
+from web.deps import Db, Here, Now, Rules
 from web.portal.report import Groups, groups
 from web.rendering import render
 from web.shapes import published_case, zone_of
@@ -77,8 +78,12 @@ async def published_cases(
 @router.get("/{code}")
 async def published_page(request: Request, session: Db, routing: Rules, code: str) -> Response:
     """One of them. A case that is not published is not there."""
-    return render(
-        request,
-        "portal/published_case.html",
-        PublishedCasePage(published_case(await published_one(session, code), routing)),
-    )
+    case = await published_one(session, code)
+    document = (await documents(session, [case])).get(case.id)
+    return render(request, "portal/published_case.html", PublishedCasePage(published_case(case, routing, document)))
+
+
+@router.get("/{code}/document")
+async def published_document(here: Here, session: Db, code: str) -> Response:
+    """The signed file of its answer, where everybody may read it."""
+    return await send(here, await published_file(session, code), None, kept=False)
