@@ -20,8 +20,9 @@ from core.staff import Actor, Staff, StaffDepartment
 from routing import models
 from routing.calendars import SEED
 from routing.directory import Directory
+from routing.editing.rule_sets import stamp
 from routing.editing.shared import Finding, begin, centre_lives, consequences, local_day, note, standing
-from routing.queries import read_directory
+from routing.queries import read_directory, read_fields
 from routing.reforms import BadReform, Fault, Reform, Step, after, check, parse, steps, whole
 from routing.seeds import seed_kind_names
 
@@ -76,14 +77,24 @@ async def look(session: AsyncSession, reform: Reform) -> Look:
     """What it would do with departments and areas as they are now."""
     directory = await read_directory(session)
     complete = whole(reform, directory)
-    faults = check(complete, directory, seed_kind_names())
+    faults = check(complete, directory, seed_kind_names(), await read_fields(session))
     return Look(complete, tuple(steps(complete, directory)), tuple(faults), after(complete, directory))
 
 
-async def store(session: AsyncSession, by: Actor, at: datetime, document: str) -> Reform:
+def _as_seen(row: models.Reform | None, seen: str | None) -> None:
+    """Conflict when a document is not the one somebody saw: what another wrote meanwhile would be lost, or hold unread."""
+    if seen is not None and seen != (stamp(row.document) if row is not None else ""):
+        raise Conflict(
+            "Đợt sắp xếp này vừa được người khác sửa. Hãy xem bản mới rồi làm lại.",
+            "Somebody else has just changed this reform. Look at it again first.",
+        )
+
+
+async def store(session: AsyncSession, by: Actor, at: datetime, document: str, seen: str | None = None) -> Reform:
     """Keep a reform, or another text of one that is not applied yet. It may still be wrong by the tables of today.
 
-    Invalid when it cannot be read; Conflict when a reform of this code is applied.
+    `seen` is the `stamp` of the text that was edited, empty where there was none. Invalid when it cannot be read;
+    Conflict when a reform of this code is applied, or says something else by now.
     """
     await begin(session, by)
     reform = read(document)
@@ -93,6 +104,12 @@ async def store(session: AsyncSession, by: Actor, at: datetime, document: str) -
             f"Đợt sắp xếp {reform.code} đã áp dụng nên không sửa được. Hãy dùng mã khác cho đợt mới.",
             f"The reform {reform.code} is applied. Give the new one another code.",
         )
+    if row is not None and seen == "":
+        raise Conflict(
+            f"Đã có đợt sắp xếp mã {reform.code}. Hãy sửa đợt đó, hoặc dùng mã khác.",
+            f"There is a reform {reform.code} already. Edit that one, or use another code.",
+        )
+    _as_seen(row, seen)
     row = row or models.Reform(
         code=reform.code, name="", effective_on=reform.effective_on, document="", added_at=at, added_by=by.id
     )
@@ -113,16 +130,20 @@ async def drop(session: AsyncSession, by: Actor, at: datetime, code: str) -> Non
     await note(session, by, "reform.drop", code, at)
 
 
-async def apply(session: AsyncSession, by: Actor, at: datetime, code: str) -> tuple[Finding, ...]:
+async def apply(
+    session: AsyncSession, by: Actor, at: datetime, code: str, seen: str | None = None
+) -> tuple[Finding, ...]:
     """Write a kept reform into the tables, all of it or nothing; what it newly makes wrong with the rules in force.
 
     What the tables have already is left, so one that was half entered by hand is completed. Invalid names what cannot
-    be, by its line; Conflict when it is applied already, or would leave days without a centre.
+    be, by its line; Conflict when it is applied already, would leave days without a centre, or is no longer the text
+    that was looked at (`seen`, its `stamp`).
     """
     await begin(session, by)
     row, today = await one(session, code), await local_day(session, at)
     if row.applied_at is not None:
         raise Conflict("Đợt sắp xếp này đã áp dụng.", "This reform is applied already.")
+    _as_seen(row, seen)
     seen = await look(session, read(row.document))
     if seen.faults:
         raise _invalid(seen.faults)
@@ -155,21 +176,43 @@ async def withdraw(session: AsyncSession, by: Actor, at: datetime, code: str) ->
     fresh = {"units": [unit.code for unit in reform.new_departments], "areas": [area.code for area in reform.new_areas]}
     given = {"day": day, **fresh, "ended": list(reform.ended_departments), "gone": list(reform.ended_areas)}
     given["renamed"] = list(reform.renamed)
+    if (
+        await session.execute(
+            _REFERRED,
+            {"units": fresh["units"], "areas": fresh["areas"], "gone": given["gone"], "ended": given["ended"]},
+        )
+    ).scalar():
+        raise _referred()
     try:
         async with session.begin_nested():
             for statement in _WITHDRAW:
                 await session.execute(statement, {name: given[name] for name in statement.compile().params})
     except IntegrityError:
-        raise Conflict(
-            "Đã có tài khoản, phản ánh hoặc dữ liệu khác ở đơn vị hay địa bàn mới. Hãy chuyển chúng đi trước.",
-            "Accounts, cases or other data refer to the new departments or areas. Move them away first.",
-        ) from None
+        raise _referred() from None
     row.applied_at = row.applied_by = None
     session.add(row)
     await session.flush()
     await note(session, by, "reform.withdraw", code, at, effective_on=day.isoformat())
 
 
+def _referred() -> Conflict:
+    return Conflict(
+        "Đã có tài khoản, phản ánh, đợt sắp xếp sau hoặc dữ liệu khác dựa vào đơn vị hay địa bàn mới. Hãy gỡ chúng trước.",
+        "Accounts, cases, a later reform or other data refer to the new departments or areas. Take those away first.",
+    )
+
+
+# What keys do not see: a later end of what was to begin here, and lists of areas and heirs that name it.
+_REFERRED = text(
+    """
+    SELECT EXISTS (SELECT FROM departments WHERE code = ANY(:units) AND valid_to IS NOT NULL)
+        OR EXISTS (SELECT FROM areas WHERE code = ANY(:areas) AND valid_to IS NOT NULL)
+        OR EXISTS (SELECT FROM areas WHERE successors && CAST(:areas AS varchar[]) AND code <> ALL(:gone))
+        OR EXISTS (SELECT FROM departments WHERE (area = ANY(:areas) OR parent = ANY(:units)) AND code <> ALL(:units))
+        OR EXISTS (SELECT FROM department_heirs
+                   WHERE (areas && CAST(:areas AS varchar[]) OR heir = ANY(:units)) AND department <> ALL(:ended))
+    """
+)
 _WITHDRAW = tuple(
     text(statement)
     for statement in (
@@ -237,7 +280,8 @@ async def write(session: AsyncSession, reform: Reform, today: date) -> None:
 
 
 async def rename(session: AsyncSession, row: models.Department, name: str, since: date, today: date) -> None:
-    """Another name from a day on; the one before is kept with its dates, and the row has the one of today."""
+    """Another name from a day on, or from its first; the one before is kept with its dates, the row has today's."""
+    since = max(since, row.valid_from)
     known = (await session.exec(select(models.DepartmentName).where(models.DepartmentName.code == row.code))).all()
     names = {each.valid_from: each for each in known}
     if not names:
