@@ -502,8 +502,8 @@ def _ending_department(code: str, ending: Ending, directory: Directory, then: Di
         yield Fault(where, "Trung tâm 1022 phải có đơn vị kế thừa.", "The centre needs an heir.")
     if known.valid_to not in (None, day) or known.valid_from >= day:
         yield Fault(where, f"Đơn vị {code} không tồn tại đến ngày {day}.", f"{code} does not live until {day}.")
-    elif known.valid_to == day and (told := _named(known)) and told != {*(each.to for each in ending.heirs), ending.to}:
-        yield Fault(where, *_otherwise("Đơn vị", "The department", code, sorted(told - {None})))
+    elif known.valid_to == day and (told := _named(known)) and told != _heirs_in(ending):
+        yield Fault(where, *_otherwise("Đơn vị", "The department", code, sorted(told)))
     named = [(f"{where}.heirs[{number}]", each.to) for number, each in enumerate(ending.heirs)]
     for place, heir in [*named, *([(f"{where}.to", ending.to)] if ending.to else [])]:
         living = then.departments.get(heir)
@@ -515,14 +515,17 @@ def _ending_department(code: str, ending: Ending, directory: Directory, then: Di
                 yield Fault(f"{where}.heirs[{number}]", f"Không có địa bàn {area}.", f"There is no area {area}.")
 
 
-def _named(department: Department) -> set[str | None]:
+def _heirs_in(ending: Ending) -> set[str]:
+    return {*(each.to for each in ending.heirs), *([ending.to] if ending.to else [])}
+
+
+def _named(department: Department) -> set[str]:
     """Its heirs as the directory has them, empty when it has none."""
-    found: set[str | None] = {*(each.to for each in department.heirs), department.successor}
-    return found if found != {None} else set()
+    return {*(each.to for each in department.heirs), *([department.successor] if department.successor else [])}
 
 
-def _otherwise(vi: str, en: str, code: str, heirs: Iterable[str | None]) -> tuple[str, str]:
-    told = ", ".join(str(each) for each in heirs)
+def _otherwise(vi: str, en: str, code: str, heirs: Iterable[str]) -> tuple[str, str]:
+    told = ", ".join(heirs)
     return (
         f"{vi} {code} đã được ghi kết thúc vào ngày này với nơi kế thừa khác: {told}.",
         f"{en} {code} ends on this day already, with other heirs: {told}.",

@@ -82,7 +82,7 @@ async def look(session: AsyncSession, reform: Reform) -> Look:
 
 
 def _as_seen(row: models.Reform | None, seen: str | None) -> None:
-    """Conflict when a document is not the one somebody saw: what another wrote meanwhile would be lost, or hold unread."""
+    """Conflict when a document is not the one that was seen: nothing written meanwhile is lost, or holds unread."""
     if seen is not None and seen != (stamp(row.document) if row is not None else ""):
         raise Conflict(
             "Đợt sắp xếp này vừa được người khác sửa. Hãy xem bản mới rồi làm lại.",
@@ -144,18 +144,18 @@ async def apply(
     if row.applied_at is not None:
         raise Conflict("Đợt sắp xếp này đã áp dụng.", "This reform is applied already.")
     _as_seen(row, seen)
-    seen = await look(session, read(row.document))
-    if seen.faults:
-        raise _invalid(seen.faults)
+    looked = await look(session, read(row.document))
+    if looked.faults:
+        raise _invalid(looked.faults)
     before = await standing(session, today)
-    wanted = [step for step in seen.steps if not step.already]
-    await write(session, seen.reform, today)
+    wanted = [step for step in looked.steps if not step.already]
+    await write(session, looked.reform, today)
     row.applied_at, row.applied_by = at, by.id
     session.add(row)
     await session.flush()
-    centre_lives(await read_directory(session), min(today, seen.reform.effective_on))
+    centre_lives(await read_directory(session), min(today, looked.reform.effective_on))
     counts = {what: sum(step.what == what for step in wanted) for what in sorted({step.what for step in wanted})}
-    day = seen.reform.effective_on.isoformat()
+    day = looked.reform.effective_on.isoformat()
     await note(session, by, "reform.apply", code, at, effective_on=day, changes=counts)
     return await consequences(session, today, before)
 
@@ -197,7 +197,7 @@ async def withdraw(session: AsyncSession, by: Actor, at: datetime, code: str) ->
 
 def _referred() -> Conflict:
     return Conflict(
-        "Đã có tài khoản, phản ánh, đợt sắp xếp sau hoặc dữ liệu khác dựa vào đơn vị hay địa bàn mới. Hãy gỡ chúng trước.",
+        "Đã có tài khoản, phản ánh, đợt sắp xếp sau hoặc dữ liệu khác dựa vào đơn vị, địa bàn mới. Hãy gỡ chúng trước.",
         "Accounts, cases, a later reform or other data refer to the new departments or areas. Take those away first.",
     )
 

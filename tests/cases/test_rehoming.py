@@ -12,14 +12,17 @@ from httpx import AsyncClient
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from cases import desk, rehoming, telling
+from cases import desk, recount, rehoming, telling
 from cases.act_models import Commitment, Directive
 from cases.actions.rehoming import Fate, fates
 from cases.models import Assignment, Case, Extension, Limit
 from channels.models import Outgoing
-from core.staff import Staff, StaffDepartment
+from core.staff import Actor, Role, Staff, StaffDepartment
+from ioc.queries import figures as ioc_figures
 from ioc.reconcile import reconcile
+from routing.editing import calendars
 from routing.models import Department, DepartmentHeir, DepartmentName
+from routing.queries import load
 from tests.factories import (
     LEAD,
     SUPPORT,
@@ -33,6 +36,7 @@ from tests.factories import (
     done,
     journal_of,
     limit_differences,
+    remind,
     settle,
     state,
 )
@@ -338,6 +342,49 @@ async def test_what_was_late_stays_with_the_old_unit(app: FastAPI, client: Async
     assert set(breaches) == {old}
     assert len(breaches) == len(set(breaches)) * 2  # to accept and to resolve, each once
     await proved(app)
+
+
+async def figures_of(app: FastAPI, *codes: str) -> dict[str, list[float]]:
+    """What each unit is charged with for limits to resolve: due, breached, met in time."""
+    await settle(app)
+    async with state(app).database.transaction() as session:
+        items = await ioc_figures(session, date(2026, 3, 1), date(2026, 3, 31), ("department",))
+    known = {(item.by["department"], item.figure): item.value for item in items}
+    names = ("due.resolve", "breached.resolve", "due_met.resolve")
+    return {code: [known.get((code, name), 0) for name in names] for code in codes}
+
+
+async def test_a_breach_that_a_late_announced_storm_takes_back_leaves_the_unit_that_had_it(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    clock.to("2026-03-03T08:00")  # Tuesday; three working days: due on Friday at 17:00
+    old, heir, last = await unit(app, "officer"), await unit(app), await unit(app, "officer2")
+    code = await forwarded(client, as_, old)
+    await done(as_("officer"), code, "accept")
+    clock.to("2026-03-06T18:00")
+    await remind(app)
+    await ends(app, old, heir)
+    await morning(app, clock)  # Saturday
+    await ends(app, heir, last)
+    await morning(app, clock)  # Sunday: passed on twice since it was late
+    assert await figures_of(app, old, heir, last) == {old: [1, 1, 0], heir: [0, 0, 0], last: [0, 0, 0]}
+    admin, storm = Actor("staff", roles=frozenset({Role.ADMIN})), date(2026, 3, 5)
+    async with state(app).database.transaction() as session:
+        await calendars.put_day(session, admin, clock(), "province", storm, label="Bão")
+    state(app).routing.forget()
+    try:
+        async with state(app).database.transaction() as session:
+            routing, made = await load(session), await recount.change_of(session, "province")
+            assert await recount.apply(session, routing, made, storm, admin, clock()) >= 1
+        assert await figures_of(app, old, heir, last) == {old: [0, 0, 0], heir: [0, 0, 0], last: [0, 0, 0]}
+        clock.to("2026-03-09T16:00")  # Monday, due at 17:00 now
+        await done(as_("officer2"), code, "submit_answer", {"reply": "Đã vá xong."})
+        assert await figures_of(app, old, heir, last) == {old: [0, 0, 0], heir: [0, 0, 0], last: [1, 0, 1]}
+        await proved(app)
+    finally:
+        async with state(app).database.transaction() as session:
+            await calendars.remove_day(session, admin, clock(), "province", storm)
+        state(app).routing.forget()
 
 
 async def test_two_helpers_that_merge_have_one_part_and_one_clock(
