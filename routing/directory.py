@@ -51,6 +51,12 @@ class Heir:
         return here and (not self.fields or any(fnmatchcase(field or "", each) for each in self.fields))
 
 
+def called(names: Sequence[tuple[date, str]], name: str, on: date) -> str:
+    """What something was called on a day, by the names it had and will have; `name` where it never had another."""
+    worn = [each for since, each in sorted(names) if since <= on]
+    return worn[-1] if worn else min(names, default=(on, name))[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Department:
     """A unit that can hold a case. `valid_to` is the first day it no longer exists; no `area`: the whole province.
@@ -79,8 +85,7 @@ class Department:
 
     def name_at(self, on: date) -> str:
         """What it was called on that day."""
-        worn = [name for since, name in sorted(self.names) if since <= on]
-        return worn[-1] if worn else min(self.names, default=(on, self.name))[1]
+        return called(self.names, self.name, on)
 
 
 class Area(Protocol):
@@ -100,6 +105,8 @@ class Area(Protocol):
     def valid_to(self) -> date | None: ...
     @property
     def successors(self) -> Sequence[str]: ...
+    @property
+    def names(self) -> tuple[tuple[date, str], ...]: ...
 
 
 @dataclass(frozen=True)

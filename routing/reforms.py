@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 
 from core.text import fold, is_email, nfc
 from core.validation import complaints
-from routing.directory import RESERVED, Area, Department, Directory, Heir
+from routing.directory import RESERVED, Area, Department, Directory, Heir, called
 from routing.places import COMMUNE, DISTRICT, PROVINCE, WORD, Place
 from routing.rule_lines import has_aliases, line_in, line_of, lines_of
 
@@ -151,6 +151,7 @@ class Ending(_Part):
 
 class _Areas(_Part):
     new: tuple[NewArea, ...] = ()
+    renamed: dict[Code, Name] = {}
     ended: dict[Code, Codes] = {}
 
 
@@ -177,6 +178,7 @@ class Reform:
     source: str = ""
     committees: bool = False
     new_areas: tuple[NewArea, ...] = ()
+    renamed_areas: Mapping[str, str] = field(default_factory=dict)
     ended_areas: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     new_departments: tuple[NewDepartment, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -215,6 +217,7 @@ def parse(text: str) -> Reform:
         source=read.reform.source,
         committees=read.committees,
         new_areas=read.areas.new,
+        renamed_areas=read.areas.renamed,
         ended_areas={code: tuple(dict.fromkeys(heirs)) for code, heirs in read.areas.ended.items()},
         new_departments=read.departments.new,
         renamed=read.departments.renamed,
@@ -258,7 +261,9 @@ def _fault(where: str, told: Mapping[str, Any], lines: Mapping[str, int]) -> Fau
 
 
 def whole(reform: Reform, directory: Directory) -> Reform:
-    """The reform with the committees that begin and end with their areas, if it says so; those it names itself stay."""
+    """The reform with the committees that begin, end and are renamed with their areas, if it says so; those it names
+    itself stay.
+    """
     if not reform.committees:
         return reform
     kinds = {each.code: kind for each in reform.new_areas if (kind := _committee_of(each.type)) is not None}
@@ -276,9 +281,15 @@ def whole(reform: Reform, directory: Directory) -> Reform:
         if code in kinds and f"ubnd-{code}" in directory.departments:
             same = len(heirs) == 1 and kinds.get(heirs[0]) == kinds[code]  # else by the place of each case
             ended[f"ubnd-{code}"] = Ending(to=f"ubnd-{heirs[0]}" if same else None)
+    committees = {
+        f"ubnd-{code}": f"UBND {directory.areas[code].type} {name}"
+        for code, name in reform.renamed_areas.items()
+        if code in kinds and f"ubnd-{code}" in directory.departments
+    }
     return replace(
         reform,
         new_departments=(*reform.new_departments, *made),
+        renamed={**committees, **reform.renamed},
         ended_departments={**ended, **reform.ended_departments},
     )
 
@@ -287,7 +298,7 @@ def _committee_of(type: str) -> str | None:
     return next((kind for types, kind in _LEVELS if type in types), None)
 
 
-What = Literal["area_begins", "area_ends", "department_begins", "department_ends", "department_renamed"]
+What = Literal["area_begins", "area_renamed", "area_ends", "department_begins", "department_ends", "department_renamed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,12 +320,16 @@ def steps(reform: Reform, directory: Directory) -> list[Step]:
 
     def area_name(code: str) -> str:
         known = directory.areas.get(code)
-        return new_areas.get(code) or (f"{known.type} {known.name}" if known else code)
+        return new_areas.get(code) or (_area_at(known, day) if known else code)
 
     def unit_name(code: str) -> str:
         return new_units.get(code) or directory.name_at(code, day - timedelta(days=1))
 
     found = [Step("area_begins", code, name, already=code in directory.areas) for code, name in new_areas.items()]
+    for code, name in reform.renamed_areas.items():
+        area = directory.areas.get(code)
+        was = _area_at(area, day - timedelta(days=1)) if area is not None else code
+        found.append(Step("area_renamed", code, was, (name,), area is not None and (day, name) in area.names))
     for code, heirs in reform.ended_areas.items():
         area = directory.areas.get(code)
         done = area is not None and area.valid_to == day and tuple(area.successors) == heirs
@@ -338,6 +353,10 @@ def steps(reform: Reform, directory: Directory) -> list[Step]:
     return found
 
 
+def _area_at(area: Area, on: date) -> str:
+    return f"{area.type} {called(area.names, area.name, on)}"
+
+
 def heirs_of(ending: Ending) -> tuple[Heir, ...]:
     """The heirs of a split as the directory has them."""
     return tuple(Heir(each.to, each.areas, each.fields) for each in ending.heirs)
@@ -352,10 +371,12 @@ def after(reform: Reform, directory: Directory) -> Directory:
             new.code,
             Place(new.code, new.official_code, new.name, new.type, new.parent, day, None, (), new.lat, new.lng),
         )
+    for code, name in reform.renamed_areas.items():
+        if code in areas:
+            areas[code] = replace(_place(areas[code]), names=_worn_from(areas[code], name, day))
     for code, heirs in reform.ended_areas.items():
-        known = areas.get(code)
-        if known is not None:
-            areas[code] = _ended(known, day, heirs)
+        if code in areas:
+            areas[code] = replace(_place(areas[code]), valid_to=day, successors=heirs)
     units = dict(directory.departments)
     for unit in reform.new_departments:
         units.setdefault(unit.code, Department(unit.code, unit.name, unit.kind, unit.area, unit.parent, valid_from=day))
@@ -370,13 +391,20 @@ def after(reform: Reform, directory: Directory) -> Directory:
 
 def named_from(department: Department, name: str, since: date) -> Department:
     """The department with another name from a day on; what it was called before is kept."""
-    worn = dict(department.names) or {department.valid_from: department.name}
-    return replace(department, names=tuple(sorted({**worn, since: name}.items())))
+    return replace(department, names=_worn_from(department, name, since))
 
 
-def _ended(area: Area, day: date, heirs: tuple[str, ...]) -> Place:
+def _worn_from(known: Area | Department, name: str, since: date) -> tuple[tuple[date, str], ...]:
+    worn = dict(known.names) or {known.valid_from or date.min: known.name}
+    return tuple(sorted({**worn, since: name}.items()))
+
+
+def _place(area: Area) -> Place:
     official, lat, lng = (getattr(area, name, None) for name in ("official_code", "lat", "lng"))
-    return Place(area.code, official or "", area.name, area.type, area.parent, area.valid_from, day, heirs, lat, lng)
+    return Place(
+        area.code, official or "", area.name, area.type, area.parent, area.valid_from, area.valid_to,
+        tuple(area.successors), lat, lng, area.names,
+    )  # fmt: skip
 
 
 def check(reform: Reform, directory: Directory, kinds: Mapping[str, str], fields: Iterable[str]) -> list[Fault]:
@@ -400,7 +428,12 @@ def _unknown_fields(reform: Reform, fields: Sequence[str]) -> Iterator[Fault]:
 def _faults(reform: Reform, directory: Directory, kinds: Mapping[str, str]) -> Iterator[Fault]:
     day, then = reform.effective_on, after(reform, directory)
     if not (
-        reform.new_areas or reform.ended_areas or reform.new_departments or reform.renamed or reform.ended_departments
+        reform.new_areas
+        or reform.renamed_areas
+        or reform.ended_areas
+        or reform.new_departments
+        or reform.renamed
+        or reform.ended_departments
     ):
         yield Fault("reform", "Chưa có thay đổi nào.", "Nothing changes.")
     yield from _twice([each.code for each in reform.new_areas], "areas.new")
@@ -414,6 +447,14 @@ def _faults(reform: Reform, directory: Directory, kinds: Mapping[str, str]) -> I
             yield Fault(where, f"Mã {area.code} đã được dùng.", f"The code {area.code} is taken.")
         if area.parent is not None and not _lives(then.areas.get(area.parent), day):
             yield Fault(f"{where}.parent", *_gone("Địa bàn", "The area", area.parent, day))
+    for code, name in reform.renamed_areas.items():
+        where = f"areas.renamed.{code}"
+        if not _lives(then.areas.get(code), day):
+            yield Fault(where, *_gone("Địa bàn", "The area", code, day))
+        elif not WORD.search(fold(name)):
+            yield Fault(where, "Tên địa bàn phải có chữ.", "The name of an area has letters.")
+        else:
+            yield from _named_otherwise(where, code, name, directory.areas.get(code), day)
     for code, heirs in reform.ended_areas.items():
         yield from _ending_area(code, heirs, directory, then, day)
     for number, unit in enumerate(reform.new_departments):
@@ -437,19 +478,17 @@ def _faults(reform: Reform, directory: Directory, kinds: Mapping[str, str]) -> I
         where, renamed = f"departments.renamed.{code}", then.departments.get(code)
         if renamed is None or not renamed.lives(day):
             yield Fault(where, *_gone("Đơn vị", "The department", code, day))
-        elif (
-            other := dict(directory.departments[code].names if code in directory.departments else ()).get(day)
-        ) not in (
-            None,
-            name,
-        ):
-            yield Fault(
-                where,
-                f"Từ ngày {day} đơn vị {code} đã có tên khác: “{other}”.",
-                f"From {day} {code} has another name already: “{other}”.",
-            )
+        else:
+            yield from _named_otherwise(where, code, name, directory.departments.get(code), day)
     for code, ending in reform.ended_departments.items():
         yield from _ending_department(code, ending, directory, then, day)
+
+
+def _named_otherwise(where: str, code: str, name: str, known: Area | Department | None, day: date) -> Iterator[Fault]:
+    other = dict(known.names).get(day) if known is not None else None
+    if other not in (None, name):
+        vi, en = f"Từ ngày {day} {code} đã có tên khác: “{other}”.", f"From {day} {code} has another name: “{other}”."
+        yield Fault(where, vi, en)
 
 
 def _usable(where: str, code: str) -> Iterator[Fault]:

@@ -46,10 +46,13 @@ def named_field(code: str | None, routing: Routing) -> dict[str, str] | None:
     return {"code": code, "name": known.name if known else code}
 
 
-def named_area(code: str | None, routing: Routing) -> dict[str, str] | None:
-    """{code, name, type} of an area, as it was named at intake."""
+def named_area(code: str | None, routing: Routing, on: datetime | None = None) -> dict[str, str] | None:
+    """{code, name, type} of an area, as it is named now, or was at a moment."""
     place = routing.area(code)
-    return {"code": place.code, "name": place.name, "type": place.type} if place else None
+    if place is None:
+        return None
+    name = place.name if on is None else place.name_at(on.astimezone(zone_of(routing)).date())
+    return {"code": place.code, "name": name, "type": place.type}
 
 
 def limit_shape(limit: Limit, zone: ZoneInfo) -> dict[str, Any]:
@@ -111,7 +114,7 @@ def case_row(case: Case, routing: Routing, officer: str | None = None) -> dict[s
         "suggested_track": case.suggested_track,
         "text": text_in_list(case)[:LIST_TEXT],
         "field": named_field(case.field, routing),
-        "area": named_area(case.area, routing),
+        "area": named_area(case.area, routing, case.received_at),
         "lead": named_department(case.lead, routing),
         "public": case.public,
         "officer": officer,
@@ -280,7 +283,7 @@ def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routi
         "promised_at": when(case.promised_at, zone),
         "text": case.text,
         "field": named_field(case.field, routing),
-        "area": named_area(case.area, routing),
+        "area": named_area(case.area, routing, case.received_at),
         "location": {"lat": case.lat, "lng": case.lng, "address": case.address, "area": case.area},
         "lead": None if case.restricted else named_department(case.lead, routing),
         "limits": [
@@ -321,7 +324,7 @@ def published_case(case: Case, routing: Routing) -> dict[str, Any]:
         "status": case.status,
         "text": case.public_text,
         "field": named_field(case.field, routing),
-        "area": named_area(case.area, routing),
+        "area": named_area(case.area, routing, case.received_at),
         "lead": named_department(case.lead, routing),
         "location": {"lat": place.lat, "lng": place.lng} if place and place.lat is not None else None,
         "received_on": case.received_at.astimezone(zone).date().isoformat(),

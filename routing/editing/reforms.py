@@ -7,6 +7,7 @@ asks who lives, and workers pass open cases to heirs.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, text
@@ -175,7 +176,7 @@ async def withdraw(session: AsyncSession, by: Actor, at: datetime, code: str) ->
     reform, day = whole(read(row.document), await read_directory(session)), row.effective_on
     fresh = {"units": [unit.code for unit in reform.new_departments], "areas": [area.code for area in reform.new_areas]}
     given = {"day": day, **fresh, "ended": list(reform.ended_departments), "gone": list(reform.ended_areas)}
-    given["renamed"] = list(reform.renamed)
+    given |= {"renamed": list(reform.renamed), "renamed_areas": list(reform.renamed_areas)}
     if (
         await session.execute(
             _REFERRED,
@@ -219,6 +220,7 @@ _WITHDRAW = tuple(
         "DELETE FROM department_heirs WHERE department = ANY(:ended)",
         "UPDATE departments SET valid_to = NULL, successor = NULL WHERE code = ANY(:ended) AND valid_to = :day",
         "DELETE FROM department_names WHERE code = ANY(:renamed) AND valid_from = :day",
+        "DELETE FROM area_names WHERE code = ANY(:renamed_areas) AND valid_from = :day",
         "DELETE FROM departments WHERE code = ANY(:units) AND valid_from = :day",
         "UPDATE areas SET valid_to = NULL, successors = '{}' WHERE code = ANY(:gone) AND valid_to = :day",
         # Parents begin with what lies in them.
@@ -252,6 +254,8 @@ async def write(session: AsyncSession, reform: Reform, today: date) -> None:
         if not ready:
             raise Invalid("Bảng địa bàn có vòng lặp.", "The areas have a circle of parents.")
         waiting = [new for new in waiting if new.code not in areas]
+    for code, name in reform.renamed_areas.items():
+        await rename(session, areas[code], name, day, today)
     for code, heirs in reform.ended_areas.items():
         areas[code].valid_to, areas[code].successors = day, list(heirs)
         session.add(areas[code])
@@ -279,33 +283,41 @@ async def write(session: AsyncSession, reform: Reform, today: date) -> None:
     await session.flush()
 
 
-async def rename(session: AsyncSession, row: models.Department, name: str, since: date, today: date) -> None:
+async def rename(
+    session: AsyncSession, row: models.Department | models.Area, name: str, since: date, today: date
+) -> None:
     """Another name from a day on, or from its first; the one before is kept with its dates, the row has today's."""
     since = max(since, row.valid_from)
-    known = (await session.exec(select(models.DepartmentName).where(models.DepartmentName.code == row.code))).all()
+    table: Any = models.AreaName if isinstance(row, models.Area) else models.DepartmentName  # of the same members
+    known = (await session.exec(select(table).where(table.code == row.code))).all()
     names = {each.valid_from: each for each in known}
     if not names:
-        names[row.valid_from] = models.DepartmentName(code=row.code, valid_from=row.valid_from, name=row.name)
-    names.setdefault(since, models.DepartmentName(code=row.code, valid_from=since, name=name)).name = name
+        names[row.valid_from] = table(code=row.code, valid_from=row.valid_from, name=row.name)
+    names.setdefault(since, table(code=row.code, valid_from=since, name=name)).name = name
     session.add_all(names.values())
     row.name = names[max((day for day in names if day <= today), default=min(names))].name
     session.add(row)
     await session.flush()
 
 
-_TURN = text(
-    """
-    UPDATE departments d SET name = n.name
-    FROM (SELECT DISTINCT ON (code) code, name FROM department_names WHERE valid_from <= :today
-          ORDER BY code, valid_from DESC) n
-    WHERE n.code = d.code AND d.name <> n.name
-    """
+_TURN = tuple(
+    text(
+        f"""
+        UPDATE {table} d SET name = n.name
+        FROM (SELECT DISTINCT ON (code) code, name FROM {names} WHERE valid_from <= :today
+              ORDER BY code, valid_from DESC) n
+        WHERE n.code = d.code AND d.name <> n.name
+        """  # noqa: S608 - constants
+    )
+    for table, names in (("departments", "department_names"), ("areas", "area_names"))
 )
 
 
 async def turn_names(session: AsyncSession, at: datetime) -> None:
-    """Departments whose new name begins are called so from now on."""
-    await session.execute(_TURN, {"today": await local_day(session, at)})
+    """Departments and areas whose new name begins are called so from now on."""
+    today = await local_day(session, at)
+    for statement in _TURN:
+        await session.execute(statement, {"today": today})
 
 
 @dataclass(frozen=True, slots=True)

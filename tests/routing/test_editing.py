@@ -38,7 +38,7 @@ Act = Callable[[Any], Awaitable[Any]]
 
 CALENDARS = ("calendars", "calendar_weeks", "calendar_days")
 TABLES = ("areas", "departments", "fields", *CALENDARS, "rule_sets", "rules")
-KEPT = (*TABLES, "calendar_changes", "department_names", "department_heirs", "reforms", "journal")
+KEPT = (*TABLES, "calendar_changes", "area_names", "department_names", "department_heirs", "reforms", "journal")
 
 
 @pytest.fixture(scope="module")
@@ -939,6 +939,53 @@ async def test_a_department_is_renamed_before_it_begins(database: Database) -> N
     await does(database, lambda s: reforms.turn_names(s, AT + timedelta(days=31)))
     directory = await does(database, queries.read_directory)
     assert (directory.departments["so-moi"].name, directory.name_at("so-moi", day)) == ("Sở Đúng", "Sở Đúng")
+
+
+AREA_RENAMED = """reform: {code: doi-ten, name: Đổi tên xã, effective_on: 2026-05-01}
+committees: true
+areas:
+  renamed: {dn-c-bom-bo: Hòa Bình Mới}
+"""
+
+
+async def test_an_area_that_is_renamed_stays_the_same_area(database: Database) -> None:
+    await does(database, lambda s: reforms.store(s, ADMIN, AT, AREA_RENAMED))
+    await does(database, lambda s: reforms.apply(s, ADMIN, AT, "doi-ten"))
+    routing, day = await routing_now(database), date(2026, 5, 1)
+    place, known = routing.places.get("dn-c-bom-bo"), routing.directory
+    assert place is not None
+    assert [place.name_at(each) for each in (TODAY, day)] == ["Bom Bo", "Hòa Bình Mới"]
+    assert [known.name_at("ubnd-dn-c-bom-bo", each) for each in (TODAY, day)] == [
+        "UBND xã Bom Bo",
+        "UBND xã Hòa Bình Mới",
+    ]
+    assert (place.name, place.valid_to) == ("Bom Bo", None)
+    await does(database, lambda s: reforms.turn_names(s, datetime(2026, 4, 30, 17, 0, tzinfo=UTC)))
+    row = await does(database, lambda s: areas.one(s, "dn-c-bom-bo", day))
+    assert (row.name, row.former_names, row.valid) == ("Hòa Bình Mới", ("Bom Bo",), True)
+    for q in ("bom bo", "hoa binh moi"):
+        found = await does(database, lambda s, q=q: areas.listed(s, day, q=q, type="xã"))  # type: ignore[misc]
+        assert "dn-c-bom-bo" in [each.code for each in found]
+    other = AREA_RENAMED.replace("doi-ten", "lai").replace("Hòa Bình Mới", "Khác")
+    await does(database, lambda s: reforms.store(s, ADMIN, AT, other))
+    error = await refused(database, lambda s: reforms.apply(s, ADMIN, AT, "lai"), Invalid)
+    assert "đã có tên khác: “Hòa Bình Mới”" in error.vi
+    await does(database, lambda s: reforms.withdraw(s, ADMIN, AT, "doi-ten"))
+    after = (await routing_now(database)).places.get("dn-c-bom-bo")
+    assert after is not None
+    assert after.name_at(day) == "Bom Bo"
+
+
+async def test_an_area_renamed_by_hand_keeps_its_name_before(database: Database) -> None:
+    await does(
+        database, lambda s: areas.edit(s, ADMIN, AT, "dn-c-bom-bo", {"name": "Hòa Bình Mới", "lat": 11.9, "lng": 107})
+    )
+    row = await does(database, lambda s: areas.one(s, "dn-c-bom-bo", TODAY))
+    assert (row.name, row.former_names, row.lat) == ("Hòa Bình Mới", ("Bom Bo",), 11.9)
+    assert await journal(database, "dn-c-bom-bo") == [("area.edit", {"changed": ["lat", "lng", "name"]})]
+    place = (await routing_now(database)).places.get("dn-c-bom-bo")
+    assert place is not None
+    assert [place.name_at(each) for each in (TODAY - timedelta(days=1), TODAY)] == ["Bom Bo", "Hòa Bình Mới"]
 
 
 async def journal_rows(session: Any) -> list[Journal]:

@@ -70,6 +70,32 @@ async def test_the_board_adds_up_either_way_and_opens_its_lists(cases: dict[str,
     assert await codes(as_("leader"), **behind, geography="today") == {cases[ONCE[0]]}
 
 
+async def test_a_renamed_area_is_one_area_found_by_both_names_and_history_keeps_the_old_one(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, clock: Clock
+) -> None:
+    area = "dn-c-bom-bo"
+    code, _ = await a_report(client, text="Cột điện nghiêng", location={"area": area})
+    clock.move(days=2)
+    renamed = await as_("admin").patch(f"/api/v1/admin/areas/{area}", json={"name": "Hòa Bình Mới"})
+    assert (renamed.status_code, renamed.json()["area"]["former_names"]) == (200, ["Bom Bo"])
+    assert (await as_("officer").patch(f"/api/v1/admin/areas/{area}", json={"name": "X"})).status_code == 403
+    later, _ = await a_report(client, text="Cột điện đổ", location={"area": area})
+    await settle(app)
+    agent = as_("agent")
+    for words in ("bom bo", "hoa binh moi"):
+        assert await codes(agent, q=words) == {code, later}, words
+    for geography in ("stored", "today"):
+        assert await codes(agent, area=area, geography=geography) == {code, later}
+    names = [(await agent.get(f"/api/v1/cases/{each}")).json()["area"]["name"] for each in (code, later)]
+    assert names == ["Bom Bo", "Hòa Bình Mới"]
+    page = (await browser("agent").get(f"/console/cases/{code}")).text
+    assert "Hòa Bình Mới" in page
+    assert "khi tiếp nhận: Bom Bo" in page
+    assert "khi tiếp nhận" not in (await browser("agent").get(f"/console/cases/{later}")).text
+    picked = (await client.get("/api/v1/areas", params={"q": "bom bo"})).json()
+    assert [each["name"] for each in picked if each["code"] == area] == ["Hòa Bình Mới"]
+
+
 async def test_the_queue_says_how_areas_are_read(cases: dict[str, str], browser: As) -> None:
     page = (await browser("agent").get("/console", params={"area": NOW, "geography": "today"})).text
     assert "Theo địa bàn hiện nay" in page

@@ -28,7 +28,7 @@ from web.rendering import go, language_of, render
 
 router = APIRouter(include_in_schema=False, dependencies=[FromHere, RulesChange])
 FIRST_ROWS = 12  # of the departments whose cases pass on; the others unfold
-KINDS = ("area_ends", "area_begins", "department_ends", "department_begins", "department_renamed")
+KINDS = ("area_ends", "area_begins", "area_renamed", "department_ends", "department_begins", "department_renamed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +275,8 @@ committees: true  # UBND của địa bàn bắt đầu và kết thúc cùng đ
 areas:
   new: []
     # - {code: dn-c-ten-moi, name: "Tên Mới", type: phường, parent: dn}
+  renamed: {}
+    # dn-c-giu-ma: "Tên mới của xã"
   ended: {}
     # dn-c-ten-cu: dn-c-ten-moi
 
