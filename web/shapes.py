@@ -270,6 +270,14 @@ def _handed_over(case: Case, zone: ZoneInfo) -> dict[str, Any] | None:
     return {"to": case.handed_over_to, "at": when(case.handed_over_at, zone)}
 
 
+def _for_citizen(event: dict[str, Any], case: Case, routing: Routing) -> dict[str, Any]:
+    """What happened, with the names that units had that day; of a restricted case no unit is told."""
+    day, data = event["at"].astimezone(zone_of(routing)).date(), event["data"]
+    units = {key: data[key] for key in ("was", "lead") if data.get(key) and not case.restricted}
+    names = {key: routing.directory.name_at(code, day) for key, code in units.items()}
+    return {**event, "at": when(event["at"], zone_of(routing)), "data": {"to": data["to"], **names}}
+
+
 def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routing) -> dict[str, Any]:
     """A case as its reporter follows it: no names of staff, no inner workings."""
     case, zone = file.case, zone_of(routing)
@@ -306,7 +314,7 @@ def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routi
             for entry in file.entries
             if entry.to_citizen
         ],
-        "timeline": [{**event, "at": when(event["at"], zone)} for event in events],
+        "timeline": [_for_citizen(event, case, routing) for event in events],
         "attachments": [attachment_shape(each) for each in file.attachments if each.entry_id in shown],
         "reply": reply,
         "document": document_shape(document if document is not None and document.public else None),

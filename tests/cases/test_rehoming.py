@@ -40,6 +40,7 @@ from tests.factories import (
     settle,
     state,
 )
+from web.portal import keys
 from worker import Worker
 
 numbers = count(1)
@@ -579,13 +580,34 @@ async def test_history_keeps_the_name_of_its_day(
 async def test_a_citizen_reads_that_somebody_else_goes_on(
     app: FastAPI, client: AsyncClient, as_: As, clock: Clock
 ) -> None:
-    old, new = await unit(app), await unit(app)
-    code, key = await a_report(client)
-    await done(as_("dispatcher"), code, "forward", {"lead": old})
+    old, new, helper = await unit(app), await unit(app), await unit(app)
+    reports = [await a_report(client, text=f"Đèn hỏng ở cột số {n}") for n in range(4)]
+    followed, lost, helped, hidden = (code for code, _ in reports)
+    for code, lead in ((followed, old), (lost, helper), (helped, LEAD), (hidden, old)):
+        await done(as_("dispatcher"), code, "forward", {"lead": lead, "supporting": [old] if lead == LEAD else []})
+    await done(as_("supervisor"), hidden, "set_track", {"track": "denunciation"})
     await ends(app, old, new)
+    await ends(app, helper)
     await morning(app, clock)
-    shown = (await by_citizen(client, code, key, "")).json()
-    assert "case.rehome" in [item["kind"] for item in shown["timeline"]]
+    told = {}
+    for code, key in reports:
+        shown = (await by_citizen(client, code, key, "")).json()
+        told[code] = [item["data"] for item in shown["timeline"] if item["kind"] == "case.rehome"]
+    was, then = f"Đơn vị {old}", f"Đơn vị {new}"
+    assert told[followed] == [{"to": "forwarded", "was": was, "lead": then}]
+    assert told[lost] == [{"to": "received", "was": f"Đơn vị {helper}"}]
+    assert told[helped] == []  # who helps is nothing to the citizen
+    assert told[hidden] == [{"to": "forwarded"}]  # of a restricted case no unit is told
+
+    async def page(code: str) -> str:
+        key = dict(reports)[code]
+        return (await client.get(f"/track/{code}", headers={"Cookie": f"{keys.PREFIX}{code}={key}"})).text
+
+    assert f"{was} đã kết thúc hoạt động. {then} phụ trách từ đây, hạn không đổi." in await page(followed)
+    shown = await page(lost)
+    assert "Trung tâm tìm đơn vị mới phụ trách" in shown
+    assert "Đơn vị kế thừa tiếp tục" not in shown
+    assert "kết thúc hoạt động" not in await page(helped) + await page(hidden)
 
 
 async def test_nobody_does_it_by_hand(client: AsyncClient, as_: As, clock: Clock) -> None:
