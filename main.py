@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, cast, get_args
 from uuid import UUID
 
 import typer
@@ -413,12 +413,16 @@ def ioc_figures(
     since: Annotated[str, typer.Option("--from", help="First local day, YYYY-MM-DD")],
     to: Annotated[str, typer.Option(help="Last local day, inclusive")],
     by: Annotated[str, typer.Option(help="department,field,channel,area,day")] = "",
+    geography: Annotated[str, typer.Option(help="Of --by area: stored, as cases have them, or today")] = "stored",
     as_json: Annotated[bool, typer.Option("--json", help="A list of {figure, from, to, by, value}")] = False,
 ) -> None:
     """Figures of a period."""
+    from cases.views import Geography
     from ioc import queries as ioc_queries
 
     settings = _settings()
+    if geography not in get_args(Geography):
+        _fail(f"--geography is one of: {', '.join(get_args(Geography))}")
     try:
         first, last = date.fromisoformat(since), date.fromisoformat(to)
         dims = ioc_queries.dimensions([part for part in by.split(",") if part])
@@ -428,7 +432,8 @@ def ioc_figures(
     async def rows(url: str) -> list[dict[str, Any]]:
         await _catch_up(url, settings)
         async with _session(url) as session:
-            return await ioc_queries.figures_command(session, first, last, dims, settings.zone)
+            today = datetime.now(settings.zone).date()
+            return await ioc_queries.figures_command(session, first, last, dims, cast(Geography, geography), today)
 
     with _database(settings) as (url, _):
         found = _run(rows(url))

@@ -107,8 +107,11 @@ def scan(facts: Facts, book: Rulebook) -> tuple[str, ...]:
     resolve, found = book.directory.resolve, []
     supporting: set[str | None] = set()
     for lead in book.leads:
-        if not lead.when.misses(facts, lineage) and (code := resolve(lead.lead, facts.area, on)) is not None:
-            supporting = {resolve(each, facts.area, on) for each in lead.supporting} - {None, code}
+        if (
+            not lead.when.misses(facts, lineage)
+            and (code := resolve(lead.lead, facts.area, facts.field, on)) is not None
+        ):
+            supporting = {resolve(each, facts.area, facts.field, on) for each in lead.supporting} - {None, code}
             found.append(lead.code)
             break
     for stage in STAGES:

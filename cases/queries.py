@@ -16,6 +16,7 @@ from cases.acts import COLUMNS, Acts, read_acts
 from cases.codes import read_code
 from cases.duty import LEADERS
 from cases.models import IS_OPEN, IS_OVER, Assignment, Case, Entry, Extension, Limit
+from cases.states import Status
 from channels.models import Outgoing
 from core.attachments import Attachment
 from core.errors import Conflict, Invalid, NotFound
@@ -286,7 +287,7 @@ async def timeline(session: AsyncSession, case: Case, *, internal: bool) -> list
             said.setdefault(entry.created_at, []).append(entry)
     items = []
     for event, name in rows:
-        if not internal and event.kind not in FOR_CITIZENS:
+        if not internal and (event.kind not in FOR_CITIZENS or _unfelt(event)):
             continue
         lines = said.pop(event.occurred_at, [])
         data = {key: value for key, value in event.data.items() if key not in ("dims", "code", "received_at")}
@@ -295,7 +296,7 @@ async def timeline(session: AsyncSession, case: Case, *, internal: bool) -> list
                 "at": event.occurred_at,
                 "kind": event.kind,
                 "actor": (name or event.actor_kind) if internal else event.actor_kind,
-                "data": data if internal else {"to": event.data.get("to")},
+                "data": data if internal else {key: data.get(key) for key in _CITIZENS_DATA.get(event.kind, ("to",))},
                 "text": "\n".join(line.text for line in lines) or None,
             }
         )
@@ -324,6 +325,17 @@ FOR_CITIZENS = frozenset(
         "rehome",
     )
 ) | {"message.elsewhere"}
+
+
+_CITIZENS_DATA = {"case.rehome": ("to", "was", "lead")}
+
+
+def _unfelt(event: Journal) -> bool:
+    """Whether a case passed on without another lead: its helpers alone, or an answer that was on its way already."""
+    if event.kind != "case.rehome":
+        return False
+    was, lead = event.data.get("was"), event.data.get("lead")
+    return was is None or lead == was or (lead is None and event.data.get("to") != Status.RECEIVED)
 
 
 async def message_by_id(session: AsyncSession, actor: Actor, message_id: UUID) -> tuple[Outgoing, Case]:

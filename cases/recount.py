@@ -10,7 +10,7 @@ One that is met changes only if another due time makes it late, or no longer lat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -176,7 +176,7 @@ async def apply_some(
         for row in rows[case.id]
         if row.id in looked_at and (each := difference(row, case, routing, at)) is not None
     ]
-    told = await _told_at(session, [each for *_, each in moved if each.was_late and not each.late])
+    told = await _told(session, [each for *_, each in moved if each.was_late])
     lines = [_line(case, row, each, routing, told.get(str(row.id)), at) for case, row, each in moved]
     for case in locked:
         case.next_due_at, case.next_stage, case.next_holder = next_clock(rows[case.id])
@@ -225,7 +225,7 @@ async def _candidates(
     return [(row, case) for row, case in (await session.exec(statement)).all()]
 
 
-def _line(case: Case, row: Limit, each: Difference, routing: Routing, told_at: datetime | None, at: datetime) -> Line:
+def _line(case: Case, row: Limit, each: Difference, routing: Routing, told: "_Told | None", at: datetime) -> Line:
     """Give the limit its new due time; the journal's line of that."""
     calendar, book = routing.calendars[row.calendar], routing.rulebook(case.rule_set_id)
     row.due_at = each.due
@@ -241,7 +241,8 @@ def _line(case: Case, row: Limit, each: Difference, routing: Routing, told_at: d
         was=each.was.isoformat(),
         was_breached=each.was_late,
         met_at=row.met_at.isoformat() if row.met_at else None,
-        told_at=told_at.isoformat() if told_at else None,
+        told_at=told.at.isoformat() if told else None,
+        charged=told.dims if told else None,
     )
     about = {
         "code": case.code,
@@ -252,26 +253,35 @@ def _line(case: Case, row: Limit, each: Difference, routing: Routing, told_at: d
     return Line("limit.recounted", case.id, case.restricted, about)
 
 
-_TOLD_AT = text(
+_TOLD = text(
     """
-    SELECT op ->> 'id', max(occurred_at) FROM journal, jsonb_array_elements(data -> 'limits') op
+    SELECT DISTINCT ON (op ->> 'id') op ->> 'id', occurred_at,
+           data -> 'dims' || jsonb_build_object('department', op ->> 'holder')
+    FROM journal, jsonb_array_elements(data -> 'limits') op
     WHERE case_id = ANY(CAST(:cases AS uuid[])) AND op ->> 'id' = ANY(CAST(:limits AS text[]))
     AND (op ->> 'op' = 'breached' OR op ->> 'op' = 'recounted' AND CAST(op ->> 'breached' AS boolean)
          AND NOT CAST(op ->> 'was_breached' AS boolean))
-    GROUP BY 1
+    ORDER BY 1, occurred_at DESC, journal.id DESC
     """
 )
 
 
-async def _told_at(session: AsyncSession, taken_back: list[Difference]) -> dict[str, datetime]:
-    """When the breaches that are none any more were told: on that day the figures count them."""
-    if not taken_back:
+class _Told(NamedTuple):
+    """Where the figures count a breach: on the day it was told, with who held the limit and what the case was then."""
+
+    at: datetime
+    dims: dict[str, str]
+
+
+async def _told(session: AsyncSession, were_late: list[Difference]) -> dict[str, _Told]:
+    """How the breaches of these limits, by id, were told: its holder may have passed it to an heir since."""
+    if not were_late:
         return {}
     given: dict[str, Any] = {
-        "cases": [each.case_id for each in taken_back],
-        "limits": [str(each.limit_id) for each in taken_back],
+        "cases": [each.case_id for each in were_late],
+        "limits": [str(each.limit_id) for each in were_late],
     }
-    return {row[0]: row[1] for row in (await session.execute(_TOLD_AT, given)).all()}
+    return {row[0]: _Told(row[1], row[2]) for row in (await session.execute(_TOLD, given)).all()}
 
 
 async def _keep(

@@ -197,6 +197,8 @@ class _Stage:
         steps = Counter(step.what for step in seen.steps)
         self.count("areas that end", steps["area_ends"])
         self.count("areas that begin", steps["area_begins"])
+        if steps["area_renamed"]:
+            self.count("areas renamed", steps["area_renamed"])
         self.count("departments that end", steps["department_ends"])
         self.count("departments that begin", steps["department_begins"])
         self.count("departments renamed", steps["department_renamed"])

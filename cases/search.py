@@ -193,7 +193,7 @@ def _area_names(code: str | None, routing: Routing) -> list[str]:
     for each in (code, *routing.directory.kin_areas(code)) if code is not None else ():
         place = routing.area(each)
         while place is not None and place.type != "tỉnh":
-            names[f"{place.type} {place.name}"] = None
+            names |= dict.fromkeys(f"{place.type} {name}" for name in place.every_name)
             place = routing.area(place.parent)
     return list(names)
 

@@ -29,6 +29,8 @@ VIETNAMESE: dict[str, str] = {
     "string_pattern_mismatch": _LETTERS,
     "string_unicode": _LETTERS,
     "area_type": "Không có loại địa bàn này.",
+    "day": "Phải là ngày từ năm 1900 đến 2199.",
+    "email": "Địa chỉ e-mail không đúng.",
     "point": "Vĩ độ và kinh độ phải đi cùng nhau.",
     "control_character": "Có ký tự điều khiển, xin xóa đi.",
     "too_long": "Nhiều quá, nhiều nhất {max_length} mục.",

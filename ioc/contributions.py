@@ -269,16 +269,24 @@ def _limit(book: _Book, op: Mapping[str, Any]) -> None:
 
 
 def _recounted(book: _Book, op: Mapping[str, Any]) -> None:
-    """What the limit had added by its old due time goes, what it adds by its new one comes."""
+    """What the limit had added by its old due time goes, what it adds by its new one comes.
+
+    A breach was added where the case was `charged` with it, maybe to the unit before the present holder: it goes from
+    there, and one that stands stays there.
+    """
     stage, holder = op["stage"], op["holder"]
     met_at = op["met_at"]
+    present = book.dims._replace(department=holder)
+    charged = Dims(**op["charged"]) if op.get("charged") else present
     for sign, late, due_at in ((-1, op["was_breached"], op["was"]), (1, op["breached"], op["due_at"])):
         if late or met_at:
-            book.add(f"due.{stage}", sign, day=book.local(due_at), department=holder)
+            book.add(
+                f"due.{stage}", sign, day=book.local(due_at), dims=charged if late and op["was_breached"] else present
+            )
         if met_at and not late:
             book.add(f"due_met.{stage}", sign, day=book.local(due_at), department=holder)
             book.add(f"met_in_time.{stage}", sign, day=book.local(met_at), department=holder)
     if op["was_breached"] and not op["breached"]:  # off the day on which it was told
-        book.add(f"breached.{stage}", -1, day=book.local(op["told_at"]), department=holder)
+        book.add(f"breached.{stage}", -1, day=book.local(op["told_at"]), dims=charged)
     elif op["breached"] and not op["was_breached"]:
         book.add(f"breached.{stage}", department=holder)

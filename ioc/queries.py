@@ -1,15 +1,17 @@
 """Figures for a period, by dimensions: sums, what derives from them, live stocks, and the public selection."""
 
+import json
 from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases.views import Geography
 from core.errors import Invalid
 from ioc.definitions import (
     AGES,
@@ -20,6 +22,7 @@ from ioc.definitions import (
     PERCENTILES,
 )
 from ioc.durations import percentile
+from routing.queries import read_directory
 
 BY = ("day", *DIMENSIONS)
 SMALLEST_CELL = 5
@@ -73,8 +76,13 @@ def check_period(from_: date, to: date) -> None:
         raise Invalid.at("to", "Ngày cuối phải từ ngày đầu trở đi.", "The last day must not be before the first.")
 
 
-async def figures(session: AsyncSession, from_: date, to: date, by: Sequence[str] = ()) -> list[Item]:
+async def figures(
+    session: AsyncSession, from_: date, to: date, by: Sequence[str] = (), counted_as: Mapping[str, str] | None = None
+) -> list[Item]:
     """Every figure of the days `from_` to `to`, both included, split by `by` (names from BY).
+
+    `counted_as` says of areas by which other they are counted, as by the geography of today; rates and percentiles are
+    those of the areas together.
 
     The stock `open` is read at the end of the period; split by day, it is given for the first day and for each day
     on which it changed. Figures of value 0 and derived ones without a base are absent.
@@ -83,13 +91,13 @@ async def figures(session: AsyncSession, from_: date, to: date, by: Sequence[str
     dims = dimensions(by)
     sums: dict[Key, dict[str, int]] = defaultdict(dict)
     classes: dict[Key, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
-    for row in await _sums(session, from_, to, dims):
+    for row in await _sums(session, from_, to, dims, counted_as):
         key = tuple(str(part) for part in row[:-3])
         if row.figure in DURATIONS:
             classes[key][row.figure][row.bucket] = row.value
         else:
             sums[key][row.figure] = row.value
-    for row in await _stock(session, from_, to, dims):
+    for row in await _stock(session, from_, to, dims, counted_as):
         sums[tuple(str(part) for part in row[:-1])]["open"] = row.value
     items: list[Item] = []
     for key in sorted(sums.keys() | classes.keys()):
@@ -100,10 +108,15 @@ async def figures(session: AsyncSession, from_: date, to: date, by: Sequence[str
 
 
 async def figures_command(
-    session: AsyncSession, from_: date, to: date, by: str | Sequence[str], zone: tzinfo
+    session: AsyncSession, from_: date, to: date, by: str | Sequence[str], geography: Geography, today: date
 ) -> list[dict[str, Any]]:
-    """`main.py ioc figures`: items as dictionaries. Days are already local to `zone`, by which they were counted."""
-    return [item.as_dict() for item in await figures(session, from_, to, dimensions(by))]
+    """`main.py ioc figures`: items as dictionaries; areas as cases have them, or as the units they are `today`."""
+    counted_as = None
+    if geography == "today":
+        directory = await read_directory(session)
+        every = {code: directory.counted_as(code, today) for code in directory.areas}
+        counted_as = {code: now for code, now in every.items() if now != code}
+    return [item.as_dict() for item in await figures(session, from_, to, dimensions(by), counted_as)]
 
 
 async def live(session: AsyncSession, at: datetime, today: date, by: Sequence[str] = ()) -> list[Item]:
@@ -228,13 +241,24 @@ def _ordinals(count: int) -> str:
     return ", ".join(str(n + 1) for n in range(count))
 
 
-async def _sums(session: AsyncSession, from_: date, to: date, dims: Sequence[str]) -> Sequence[Any]:
+def _counted(dims: Sequence[str], counted_as: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
+    """Columns of `figures` under their own names, an area as what it is counted as, and what the statement is given."""
+    if counted_as is None or "area" not in dims:
+        return _columns(dims), {}
+    known = {name: name for name in dims} | {"area": "coalesce(CAST(:counted_as AS jsonb) ->> area, area) AS area"}
+    return _columns(dims, known), {"counted_as": json.dumps(counted_as)}
+
+
+async def _sums(
+    session: AsyncSession, from_: date, to: date, dims: Sequence[str], counted_as: Mapping[str, str] | None
+) -> Sequence[Any]:
+    columns, given = _counted(dims, counted_as)
     statement = f"""
-        SELECT {_columns(dims)} figure, bucket, CAST(sum(value) AS bigint) AS value FROM figures
+        SELECT {columns} figure, bucket, CAST(sum(value) AS bigint) AS value FROM figures
         WHERE day BETWEEN :from AND :to AND figure = ANY(ARRAY(SELECT code FROM names WHERE code <> 'open'))
         GROUP BY {_ordinals(len(dims) + 2)} HAVING sum(value) <> 0
     """  # noqa: S608 - names come from BY
-    return (await session.execute(text(NAMES_CTE + statement), {"from": from_, "to": to})).all()
+    return (await session.execute(text(NAMES_CTE + statement), {"from": from_, "to": to, **given})).all()
 
 
 # Figure codes by hopping through the key, so that every figure is then one range of it.
@@ -248,12 +272,15 @@ NAMES_CTE = """
 """
 
 
-async def _stock(session: AsyncSession, from_: date, to: date, dims: Sequence[str]) -> Sequence[Any]:
+async def _stock(
+    session: AsyncSession, from_: date, to: date, dims: Sequence[str], counted_as: Mapping[str, str] | None
+) -> Sequence[Any]:
     """The running total of `open`, at the end of the period or of each day that changed it."""
     others = [name for name in dims if name != "day"]
+    columns, given = _counted(others, counted_as)
     if "day" not in dims:
         statement = f"""
-            SELECT {_columns(others)} CAST(sum(value) AS bigint) AS value FROM figures
+            SELECT {columns} CAST(sum(value) AS bigint) AS value FROM figures
             WHERE figure = 'open' AND day <= :to GROUP BY {_ordinals(len(others)) or "()"} HAVING sum(value) <> 0
         """  # noqa: S608 - names come from BY
     else:
@@ -261,13 +288,13 @@ async def _stock(session: AsyncSession, from_: date, to: date, dims: Sequence[st
         statement = f"""
             SELECT * FROM (
                 SELECT day, {_columns(others)} CAST(sum(sum(value)) OVER ({partition} ORDER BY day) AS bigint) AS value
-                FROM (SELECT greatest(day, :from) AS day, {_columns(others)} value FROM figures
+                FROM (SELECT greatest(day, :from) AS day, {columns} value FROM figures
                       WHERE figure = 'open' AND day <= :to) flow
                 GROUP BY {_ordinals(len(others) + 1)}
             ) running WHERE value <> 0
         """  # noqa: S608 - names come from BY
     values = {"from": from_, "to": to} if "day" in dims else {"to": to}
-    return (await session.execute(text(statement), values)).all()
+    return (await session.execute(text(statement), {**values, **given})).all()
 
 
 def _shares(sums: Mapping[str, int]) -> dict[str, Value]:

@@ -122,7 +122,9 @@ _FIGURES = f"""
         FROM ops WHERE sign IS NOT NULL
     ),
     recounted AS (
-        SELECT stage, dims, day, sign, CAST(op ->> 'breached' AS boolean) AS late,
+        SELECT stage, day, sign, CAST(op ->> 'breached' AS boolean) AS late,
+               CASE WHEN CAST(op ->> 'was_breached' AS boolean) AND (sign = -1 OR CAST(op ->> 'breached' AS boolean))
+                    THEN coalesce(nullif(op -> 'charged', 'null'), dims) ELSE dims END AS dims,
                CAST(op ->> 'was_breached' AS boolean) AS was_late,
                CAST(op ->> CASE sign WHEN 1 THEN 'breached' ELSE 'was_breached' END AS boolean) AS now_late,
                CAST(CAST(op ->> CASE sign WHEN 1 THEN 'due_at' ELSE 'was' END AS timestamptz)

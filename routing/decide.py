@@ -377,14 +377,17 @@ def _decide(facts: Facts, on: date, rulebook: Rulebook) -> Decision:
     lead, matched = "", ""
     helpers: tuple[Selector, ...] = ()
     for rule in leads:
-        if rule.when.fits_case(facts, lineage) and (found := resolve(rule.lead, facts.area, on)) is not None:
+        if (
+            rule.when.fits_case(facts, lineage)
+            and (found := resolve(rule.lead, facts.area, facts.field, on)) is not None
+        ):
             lead, matched, helpers = found, rule.code, rule.supporting
             break
     else:
         lead = rulebook.directory.centre
     supporting: list[str] = []
     for selector in helpers:
-        found = resolve(selector, facts.area, on)
+        found = resolve(selector, facts.area, facts.field, on)
         if found is not None and found != lead and found not in supporting:
             supporting.append(found)
     limits = []

@@ -10,6 +10,8 @@ from datetime import date
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol, Self
 
+RESERVED = frozenset({"centre", "none", "province"})  # words with a meaning of their own where a code may stand
+
 
 @dataclass(frozen=True, slots=True)
 class Selector:
@@ -49,6 +51,12 @@ class Heir:
         return here and (not self.fields or any(fnmatchcase(field or "", each) for each in self.fields))
 
 
+def called(names: Sequence[tuple[date, str]], name: str, on: date) -> str:
+    """What something was called on a day, by the names it had and will have; `name` where it never had another."""
+    worn = [each for since, each in sorted(names) if since <= on]
+    return worn[-1] if worn else min(names, default=(on, name))[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Department:
     """A unit that can hold a case. `valid_to` is the first day it no longer exists; no `area`: the whole province.
@@ -77,8 +85,7 @@ class Department:
 
     def name_at(self, on: date) -> str:
         """What it was called on that day."""
-        worn = [name for since, name in sorted(self.names) if since <= on]
-        return worn[-1] if worn else min(self.names, default=(on, self.name))[1]
+        return called(self.names, self.name, on)
 
 
 class Area(Protocol):
@@ -98,6 +105,8 @@ class Area(Protocol):
     def valid_to(self) -> date | None: ...
     @property
     def successors(self) -> Sequence[str]: ...
+    @property
+    def names(self) -> tuple[tuple[date, str], ...]: ...
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,10 @@ class Directory:
     _heirs_of: dict[str, list[str]] = field(init=False, repr=False, compare=False)
     _of_area: dict[str, list[Department]] = field(init=False, repr=False, compare=False)
     _turns: list[date] = field(init=False, repr=False, compare=False)
-    _resolved: dict[tuple[Selector, str | None, int], str | None] = field(init=False, repr=False, compare=False)
+    _split: bool = field(init=False, repr=False, compare=False)
+    _resolved: dict[tuple[Selector, str | None, str | None, int], str | None] = field(
+        init=False, repr=False, compare=False
+    )
     _lineages: dict[tuple[str, int], frozenset[str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -142,6 +154,7 @@ class Directory:
         made = {"_by_kind": by_kind, "_turns": turns, "_origins": origins, "_heirs_of": before, "_of_area": of_area}
         for name, value in made.items():
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "_split", any(each.heirs for each in self.departments.values()))
         object.__setattr__(self, "_resolved", {})
         object.__setattr__(self, "_lineages", {})
 
@@ -196,17 +209,25 @@ class Directory:
                 return found
         if area is None or department.area is None or department.area not in self._lay_in(area):
             return None
-        return self._of_kind(department.kind, self._upward(area, on), on)
+        return self._of_kind(department.kind, area, field, on, seen)
 
     def heirs(self, code: str, on: date) -> frozenset[str]:
         """All departments that live on that day and whose work any of this one's may have become."""
+
+        def onwards(code: str) -> Sequence[str]:  # one that lives has its work, whoever is to follow it later
+            return () if self.departments[code].lives(on) else self._next_departments(code)
+
+        def became(area: str) -> Sequence[str]:
+            known = self.areas.get(area)
+            return known.successors if known is not None and known.valid_to is not None and known.valid_to <= on else ()
+
         found: set[str] = set()
-        for each in (code, *_reached(code, self._next_departments)):
-            department = self.departments.get(each)
-            if department is None or department.area is None or department.lives(on):
-                found |= {each} if department is not None and department.lives(on) else set()
+        for each in (code, *_reached(code, onwards)) if code in self.departments else ():
+            department = self.departments[each]
+            if department.area is None or department.lives(on):
+                found |= {each} if department.lives(on) else set()
                 continue
-            for area in _reached(department.area, self._became):
+            for area in _reached(department.area, became):
                 for kind in self._standing_in(department.kind):
                     found |= {other.code for other in self._by_kind.get((kind, area), ()) if other.lives(on)}
         return frozenset(found)
@@ -298,17 +319,20 @@ class Directory:
             found = self._lineages[key] = frozenset((*self._upward(area), *self._upward(area, on)))
         return found
 
-    def resolve(self, selector: Selector, area: str | None, on: date) -> str | None:
-        """The department meant by a selector for a case in `area`, alive on that day; None when there is none."""
+    def resolve(self, selector: Selector, area: str | None, field: str | None, on: date) -> str | None:
+        """The department meant by a selector for a case of `field` in `area`, alive on that day; None: there is none.
+
+        Of one that ended it is the heir that an open case of this place and field goes to.
+        """
         if area not in self.areas:
             area = None
-        # Nothing changes between two turning days, which bounds what is remembered.
-        key = (selector, area, self._turn(on))
+        # Nothing changes between two turning days, which bounds what is remembered; fields matter to splits alone.
+        key = (selector, area, field if self._split else None, self._turn(on))
         if key not in self._resolved:
             self._resolved[key] = (
-                self.living(selector.value, on)
+                self.heir(selector.value, area, field, on)
                 if selector.how == "code"
-                else self._of_kind(selector.value, self._upward(area, on), on)
+                else self._of_kind(selector.value, area, field, on, set())
             )
         return self._resolved[key]
 
@@ -326,13 +350,14 @@ class Directory:
             area = self.areas[unit].parent
         return tuple(chain)
 
-    def _of_kind(self, kind: str, chain: tuple[str, ...], on: date) -> str | None:
+    def _of_kind(self, kind: str, area: str | None, field: str | None, on: date, seen: set[str]) -> str | None:
         """The nearest living department of the kind, from the unit itself outwards; then of the kinds that stand in."""
+        chain = self._upward(area, on)
         for each in self._standing_in(kind):
             for unit in (*chain, None):
                 candidates = self._by_kind.get((each, unit), ())
                 for department in sorted(candidates, key=lambda d: not d.lives(on)):
-                    if (code := self.living(department.code, on)) is not None:
+                    if (code := self._heir(department.code, area, field, on, seen)) is not None:
                         return code
         return None
 

@@ -94,7 +94,7 @@ def _leads_told(facts: Facts, rulebook: Rulebook, decision: Decision) -> list[st
         misses = rule.when.misses(facts, lineage)
         if misses:
             told.missed(rule.code, misses)
-        elif rulebook.directory.resolve(rule.lead, facts.area, on) is None:
+        elif rulebook.directory.resolve(rule.lead, facts.area, facts.field, on) is None:
             told.say(f"lead: {rule.code} matches, but finds no living department for {rule.lead}: passed over.")
         else:
             helpers = f", supported by {', '.join(decision.supporting)}" if decision.supporting else ""

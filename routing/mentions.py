@@ -252,7 +252,7 @@ class _Finder:
         if not mention.options or not self.text.accented(mention.start, mention.j):
             return
         keys = tuple(_key(self.text.written(k)) for k in range(mention.i, mention.j))
-        spelt = [place for place in mention.options if name_keys(place.name) == keys]
+        spelt = [place for place in mention.options if any(name_keys(name) == keys for name in place.every_name)]
         mention.misspelt = not spelt
         mention.options = spelt or mention.options
 

@@ -37,6 +37,16 @@ class DepartmentName(SQLModel, table=True):
     name: str
 
 
+class AreaName(SQLModel, table=True):
+    """What an area is called from a day on; its row has the present name. None: it never had another."""
+
+    __tablename__ = "area_names"
+
+    code: str = Field(sa_column=Column(ForeignKey("areas.code"), primary_key=True))
+    valid_from: date = Field(primary_key=True)
+    name: str
+
+
 class DepartmentHeir(SQLModel, table=True):
     """One of several that an abolished department's cases go to; asked in order, before `successor`."""
 

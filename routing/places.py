@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from core.text import fold, nfc
 from routing import place_words as words
+from routing.directory import called
 
 COMMUNE = frozenset({"xã", "phường", "thị trấn"})
 DISTRICT = frozenset({"huyện", "thị xã", "thành phố"})
@@ -51,6 +52,16 @@ class Place:
     successors: tuple[str, ...]
     lat: float | None
     lng: float | None
+    names: tuple[tuple[date, str], ...] = ()  # all it had and will have, each with its first day; none: `name` alone
+
+    def name_at(self, on: date) -> str:
+        """What it was called on that day."""
+        return called(self.names, self.name, on)
+
+    @property
+    def every_name(self) -> tuple[str, ...]:
+        """The present name and those of other times."""
+        return tuple(dict.fromkeys((self.name, *(name for _, name in self.names))))
 
     def began(self, on: date) -> bool:
         return self.valid_from is None or self.valid_from <= on
@@ -130,9 +141,10 @@ class Gazetteer:
         self._by_code = {place.code: place for place in self.places}
         self.names: dict[str, Name] = defaultdict(Name)
         for place in self.places:
-            name = self.names[fold(place.name)]
-            shelf = name.communes if place.type in COMMUNE else name.districts
-            (name.provinces if place.type in PROVINCE else shelf).append(place)
+            for folded in dict.fromkeys(map(fold, place.every_name)):
+                name = self.names[folded]
+                shelf = name.communes if place.type in COMMUNE else name.districts
+                (name.provinces if place.type in PROVINCE else shelf).append(place)
         for phrase in words.PLACES_ELSEWHERE:
             self.names[phrase].elsewhere = True
         for phrase in words.LONGER_NAMES:
@@ -144,7 +156,8 @@ class Gazetteer:
         self._origins = self._find_origins()
         self._successors: dict[tuple[str, date], tuple[str, ...]] = {}
         self._search_words = {
-            place.code: f"{fold(self.label(place))} {fold(self._parent_name(place))}".split() for place in self.places
+            place.code: fold(" ".join((self.label(place), *place.every_name[1:], *self._parent_names(place)))).split()
+            for place in self.places
         }
 
     def get(self, code: str) -> Place | None:
@@ -202,7 +215,7 @@ class Gazetteer:
         ]
         found.sort(
             key=lambda p: (
-                not _in_a_row(asked, fold(self.label(p)).split()),
+                not any(_in_a_row(asked, fold(f"{p.type} {name}").split()) for name in p.every_name),
                 not _in_a_row(asked, self._search_words[p.code]),
                 not p.valid(on),
                 p.type not in COMMUNE,
@@ -230,8 +243,8 @@ class Gazetteer:
             if km <= FARTHEST_KM
         )
 
-    def _parent_name(self, place: Place) -> str:
-        return self._by_code[place.parent].name if place.parent else ""
+    def _parent_names(self, place: Place) -> tuple[str, ...]:
+        return self._by_code[place.parent].every_name if place.parent else ()
 
     def _find_origins(self) -> dict[str, frozenset[str]]:
         origins: dict[str, set[str]] = defaultdict(set)
@@ -244,7 +257,7 @@ class Gazetteer:
             reached, queue = {place.code}, [place.code]
             while queue:
                 code = queue.pop()
-                origins[code].add(fold(parent.name))
+                origins[code].update(map(fold, parent.every_name))
                 queue += [s for s in self._by_code[code].successors if s not in reached]
                 reached.update(queue)
         return {place.code: frozenset(origins[place.code]) for place in self.places}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from datetime import time as wall_time
 from math import inf
+from typing import cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -147,8 +148,8 @@ class RoutingCache:
 
 
 _TABLES = (
-    "departments", "department_names", "department_heirs", "fields", "areas", "calendars", "calendar_weeks",
-    "calendar_days", "rule_sets", "wordings", "modes",
+    "departments", "department_names", "department_heirs", "fields", "areas", "area_names", "calendars",
+    "calendar_weeks", "calendar_days", "rule_sets", "wordings", "modes",
 )  # fmt: skip
 _STAMP = text(
     " UNION ALL ".join(f"SELECT count(*), sum(hashtextextended(t::text, 0)) FROM {table} t" for table in _TABLES)  # noqa: S608
@@ -166,8 +167,8 @@ async def load(session: AsyncSession) -> Routing:
     departments = {row.code: row for row in (await session.exec(select(models.Department))).all()}
     field_rows = {row.code: row for row in (await session.exec(select(models.CaseField))).all()}
     fields = _fields(field_rows.values())
-    gazetteer = Gazetteer([_place(row) for row in areas])
     directory = await _directory(session, departments.values(), areas)
+    gazetteer = Gazetteer([cast(Place, place) for place in directory.areas.values()])
     calendars = await read_calendars(session)
     sets = (
         await session.exec(
@@ -232,7 +233,8 @@ async def _directory(
 ) -> Directory:
     names = (await session.exec(select(models.DepartmentName))).all()
     heirs = (await session.exec(select(models.DepartmentHeir).order_by(col(models.DepartmentHeir.position)))).all()
-    return directory_of(departments, areas, names, heirs)
+    area_names = (await session.exec(select(models.AreaName))).all()
+    return directory_of(departments, areas, names, heirs, area_names)
 
 
 async def read_fields(session: AsyncSession) -> dict[str, CaseField]:
@@ -268,17 +270,21 @@ def directory_of(
     areas: Iterable[models.Area],
     names: Iterable[models.DepartmentName] = (),
     heirs: Iterable[models.DepartmentHeir] = (),
+    area_names: Iterable[models.AreaName] = (),
 ) -> Directory:
     """These rows as the rules know them."""
     called: dict[str, list[tuple[date, str]]] = {}
     for name in names:
         called.setdefault(name.code, []).append((name.valid_from, name.name))
+    places: dict[str, list[tuple[date, str]]] = {}
+    for each in area_names:
+        places.setdefault(each.code, []).append((each.valid_from, each.name))
     passed: dict[str, list[Heir]] = {}
     for heir in heirs:
         passed.setdefault(heir.department, []).append(Heir(heir.heir, tuple(heir.areas), tuple(heir.fields)))
     return Directory(
         {row.code: _department(row, called.get(row.code, ()), passed.get(row.code, ())) for row in departments},
-        {row.code: _place(row) for row in areas},
+        {row.code: _place(row, places.get(row.code, ())) for row in areas},
         seeds.seed_kinds(),
     )
 
@@ -303,7 +309,7 @@ def _fields(rows: Iterable[models.CaseField]) -> dict[str, CaseField]:
     }
 
 
-def _place(row: models.Area) -> Place:
+def _place(row: models.Area, names: Iterable[tuple[date, str]]) -> Place:
     return Place(
         code=row.code,
         official_code=row.official_code or "",
@@ -315,6 +321,7 @@ def _place(row: models.Area) -> Place:
         successors=tuple(row.successors),
         lat=row.lat,
         lng=row.lng,
+        names=tuple(sorted(names)),
     )
 
 

@@ -128,7 +128,7 @@ class _Reading:
             return place
         code = self.gazetteer.current(place.code, self.on)
         heir = self.gazetteer.get(code) if code else None
-        if heir is None or name_keys(heir.name) != name_keys(place.name) or (by_type and heir.type != place.type):
+        if heir is None or _keys(heir).isdisjoint(_keys(place)) or (by_type and heir.type != place.type):
             return place
         return heir
 
@@ -298,3 +298,7 @@ class _Reading:
                 mention.standing, 0.3 if common else 0.5
             )
         return score * (0.7 if mention.misspelt else 1)
+
+
+def _keys(place: Place) -> set[tuple[str, ...]]:
+    return {name_keys(name) for name in place.every_name}

@@ -4,9 +4,10 @@ Described as YAML (docs/operator.md, "Areas and departments change"), read into 
 as it is, and turned into the directory as it will be. Pure: what writes it is `routing.editing.reforms`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -22,13 +23,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from core.text import nfc
+from core.text import fold, is_email, nfc
 from core.validation import complaints
-from routing.directory import Area, Department, Directory, Heir
-from routing.places import COMMUNE, DISTRICT, PROVINCE, Place
+from routing.directory import RESERVED, Area, Department, Directory, Heir, called
+from routing.places import COMMUNE, DISTRICT, PROVINCE, WORD, Place
 from routing.rule_lines import has_aliases, line_in, line_of, lines_of
 
 LONGEST = 500_000  # characters of a document
+EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)  # days a reform can take effect on
 _LEVELS = ((DISTRICT, "ubnd_huyen"), (COMMUNE, "ubnd_xa"))
 
 
@@ -57,8 +59,26 @@ def _text(value: object) -> object:
     return nfc(value).strip() if isinstance(value, str) else value
 
 
+def _printable(value: str) -> str:
+    if any(not char.isprintable() for char in value):
+        raise PydanticCustomError("control_character", "Contains a character that cannot be shown")
+    return value
+
+
 def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def _possible_day(value: date) -> date:
+    if not EARLIEST <= value <= LATEST:
+        raise PydanticCustomError("day", "Not a day from 1900 to 2199")
+    return value
+
+
+def _mailbox(value: str) -> str:
+    if not is_email(value):
+        raise PydanticCustomError("email", "Not an e-mail address")
+    return value
 
 
 def _known_type(value: str) -> str:
@@ -68,7 +88,8 @@ def _known_type(value: str) -> str:
 
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
-Name = Annotated[str, BeforeValidator(_text), StringConstraints(min_length=1, max_length=200)]
+Line = Annotated[str, BeforeValidator(_text), StringConstraints(max_length=500), AfterValidator(_printable)]
+Name = Annotated[Line, StringConstraints(min_length=1, max_length=200)]
 Codes = Annotated[tuple[Code, ...], BeforeValidator(_several)]
 FieldPattern = Annotated[str, StringConstraints(pattern=r"^[a-z_]+\.([a-z_]+|\*)$", max_length=60)]
 
@@ -80,8 +101,8 @@ class _Part(BaseModel):
 class _Head(_Part):
     code: Code
     name: Name
-    effective_on: date
-    source: Annotated[str, BeforeValidator(_text), StringConstraints(max_length=500)] = ""
+    effective_on: Annotated[date, AfterValidator(_possible_day)]
+    source: Line = ""
 
 
 class NewArea(_Part):
@@ -91,7 +112,7 @@ class NewArea(_Part):
     name: Name
     type: Annotated[str, BeforeValidator(_text), AfterValidator(_known_type)]
     parent: Code | None = None
-    official_code: str = ""
+    official_code: Line = ""
     lat: Annotated[float, Field(ge=-90, le=90)] | None = None
     lng: Annotated[float, Field(ge=-180, le=180)] | None = None
 
@@ -110,7 +131,7 @@ class NewDepartment(_Part):
     kind: str
     area: Code | None = None
     parent: Code | None = None
-    email: str | None = None
+    email: Annotated[str, AfterValidator(_mailbox)] | None = None
 
 
 class Passing(_Part):
@@ -130,6 +151,7 @@ class Ending(_Part):
 
 class _Areas(_Part):
     new: tuple[NewArea, ...] = ()
+    renamed: dict[Code, Name] = {}
     ended: dict[Code, Codes] = {}
 
 
@@ -156,6 +178,7 @@ class Reform:
     source: str = ""
     committees: bool = False
     new_areas: tuple[NewArea, ...] = ()
+    renamed_areas: Mapping[str, str] = field(default_factory=dict)
     ended_areas: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     new_departments: tuple[NewDepartment, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -194,6 +217,7 @@ def parse(text: str) -> Reform:
         source=read.reform.source,
         committees=read.committees,
         new_areas=read.areas.new,
+        renamed_areas=read.areas.renamed,
         ended_areas={code: tuple(dict.fromkeys(heirs)) for code, heirs in read.areas.ended.items()},
         new_departments=read.departments.new,
         renamed=read.departments.renamed,
@@ -237,7 +261,9 @@ def _fault(where: str, told: Mapping[str, Any], lines: Mapping[str, int]) -> Fau
 
 
 def whole(reform: Reform, directory: Directory) -> Reform:
-    """The reform with the committees that begin and end with their areas, if it says so; those it names itself stay."""
+    """The reform with the committees that begin, end and are renamed with their areas, if it says so; those it names
+    itself stay.
+    """
     if not reform.committees:
         return reform
     kinds = {each.code: kind for each in reform.new_areas if (kind := _committee_of(each.type)) is not None}
@@ -255,9 +281,15 @@ def whole(reform: Reform, directory: Directory) -> Reform:
         if code in kinds and f"ubnd-{code}" in directory.departments:
             same = len(heirs) == 1 and kinds.get(heirs[0]) == kinds[code]  # else by the place of each case
             ended[f"ubnd-{code}"] = Ending(to=f"ubnd-{heirs[0]}" if same else None)
+    committees = {
+        f"ubnd-{code}": f"UBND {directory.areas[code].type} {name}"
+        for code, name in reform.renamed_areas.items()
+        if code in kinds and f"ubnd-{code}" in directory.departments
+    }
     return replace(
         reform,
         new_departments=(*reform.new_departments, *made),
+        renamed={**committees, **reform.renamed},
         ended_departments={**ended, **reform.ended_departments},
     )
 
@@ -266,7 +298,7 @@ def _committee_of(type: str) -> str | None:
     return next((kind for types, kind in _LEVELS if type in types), None)
 
 
-What = Literal["area_begins", "area_ends", "department_begins", "department_ends", "department_renamed"]
+What = Literal["area_begins", "area_renamed", "area_ends", "department_begins", "department_ends", "department_renamed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,12 +320,16 @@ def steps(reform: Reform, directory: Directory) -> list[Step]:
 
     def area_name(code: str) -> str:
         known = directory.areas.get(code)
-        return new_areas.get(code) or (f"{known.type} {known.name}" if known else code)
+        return new_areas.get(code) or (_area_at(known, day) if known else code)
 
     def unit_name(code: str) -> str:
         return new_units.get(code) or directory.name_at(code, day - timedelta(days=1))
 
     found = [Step("area_begins", code, name, already=code in directory.areas) for code, name in new_areas.items()]
+    for code, name in reform.renamed_areas.items():
+        area = directory.areas.get(code)
+        was = _area_at(area, day - timedelta(days=1)) if area is not None else code
+        found.append(Step("area_renamed", code, was, (name,), area is not None and (day, name) in area.names))
     for code, heirs in reform.ended_areas.items():
         area = directory.areas.get(code)
         done = area is not None and area.valid_to == day and tuple(area.successors) == heirs
@@ -317,6 +353,10 @@ def steps(reform: Reform, directory: Directory) -> list[Step]:
     return found
 
 
+def _area_at(area: Area, on: date) -> str:
+    return f"{area.type} {called(area.names, area.name, on)}"
+
+
 def heirs_of(ending: Ending) -> tuple[Heir, ...]:
     """The heirs of a split as the directory has them."""
     return tuple(Heir(each.to, each.areas, each.fields) for each in ending.heirs)
@@ -331,10 +371,12 @@ def after(reform: Reform, directory: Directory) -> Directory:
             new.code,
             Place(new.code, new.official_code, new.name, new.type, new.parent, day, None, (), new.lat, new.lng),
         )
+    for code, name in reform.renamed_areas.items():
+        if code in areas:
+            areas[code] = replace(_place(areas[code]), names=_worn_from(areas[code], name, day))
     for code, heirs in reform.ended_areas.items():
-        known = areas.get(code)
-        if known is not None:
-            areas[code] = _ended(known, day, heirs)
+        if code in areas:
+            areas[code] = replace(_place(areas[code]), valid_to=day, successors=heirs)
     units = dict(directory.departments)
     for unit in reform.new_departments:
         units.setdefault(unit.code, Department(unit.code, unit.name, unit.kind, unit.area, unit.parent, valid_from=day))
@@ -349,38 +391,75 @@ def after(reform: Reform, directory: Directory) -> Directory:
 
 def named_from(department: Department, name: str, since: date) -> Department:
     """The department with another name from a day on; what it was called before is kept."""
-    worn = dict(department.names) or {department.valid_from: department.name}
-    return replace(department, names=tuple(sorted({**worn, since: name}.items())))
+    return replace(department, names=_worn_from(department, name, since))
 
 
-def _ended(area: Area, day: date, heirs: tuple[str, ...]) -> Place:
+def _worn_from(known: Area | Department, name: str, since: date) -> tuple[tuple[date, str], ...]:
+    worn = dict(known.names) or {known.valid_from or date.min: known.name}
+    return tuple(sorted({**worn, since: name}.items()))
+
+
+def _place(area: Area) -> Place:
     official, lat, lng = (getattr(area, name, None) for name in ("official_code", "lat", "lng"))
-    return Place(area.code, official or "", area.name, area.type, area.parent, area.valid_from, day, heirs, lat, lng)
+    return Place(
+        area.code, official or "", area.name, area.type, area.parent, area.valid_from, area.valid_to,
+        tuple(area.successors), lat, lng, area.names,
+    )  # fmt: skip
 
 
-def check(reform: Reform, directory: Directory, kinds: Mapping[str, str]) -> list[Fault]:
-    """What is wrong with a whole reform by the directory as it is and as it would be; empty when it can be applied."""
-    return [replace(fault, line=reform.at(fault.where)) for fault in _faults(reform, directory, kinds)]
+def check(reform: Reform, directory: Directory, kinds: Mapping[str, str], fields: Iterable[str]) -> list[Fault]:
+    """What is wrong with a whole reform by the directory as it is and as it would be; empty when it can be applied.
+
+    `fields` are the codes that cases can have.
+    """
+    faults = [*_faults(reform, directory, kinds), *_unknown_fields(reform, tuple(fields))]
+    return [replace(fault, line=reform.at(fault.where)) for fault in faults]
+
+
+def _unknown_fields(reform: Reform, fields: Sequence[str]) -> Iterator[Fault]:
+    for code, ending in reform.ended_departments.items():
+        for number, each in enumerate(ending.heirs):
+            for pattern in each.fields:
+                if not any(fnmatchcase(field, pattern) for field in fields):
+                    where = f"departments.ended.{code}.heirs[{number}]"
+                    yield Fault(where, f"Không có lĩnh vực {pattern}.", f"There is no field {pattern}.")
 
 
 def _faults(reform: Reform, directory: Directory, kinds: Mapping[str, str]) -> Iterator[Fault]:
     day, then = reform.effective_on, after(reform, directory)
     if not (
-        reform.new_areas or reform.ended_areas or reform.new_departments or reform.renamed or reform.ended_departments
+        reform.new_areas
+        or reform.renamed_areas
+        or reform.ended_areas
+        or reform.new_departments
+        or reform.renamed
+        or reform.ended_departments
     ):
         yield Fault("reform", "Chưa có thay đổi nào.", "Nothing changes.")
     yield from _twice([each.code for each in reform.new_areas], "areas.new")
     yield from _twice([each.code for each in reform.new_departments], "departments.new")
     for number, area in enumerate(reform.new_areas):
         where, known = f"areas.new[{number}]", directory.areas.get(area.code)
+        yield from _usable(where, area.code)
+        if not WORD.search(fold(area.name)):
+            yield Fault(where, "Tên địa bàn phải có chữ.", "The name of an area has letters.")
         if known is not None and known.valid_from != day:
             yield Fault(where, f"Mã {area.code} đã được dùng.", f"The code {area.code} is taken.")
         if area.parent is not None and not _lives(then.areas.get(area.parent), day):
             yield Fault(f"{where}.parent", *_gone("Địa bàn", "The area", area.parent, day))
+    for code, name in reform.renamed_areas.items():
+        where = f"areas.renamed.{code}"
+        if not _lives(then.areas.get(code), day):
+            yield Fault(where, *_gone("Địa bàn", "The area", code, day))
+        elif not WORD.search(fold(name)):
+            yield Fault(where, "Tên địa bàn phải có chữ.", "The name of an area has letters.")
+        else:
+            yield from _named_otherwise(where, code, name, directory.areas.get(code), day)
     for code, heirs in reform.ended_areas.items():
         yield from _ending_area(code, heirs, directory, then, day)
     for number, unit in enumerate(reform.new_departments):
         where, known_unit = f"departments.new[{number}]", directory.departments.get(unit.code)
+        yield from _usable(where, unit.code)
         if known_unit is not None and known_unit.valid_from != day:
             yield Fault(where, f"Mã {unit.code} đã được dùng.", f"The code {unit.code} is taken.")
         if unit.kind not in kinds or unit.kind == "centre":
@@ -389,12 +468,40 @@ def _faults(reform: Reform, directory: Directory, kinds: Mapping[str, str]) -> I
             yield Fault(f"{where}.area", *_gone("Địa bàn", "The area", unit.area, day))
         if unit.parent is not None and unit.parent not in then.departments:
             yield Fault(f"{where}.parent", *_gone("Đơn vị", "The department", unit.parent, day))
-    for code in reform.renamed:
-        renamed = then.departments.get(code)
+        elif _below_itself(unit.code, then):
+            yield Fault(
+                f"{where}.parent",
+                f"Đơn vị {unit.code} nằm dưới chính nó.",
+                f"The department {unit.code} stands below itself.",
+            )
+    for code, name in reform.renamed.items():
+        where, renamed = f"departments.renamed.{code}", then.departments.get(code)
         if renamed is None or not renamed.lives(day):
-            yield Fault(f"departments.renamed.{code}", *_gone("Đơn vị", "The department", code, day))
+            yield Fault(where, *_gone("Đơn vị", "The department", code, day))
+        else:
+            yield from _named_otherwise(where, code, name, directory.departments.get(code), day)
     for code, ending in reform.ended_departments.items():
         yield from _ending_department(code, ending, directory, then, day)
+
+
+def _named_otherwise(where: str, code: str, name: str, known: Area | Department | None, day: date) -> Iterator[Fault]:
+    other = dict(known.names).get(day) if known is not None else None
+    if other not in (None, name):
+        vi, en = f"Từ ngày {day} {code} đã có tên khác: “{other}”.", f"From {day} {code} has another name: “{other}”."
+        yield Fault(where, vi, en)
+
+
+def _usable(where: str, code: str) -> Iterator[Fault]:
+    if code in RESERVED:
+        yield Fault(where, f"Mã {code} có nghĩa riêng, không dùng được.", f"The code {code} has a meaning of its own.")
+
+
+def _below_itself(code: str, then: Directory) -> bool:
+    seen, step = {code}, then.departments[code].parent
+    while step is not None and step not in seen and step in then.departments:
+        seen.add(step)
+        step = then.departments[step].parent
+    return step == code
 
 
 def _twice(codes: Sequence[str], where: str) -> Iterator[Fault]:
@@ -414,6 +521,8 @@ def _ending_area(
         yield Fault(
             where, f"Địa bàn {code} không tồn tại đến ngày {day}.", f"The area {code} does not live until {day}."
         )
+    elif known.valid_to == day and known.successors and set(known.successors) != set(heirs):
+        yield Fault(where, *_otherwise("Địa bàn", "The area", code, known.successors))
     for heir in heirs:
         if not _lives(then.areas.get(heir), day):
             yield Fault(where, *_gone("Địa bàn", "The area", heir, day))
@@ -432,6 +541,8 @@ def _ending_department(code: str, ending: Ending, directory: Directory, then: Di
         yield Fault(where, "Trung tâm 1022 phải có đơn vị kế thừa.", "The centre needs an heir.")
     if known.valid_to not in (None, day) or known.valid_from >= day:
         yield Fault(where, f"Đơn vị {code} không tồn tại đến ngày {day}.", f"{code} does not live until {day}.")
+    elif known.valid_to == day and (told := _named(known)) and told != _heirs_in(ending):
+        yield Fault(where, *_otherwise("Đơn vị", "The department", code, sorted(told)))
     named = [(f"{where}.heirs[{number}]", each.to) for number, each in enumerate(ending.heirs)]
     for place, heir in [*named, *([(f"{where}.to", ending.to)] if ending.to else [])]:
         living = then.departments.get(heir)
@@ -441,6 +552,23 @@ def _ending_department(code: str, ending: Ending, directory: Directory, then: Di
         for area in each.areas:
             if area not in then.areas:
                 yield Fault(f"{where}.heirs[{number}]", f"Không có địa bàn {area}.", f"There is no area {area}.")
+
+
+def _heirs_in(ending: Ending) -> set[str]:
+    return {*(each.to for each in ending.heirs), *([ending.to] if ending.to else [])}
+
+
+def _named(department: Department) -> set[str]:
+    """Its heirs as the directory has them, empty when it has none."""
+    return {*(each.to for each in department.heirs), *([department.successor] if department.successor else [])}
+
+
+def _otherwise(vi: str, en: str, code: str, heirs: Iterable[str]) -> tuple[str, str]:
+    told = ", ".join(heirs)
+    return (
+        f"{vi} {code} đã được ghi kết thúc vào ngày này với nơi kế thừa khác: {told}.",
+        f"{en} {code} ends on this day already, with other heirs: {told}.",
+    )
 
 
 def _lives(area: Area | None, day: date) -> bool:

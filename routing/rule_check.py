@@ -201,7 +201,7 @@ class _Checker:
 
     def _dead(self, where: str, selector: Selector, severity: Literal["error", "warning"]) -> Iterator[Problem]:
         for day in self.days:
-            if self.directory.living(selector.value, day) is None:
+            if not self.directory.heirs(selector.value, day):
                 vi = (
                     f"Quy tắc {where}: đơn vị {selector.value} không tồn tại và không có đơn vị kế thừa vào ngày {day}."
                 )
@@ -216,7 +216,7 @@ class _Checker:
             places = [code for code in self._communes(day) if self._asked(rule.when, code, day)]
             if not places:
                 continue
-            without = [code for code in places if self.directory.resolve(selector, code, day) is None]
+            without = [code for code in places if self.directory.resolve(selector, code, None, day) is None]
             if without:
                 some = ", ".join(without[:3]) + (" …" if len(without) > 3 else "")
                 vi = (
@@ -243,7 +243,7 @@ class _Checker:
         selector = _selector(written)
         if selector is None:
             return False
-        return all(self.directory.resolve(selector, None, day) is not None for day in self.days)
+        return all(self.directory.resolve(selector, None, None, day) is not None for day in self.days)
 
     def _catch_all(self) -> Iterator[Problem]:
         if not any(rule.when == Condition() and self._always_found(rule.lead) for rule in self.draft.leads):

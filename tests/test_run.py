@@ -323,6 +323,7 @@ NEW = ("staff", "add", "a@example.org", "--name", "An", "--password", "long enou
         (("ioc", "figures", "--from", "2026-13-01", "--to", "2026-03-01"), {}, "days such as 2026-03-02"),
         (("ioc", "figures", "--from", "2026-03-02", "--to", "2026-03-01"), {}, "must not be before the first"),
         (("ioc", "figures", *DAYS, "--by", "moon"), {}, "no dimension “moon”"),
+        (("ioc", "figures", *DAYS, "--geography", "tomorrow"), {}, "one of: stored, today"),
         # staff
         ((*NEW, "--role", "king"), {}, "Unknown role king; known: agent,"),
         ((*NEW, "--role", "agent", "--department", "moon"), {}, "Unknown department moon"),

@@ -48,10 +48,13 @@ def named_field(code: str | None, routing: Routing) -> dict[str, str] | None:
     return {"code": code, "name": known.name if known else code}
 
 
-def named_area(code: str | None, routing: Routing) -> dict[str, str] | None:
-    """{code, name, type} of an area, as it was named at intake."""
+def named_area(code: str | None, routing: Routing, on: datetime | None = None) -> dict[str, str] | None:
+    """{code, name, type} of an area, as it is named now, or was at a moment."""
     place = routing.area(code)
-    return {"code": place.code, "name": place.name, "type": place.type} if place else None
+    if place is None:
+        return None
+    name = place.name if on is None else place.name_at(on.astimezone(zone_of(routing)).date())
+    return {"code": place.code, "name": name, "type": place.type}
 
 
 def limit_shape(limit: Limit, zone: ZoneInfo) -> dict[str, Any]:
@@ -113,7 +116,7 @@ def case_row(case: Case, routing: Routing, officer: str | None = None) -> dict[s
         "suggested_track": case.suggested_track,
         "text": text_in_list(case)[:LIST_TEXT],
         "field": named_field(case.field, routing),
-        "area": named_area(case.area, routing),
+        "area": named_area(case.area, routing, case.received_at),
         "lead": named_department(case.lead, routing),
         "public": case.public,
         "officer": officer,
@@ -280,6 +283,14 @@ def _handed_over(case: Case, zone: ZoneInfo) -> dict[str, Any] | None:
     return {"to": case.handed_over_to, "at": when(case.handed_over_at, zone)}
 
 
+def _for_citizen(event: dict[str, Any], case: Case, routing: Routing) -> dict[str, Any]:
+    """What happened, with the names that units had that day; of a restricted case no unit is told."""
+    day, data = event["at"].astimezone(zone_of(routing)).date(), event["data"]
+    units = {key: data[key] for key in ("was", "lead") if data.get(key) and not case.restricted}
+    names = {key: routing.directory.name_at(code, day) for key, code in units.items()}
+    return {**event, "at": when(event["at"], zone_of(routing)), "data": {"to": data["to"], **names}}
+
+
 def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routing) -> dict[str, Any]:
     """A case as its reporter follows it: no names of staff, no inner workings."""
     case, zone = file.case, zone_of(routing)
@@ -293,7 +304,7 @@ def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routi
         "promised_at": when(case.promised_at, zone),
         "text": case.text,
         "field": named_field(case.field, routing),
-        "area": named_area(case.area, routing),
+        "area": named_area(case.area, routing, case.received_at),
         "location": {"lat": case.lat, "lng": case.lng, "address": case.address, "area": case.area},
         "lead": None if case.restricted else named_department(case.lead, routing),
         "limits": [
@@ -316,7 +327,7 @@ def case_to_citizen(file: CaseFile, events: list[dict[str, Any]], routing: Routi
             for entry in file.entries
             if entry.to_citizen
         ],
-        "timeline": [{**event, "at": when(event["at"], zone)} for event in events],
+        "timeline": [_for_citizen(event, case, routing) for event in events],
         "attachments": [attachment_shape(each) for each in file.attachments if each.entry_id in shown],
         "reply": reply,
         "document": document_shape(document if document is not None and document.public else None),
@@ -346,7 +357,7 @@ def published_case(case: Case, routing: Routing, document: AnswerDocument | None
         "status": case.status,
         "text": case.public_text,
         "field": named_field(case.field, routing),
-        "area": named_area(case.area, routing),
+        "area": named_area(case.area, routing, case.received_at),
         "lead": named_department(case.lead, routing),
         "location": {"lat": place.lat, "lng": place.lng} if place and place.lat is not None else None,
         "received_on": case.received_at.astimezone(zone).date().isoformat(),

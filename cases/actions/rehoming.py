@@ -59,6 +59,7 @@ async def rehome(desk: Desk, given: Body) -> Status | None:
     live = [part for part in desk.assignments if part.ended_at is None]
     decided = fates([(part.department, part.role) for part in live], lambda code: _heir(desk, code))
     desk.data["handed"] = [{"department": fate.department, "heir": fate.heir} for fate in decided]
+    desk.data["was"] = lead.department if lead is not None else None
     if any(lead is not None and fate.department == lead.department and fate.heir is None for fate in decided):
         return await _to_the_centre(desk)
     was = {part.department: part for part in live}

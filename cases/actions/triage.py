@@ -151,7 +151,7 @@ def check_department(desk: Desk, where: str, code: str) -> str:
         raise Invalid.at(where, f"Không có đơn vị mã {code}.", f"Unknown department {code}.", "unknown")
     today = desk.book.day_of(desk.at)
     if not directory.departments[code].lives(today):
-        heir = directory.living(code, today)
+        heir = directory.heir(code, desk.case.area, desk.case.field, today)
         hint = f" Đơn vị kế thừa: {heir}." if heir else ""
         raise Invalid.at(
             where,

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import Conflict, Invalid
 from core.staff import Actor
 from core.text import fold
 from routing import models
+from routing.editing.reforms import rename
 from routing.editing.shared import (
     Finding,
     begin,
@@ -48,6 +49,7 @@ class AreaRow:
     lat: float | None
     lng: float | None
     valid: bool
+    former_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,11 @@ async def listed(
     parent: str | None = None,
     valid: bool | None = None,
 ) -> list[AreaRow]:
-    """Areas by name; `q` is part of a name, code or official code, marks or none; `valid` as of the day."""
+    """Areas by name; `q` is part of a name (a former one too), code or official code; `valid` as of the day."""
     rows = {row.code: row for row in (await session.exec(select(models.Area))).all()}
+    names = await _names(session)
     in_order = sorted(rows.values(), key=lambda row: (fold(row.name), row.code))
-    return narrowed([_shown(row, rows, on) for row in in_order], q=q, type=type, parent=parent, valid=valid)
+    return narrowed([_shown(row, rows, names, on) for row in in_order], q=q, type=type, parent=parent, valid=valid)
 
 
 def narrowed(
@@ -89,7 +92,11 @@ def narrowed(
         if (type is None or row.type == type)
         and (parent is None or row.parent == parent)
         and (valid is None or row.valid is valid)
-        and (wanted in fold(f"{row.type} {row.name}") or wanted in row.code or wanted in (row.official_code or ""))
+        and (
+            any(wanted in fold(f"{row.type} {name}") for name in (row.name, *row.former_names))
+            or wanted in row.code
+            or wanted in (row.official_code or "")
+        )
     ]
 
 
@@ -97,7 +104,7 @@ async def one(session: AsyncSession, code: str, on: date) -> AreaRow:
     """One area, or NotFound."""
     row = await _found(session, code)
     above = {} if row.parent is None else {row.parent: await _found(session, row.parent)}
-    return _shown(row, above, on)
+    return _shown(row, above, await _names(session, code), on)
 
 
 async def add(
@@ -150,17 +157,20 @@ async def add(
 
 
 async def edit(session: AsyncSession, by: Actor, at: datetime, code: str, members: Mapping[str, Any]) -> AreaChange:
-    """Change some of MEMBERS; what is not named stays, null empties official code or point."""
+    """Change some of MEMBERS; what is not named stays, null empties official code or point; former names are kept."""
     await begin(session, by)
-    row = await _found(session, code)
+    row, today = await _found(session, code), await local_day(session, at)
     _check({"lat": row.lat, "lng": row.lng, **members})
     given = {name: name_given(value) if name == "name" else value for name, value in members.items()}
     if "official_code" in given:
         given["official_code"] = given["official_code"] or None
-    if names := changed(row, given):
+    names = ["name"] if given.get("name", row.name) != row.name else []
+    if names:
+        await rename(session, row, given["name"], today, today)
+    if names := sorted([*names, *changed(row, {name: value for name, value in given.items() if name != "name"})]):
         session.add(row)
         await note(session, by, "area.edit", code, at, changed=names)
-    return AreaChange(await one(session, code, await local_day(session, at)))
+    return AreaChange(await one(session, code, today))
 
 
 async def end(
@@ -230,7 +240,18 @@ def _valid(row: models.Area, on: date) -> bool:
     return row.valid_from <= on and (row.valid_to is None or on < row.valid_to)
 
 
-def _shown(row: models.Area, rows: Mapping[str, models.Area], on: date) -> AreaRow:
+async def _names(session: AsyncSession, code: str | None = None) -> dict[str, list[str]]:
+    """Every name of areas that had more than one, by code and date; of one area, where given."""
+    statement = select(models.AreaName).order_by(col(models.AreaName.valid_from))
+    found: dict[str, list[str]] = {}
+    for each in (
+        await session.exec(statement if code is None else statement.where(models.AreaName.code == code))
+    ).all():
+        found.setdefault(each.code, []).append(each.name)
+    return found
+
+
+def _shown(row: models.Area, rows: Mapping[str, models.Area], names: Mapping[str, Sequence[str]], on: date) -> AreaRow:
     above = rows.get(row.parent or "")
     return AreaRow(
         code=row.code,
@@ -245,4 +266,5 @@ def _shown(row: models.Area, rows: Mapping[str, models.Area], on: date) -> AreaR
         lat=row.lat,
         lng=row.lng,
         valid=_valid(row, on),
+        former_names=tuple(dict.fromkeys(name for name in names.get(row.code, ()) if name != row.name)),
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, cast
 
+from sqlalchemy import delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -63,6 +64,7 @@ class DepartmentRow:
     heir: str | None
     own_calendar: bool
     former_names: tuple[str, ...] = ()
+    shared_among: tuple[str, ...] = ()  # codes of several heirs, each of some places or fields, asked before successor
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ async def listed(
     found = cast(Sequence[_Joined], (await session.exec(statement)).all())
     rows = [row for row, _, _ in found]
     names = (await session.exec(select(models.DepartmentName))).all() if q else ()
-    directory = directory_of(rows, [area for _, area, _ in found if area is not None], names)
+    heirs = (await session.exec(select(models.DepartmentHeir).order_by(col(models.DepartmentHeir.position)))).all()
+    directory = directory_of(rows, [area for _, area, _ in found if area is not None], names, heirs)
     own = {calendar for _, _, calendar in found if calendar is not None}
     wanted = fold(q)
     return [
@@ -170,6 +173,8 @@ async def abolish(
         _check_heir(code, successor, valid_to, directory)
     before = await standing(session, today)
     names = changed(row, {"valid_to": valid_to, "successor": successor})
+    if successor is not None:  # one heir for all; said without one it only corrects the day of a split
+        await _no_split(session, code)
     session.add(row)
     await session.flush()
     centre_lives(await read_directory(session), min(today, valid_to))
@@ -185,8 +190,14 @@ async def restore(session: AsyncSession, by: Actor, at: datetime, code: str) -> 
     before = await standing(session, today)
     if changed(row, {"valid_to": None, "successor": None}):
         session.add(row)
+        await _no_split(session, code)
         await note(session, by, "department.restore", code, at)
     return DepartmentChange(await one(session, code, today), await consequences(session, today, before))
+
+
+async def _no_split(session: AsyncSession, code: str) -> None:
+    """The heirs that a reform named for some places and fields are forgotten."""
+    await session.execute(delete(models.DepartmentHeir).where(col(models.DepartmentHeir.department) == code))
 
 
 async def _found(session: AsyncSession, code: str) -> models.Department:
@@ -282,5 +293,6 @@ def _shown(row: models.Department, directory: Directory, own: set[str], on: date
         living=directory.departments[row.code].lives(on),
         heir=directory.living(row.code, on),
         own_calendar=row.code in own,
+        shared_among=tuple(dict.fromkeys(each.to for each in directory.departments[row.code].heirs)),
         former_names=tuple(dict.fromkeys(name for name in _names(row, directory) if name != row.name)),
     )

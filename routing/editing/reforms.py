@@ -7,6 +7,7 @@ asks who lives, and workers pass open cases to heirs.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, text
@@ -20,8 +21,9 @@ from core.staff import Actor, Staff, StaffDepartment
 from routing import models
 from routing.calendars import SEED
 from routing.directory import Directory
+from routing.editing.rule_sets import stamp
 from routing.editing.shared import Finding, begin, centre_lives, consequences, local_day, note, standing
-from routing.queries import read_directory
+from routing.queries import read_directory, read_fields
 from routing.reforms import BadReform, Fault, Reform, Step, after, check, parse, steps, whole
 from routing.seeds import seed_kind_names
 
@@ -76,14 +78,24 @@ async def look(session: AsyncSession, reform: Reform) -> Look:
     """What it would do with departments and areas as they are now."""
     directory = await read_directory(session)
     complete = whole(reform, directory)
-    faults = check(complete, directory, seed_kind_names())
+    faults = check(complete, directory, seed_kind_names(), await read_fields(session))
     return Look(complete, tuple(steps(complete, directory)), tuple(faults), after(complete, directory))
 
 
-async def store(session: AsyncSession, by: Actor, at: datetime, document: str) -> Reform:
+def _as_seen(row: models.Reform | None, seen: str | None) -> None:
+    """Conflict when a document is not the one that was seen: nothing written meanwhile is lost, or holds unread."""
+    if seen is not None and seen != (stamp(row.document) if row is not None else ""):
+        raise Conflict(
+            "Đợt sắp xếp này vừa được người khác sửa. Hãy xem bản mới rồi làm lại.",
+            "Somebody else has just changed this reform. Look at it again first.",
+        )
+
+
+async def store(session: AsyncSession, by: Actor, at: datetime, document: str, seen: str | None = None) -> Reform:
     """Keep a reform, or another text of one that is not applied yet. It may still be wrong by the tables of today.
 
-    Invalid when it cannot be read; Conflict when a reform of this code is applied.
+    `seen` is the `stamp` of the text that was edited, empty where there was none. Invalid when it cannot be read;
+    Conflict when a reform of this code is applied, or says something else by now.
     """
     await begin(session, by)
     reform = read(document)
@@ -93,6 +105,12 @@ async def store(session: AsyncSession, by: Actor, at: datetime, document: str) -
             f"Đợt sắp xếp {reform.code} đã áp dụng nên không sửa được. Hãy dùng mã khác cho đợt mới.",
             f"The reform {reform.code} is applied. Give the new one another code.",
         )
+    if row is not None and seen == "":
+        raise Conflict(
+            f"Đã có đợt sắp xếp mã {reform.code}. Hãy sửa đợt đó, hoặc dùng mã khác.",
+            f"There is a reform {reform.code} already. Edit that one, or use another code.",
+        )
+    _as_seen(row, seen)
     row = row or models.Reform(
         code=reform.code, name="", effective_on=reform.effective_on, document="", added_at=at, added_by=by.id
     )
@@ -113,28 +131,32 @@ async def drop(session: AsyncSession, by: Actor, at: datetime, code: str) -> Non
     await note(session, by, "reform.drop", code, at)
 
 
-async def apply(session: AsyncSession, by: Actor, at: datetime, code: str) -> tuple[Finding, ...]:
+async def apply(
+    session: AsyncSession, by: Actor, at: datetime, code: str, seen: str | None = None
+) -> tuple[Finding, ...]:
     """Write a kept reform into the tables, all of it or nothing; what it newly makes wrong with the rules in force.
 
     What the tables have already is left, so one that was half entered by hand is completed. Invalid names what cannot
-    be, by its line; Conflict when it is applied already, or would leave days without a centre.
+    be, by its line; Conflict when it is applied already, would leave days without a centre, or is no longer the text
+    that was looked at (`seen`, its `stamp`).
     """
     await begin(session, by)
     row, today = await one(session, code), await local_day(session, at)
     if row.applied_at is not None:
         raise Conflict("Đợt sắp xếp này đã áp dụng.", "This reform is applied already.")
-    seen = await look(session, read(row.document))
-    if seen.faults:
-        raise _invalid(seen.faults)
+    _as_seen(row, seen)
+    looked = await look(session, read(row.document))
+    if looked.faults:
+        raise _invalid(looked.faults)
     before = await standing(session, today)
-    wanted = [step for step in seen.steps if not step.already]
-    await write(session, seen.reform, today)
+    wanted = [step for step in looked.steps if not step.already]
+    await write(session, looked.reform, today)
     row.applied_at, row.applied_by = at, by.id
     session.add(row)
     await session.flush()
-    centre_lives(await read_directory(session), min(today, seen.reform.effective_on))
+    centre_lives(await read_directory(session), min(today, looked.reform.effective_on))
     counts = {what: sum(step.what == what for step in wanted) for what in sorted({step.what for step in wanted})}
-    day = seen.reform.effective_on.isoformat()
+    day = looked.reform.effective_on.isoformat()
     await note(session, by, "reform.apply", code, at, effective_on=day, changes=counts)
     return await consequences(session, today, before)
 
@@ -154,28 +176,51 @@ async def withdraw(session: AsyncSession, by: Actor, at: datetime, code: str) ->
     reform, day = whole(read(row.document), await read_directory(session)), row.effective_on
     fresh = {"units": [unit.code for unit in reform.new_departments], "areas": [area.code for area in reform.new_areas]}
     given = {"day": day, **fresh, "ended": list(reform.ended_departments), "gone": list(reform.ended_areas)}
-    given["renamed"] = list(reform.renamed)
+    given |= {"renamed": list(reform.renamed), "renamed_areas": list(reform.renamed_areas)}
+    if (
+        await session.execute(
+            _REFERRED,
+            {"units": fresh["units"], "areas": fresh["areas"], "gone": given["gone"], "ended": given["ended"]},
+        )
+    ).scalar():
+        raise _referred()
     try:
         async with session.begin_nested():
             for statement in _WITHDRAW:
                 await session.execute(statement, {name: given[name] for name in statement.compile().params})
     except IntegrityError:
-        raise Conflict(
-            "Đã có tài khoản, phản ánh hoặc dữ liệu khác ở đơn vị hay địa bàn mới. Hãy chuyển chúng đi trước.",
-            "Accounts, cases or other data refer to the new departments or areas. Move them away first.",
-        ) from None
+        raise _referred() from None
     row.applied_at = row.applied_by = None
     session.add(row)
     await session.flush()
     await note(session, by, "reform.withdraw", code, at, effective_on=day.isoformat())
 
 
+def _referred() -> Conflict:
+    return Conflict(
+        "Đã có tài khoản, phản ánh, đợt sắp xếp sau hoặc dữ liệu khác dựa vào đơn vị, địa bàn mới. Hãy gỡ chúng trước.",
+        "Accounts, cases, a later reform or other data refer to the new departments or areas. Take those away first.",
+    )
+
+
+# What keys do not see: a later end of what was to begin here, and lists of areas and heirs that name it.
+_REFERRED = text(
+    """
+    SELECT EXISTS (SELECT FROM departments WHERE code = ANY(:units) AND valid_to IS NOT NULL)
+        OR EXISTS (SELECT FROM areas WHERE code = ANY(:areas) AND valid_to IS NOT NULL)
+        OR EXISTS (SELECT FROM areas WHERE successors && CAST(:areas AS varchar[]) AND code <> ALL(:gone))
+        OR EXISTS (SELECT FROM departments WHERE (area = ANY(:areas) OR parent = ANY(:units)) AND code <> ALL(:units))
+        OR EXISTS (SELECT FROM department_heirs
+                   WHERE (areas && CAST(:areas AS varchar[]) OR heir = ANY(:units)) AND department <> ALL(:ended))
+    """
+)
 _WITHDRAW = tuple(
     text(statement)
     for statement in (
         "DELETE FROM department_heirs WHERE department = ANY(:ended)",
         "UPDATE departments SET valid_to = NULL, successor = NULL WHERE code = ANY(:ended) AND valid_to = :day",
         "DELETE FROM department_names WHERE code = ANY(:renamed) AND valid_from = :day",
+        "DELETE FROM area_names WHERE code = ANY(:renamed_areas) AND valid_from = :day",
         "DELETE FROM departments WHERE code = ANY(:units) AND valid_from = :day",
         "UPDATE areas SET valid_to = NULL, successors = '{}' WHERE code = ANY(:gone) AND valid_to = :day",
         # Parents begin with what lies in them.
@@ -209,6 +254,8 @@ async def write(session: AsyncSession, reform: Reform, today: date) -> None:
         if not ready:
             raise Invalid("Bảng địa bàn có vòng lặp.", "The areas have a circle of parents.")
         waiting = [new for new in waiting if new.code not in areas]
+    for code, name in reform.renamed_areas.items():
+        await rename(session, areas[code], name, day, today)
     for code, heirs in reform.ended_areas.items():
         areas[code].valid_to, areas[code].successors = day, list(heirs)
         session.add(areas[code])
@@ -236,32 +283,41 @@ async def write(session: AsyncSession, reform: Reform, today: date) -> None:
     await session.flush()
 
 
-async def rename(session: AsyncSession, row: models.Department, name: str, since: date, today: date) -> None:
-    """Another name from a day on; the one before is kept with its dates, and the row has the one of today."""
-    known = (await session.exec(select(models.DepartmentName).where(models.DepartmentName.code == row.code))).all()
+async def rename(
+    session: AsyncSession, row: models.Department | models.Area, name: str, since: date, today: date
+) -> None:
+    """Another name from a day on, or from its first; the one before is kept with its dates, the row has today's."""
+    since = max(since, row.valid_from)
+    table: Any = models.AreaName if isinstance(row, models.Area) else models.DepartmentName  # of the same members
+    known = (await session.exec(select(table).where(table.code == row.code))).all()
     names = {each.valid_from: each for each in known}
     if not names:
-        names[row.valid_from] = models.DepartmentName(code=row.code, valid_from=row.valid_from, name=row.name)
-    names.setdefault(since, models.DepartmentName(code=row.code, valid_from=since, name=name)).name = name
+        names[row.valid_from] = table(code=row.code, valid_from=row.valid_from, name=row.name)
+    names.setdefault(since, table(code=row.code, valid_from=since, name=name)).name = name
     session.add_all(names.values())
     row.name = names[max((day for day in names if day <= today), default=min(names))].name
     session.add(row)
     await session.flush()
 
 
-_TURN = text(
-    """
-    UPDATE departments d SET name = n.name
-    FROM (SELECT DISTINCT ON (code) code, name FROM department_names WHERE valid_from <= :today
-          ORDER BY code, valid_from DESC) n
-    WHERE n.code = d.code AND d.name <> n.name
-    """
+_TURN = tuple(
+    text(
+        f"""
+        UPDATE {table} d SET name = n.name
+        FROM (SELECT DISTINCT ON (code) code, name FROM {names} WHERE valid_from <= :today
+              ORDER BY code, valid_from DESC) n
+        WHERE n.code = d.code AND d.name <> n.name
+        """  # noqa: S608 - constants
+    )
+    for table, names in (("departments", "department_names"), ("areas", "area_names"))
 )
 
 
 async def turn_names(session: AsyncSession, at: datetime) -> None:
-    """Departments whose new name begins are called so from now on."""
-    await session.execute(_TURN, {"today": await local_day(session, at)})
+    """Departments and areas whose new name begins are called so from now on."""
+    today = await local_day(session, at)
+    for statement in _TURN:
+        await session.execute(statement, {"today": today})
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,14 +21,13 @@ from core.journal import record
 from core.staff import MANAGE, Actor
 from routing import models
 from routing.calendars import province_calendar
-from routing.directory import Directory
+from routing.directory import RESERVED, Directory
 from routing.queries import PROVINCE, local_midnight, read_directory, read_draft, read_fields
 from routing.rule_check import Problem, check
 
 EDITING_LOCK = 1022_004  # advisory lock: one edit of the rules' tables at a time
 LONGEST_CODE = 60
 _CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_RESERVED = frozenset({"centre", "none", PROVINCE})  # words with a meaning of their own where a code may stand
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -95,13 +94,13 @@ def changed(row: SQLModel, members: Mapping[str, Any]) -> list[str]:
 
 def new_code(code: str, where: str = "code") -> str:
     """A code of ours: small letters, digits, single hyphens. Invalid otherwise, or for a word that means something."""
-    if len(code) > LONGEST_CODE or not _CODE.fullmatch(code) or code in _RESERVED:
+    if len(code) > LONGEST_CODE or not _CODE.fullmatch(code) or code in RESERVED:
         raise Invalid.at(
             where,
             f"Mã chỉ gồm chữ thường không dấu, chữ số và dấu gạch nối, nhiều nhất {LONGEST_CODE} ký tự, "
-            f"và không phải {', '.join(sorted(_RESERVED))}.",
+            f"và không phải {', '.join(sorted(RESERVED))}.",
             f"A code has small letters, digits and hyphens, at most {LONGEST_CODE} characters, and is none of "
-            f"{', '.join(sorted(_RESERVED))}.",
+            f"{', '.join(sorted(RESERVED))}.",
             "code",
         )
     return code

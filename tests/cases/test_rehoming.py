@@ -12,14 +12,17 @@ from httpx import AsyncClient
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from cases import desk, rehoming, telling
+from cases import desk, recount, rehoming, telling
 from cases.act_models import Commitment, Directive
 from cases.actions.rehoming import Fate, fates
 from cases.models import Assignment, Case, Extension, Limit
 from channels.models import Outgoing
-from core.staff import Staff, StaffDepartment
+from core.staff import Actor, Role, Staff, StaffDepartment
+from ioc.queries import figures as ioc_figures
 from ioc.reconcile import reconcile
+from routing.editing import calendars
 from routing.models import Department, DepartmentHeir, DepartmentName
+from routing.queries import load
 from tests.factories import (
     LEAD,
     SUPPORT,
@@ -33,9 +36,11 @@ from tests.factories import (
     done,
     journal_of,
     limit_differences,
+    remind,
     settle,
     state,
 )
+from web.portal import keys
 from worker import Worker
 
 numbers = count(1)
@@ -341,6 +346,49 @@ async def test_what_was_late_stays_with_the_old_unit(app: FastAPI, client: Async
     await proved(app)
 
 
+async def figures_of(app: FastAPI, *codes: str) -> dict[str, list[float]]:
+    """What each unit is charged with for limits to resolve: due, breached, met in time."""
+    await settle(app)
+    async with state(app).database.transaction() as session:
+        items = await ioc_figures(session, date(2026, 3, 1), date(2026, 3, 31), ("department",))
+    known = {(item.by["department"], item.figure): item.value for item in items}
+    names = ("due.resolve", "breached.resolve", "due_met.resolve")
+    return {code: [known.get((code, name), 0) for name in names] for code in codes}
+
+
+async def test_a_breach_that_a_late_announced_storm_takes_back_leaves_the_unit_that_had_it(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    clock.to("2026-03-03T08:00")  # Tuesday; three working days: due on Friday at 17:00
+    old, heir, last = await unit(app, "officer"), await unit(app), await unit(app, "officer2")
+    code = await forwarded(client, as_, old)
+    await done(as_("officer"), code, "accept")
+    clock.to("2026-03-06T18:00")
+    await remind(app)
+    await ends(app, old, heir)
+    await morning(app, clock)  # Saturday
+    await ends(app, heir, last)
+    await morning(app, clock)  # Sunday: passed on twice since it was late
+    assert await figures_of(app, old, heir, last) == {old: [1, 1, 0], heir: [0, 0, 0], last: [0, 0, 0]}
+    admin, storm = Actor("staff", roles=frozenset({Role.ADMIN})), date(2026, 3, 5)
+    async with state(app).database.transaction() as session:
+        await calendars.put_day(session, admin, clock(), "province", storm, label="Bão")
+    state(app).routing.forget()
+    try:
+        async with state(app).database.transaction() as session:
+            routing, made = await load(session), await recount.change_of(session, "province")
+            assert await recount.apply(session, routing, made, storm, admin, clock()) >= 1
+        assert await figures_of(app, old, heir, last) == {old: [0, 0, 0], heir: [0, 0, 0], last: [0, 0, 0]}
+        clock.to("2026-03-09T16:00")  # Monday, due at 17:00 now
+        await done(as_("officer2"), code, "submit_answer", {"reply": "Đã vá xong."})
+        assert await figures_of(app, old, heir, last) == {old: [0, 0, 0], heir: [0, 0, 0], last: [1, 0, 1]}
+        await proved(app)
+    finally:
+        async with state(app).database.transaction() as session:
+            await calendars.remove_day(session, admin, clock(), "province", storm)
+        state(app).routing.forget()
+
+
 async def test_two_helpers_that_merge_have_one_part_and_one_clock(
     app: FastAPI, client: AsyncClient, as_: As, clock: Clock
 ) -> None:
@@ -533,13 +581,34 @@ async def test_history_keeps_the_name_of_its_day(
 async def test_a_citizen_reads_that_somebody_else_goes_on(
     app: FastAPI, client: AsyncClient, as_: As, clock: Clock
 ) -> None:
-    old, new = await unit(app), await unit(app)
-    code, key = await a_report(client)
-    await done(as_("dispatcher"), code, "forward", {"lead": old})
+    old, new, helper = await unit(app), await unit(app), await unit(app)
+    reports = [await a_report(client, text=f"Đèn hỏng ở cột số {n}") for n in range(4)]
+    followed, lost, helped, hidden = (code for code, _ in reports)
+    for code, lead in ((followed, old), (lost, helper), (helped, LEAD), (hidden, old)):
+        await done(as_("dispatcher"), code, "forward", {"lead": lead, "supporting": [old] if lead == LEAD else []})
+    await done(as_("supervisor"), hidden, "set_track", {"track": "denunciation"})
     await ends(app, old, new)
+    await ends(app, helper)
     await morning(app, clock)
-    shown = (await by_citizen(client, code, key, "")).json()
-    assert "case.rehome" in [item["kind"] for item in shown["timeline"]]
+    told = {}
+    for code, key in reports:
+        shown = (await by_citizen(client, code, key, "")).json()
+        told[code] = [item["data"] for item in shown["timeline"] if item["kind"] == "case.rehome"]
+    was, then = f"Đơn vị {old}", f"Đơn vị {new}"
+    assert told[followed] == [{"to": "forwarded", "was": was, "lead": then}]
+    assert told[lost] == [{"to": "received", "was": f"Đơn vị {helper}"}]
+    assert told[helped] == []  # who helps is nothing to the citizen
+    assert told[hidden] == [{"to": "forwarded"}]  # of a restricted case no unit is told
+
+    async def page(code: str) -> str:
+        key = dict(reports)[code]
+        return (await client.get(f"/track/{code}", headers={"Cookie": f"{keys.PREFIX}{code}={key}"})).text
+
+    assert f"{was} đã kết thúc hoạt động. {then} phụ trách từ đây, hạn không đổi." in await page(followed)
+    shown = await page(lost)
+    assert "Trung tâm tìm đơn vị mới phụ trách" in shown
+    assert "Đơn vị kế thừa tiếp tục" not in shown
+    assert "kết thúc hoạt động" not in await page(helped) + await page(hidden)
 
 
 async def test_nobody_does_it_by_hand(client: AsyncClient, as_: As, clock: Clock) -> None:

@@ -259,7 +259,7 @@ def test_a_sample_report_goes_to_the_kind_of_unit_it_names(sample: dict[str, str
         channel=sample["channel"],
         **READ_IN_THE_TEXT.get(sample["id"], {}),  # type: ignore[arg-type]
     )
-    wanted = DIRECTORY.resolve(Selector("kind", sample["department_type"]), facts.area, MAY_2022.date())
+    wanted = DIRECTORY.resolve(Selector("kind", sample["department_type"]), facts.area, None, MAY_2022.date())
     assert wanted is not None
     assert decide(facts, EXAMPLE).lead == wanted
 
@@ -486,7 +486,7 @@ def test_the_local_day_decides_not_the_utc_day() -> None:
 def test_on_the_first_of_july_2025_every_old_commune_has_a_living_handler() -> None:
     local, on = Selector.parse("kind:local"), TURN
     communes = [code for code in AREAS if code.startswith("bp-c-")]
-    heirs = {DIRECTORY.resolve(local, code, on) for code in communes}
+    heirs = {DIRECTORY.resolve(local, code, None, on) for code in communes}
     assert len(communes) >= 111
     assert None not in heirs
     assert all(DIRECTORY.departments[code or ""].lives(on) for code in heirs)
@@ -623,7 +623,7 @@ def test_the_index_finds_what_a_reader_of_the_rules_from_top_to_bottom_finds(
             (rule.code, lead)
             for rule in sorted(book.leads, key=lambda rule: rule.rank)
             if not rule.when.misses(facts, lineage)
-            and (lead := DIRECTORY.resolve(rule.lead, facts.area, on)) is not None
+            and (lead := DIRECTORY.resolve(rule.lead, facts.area, facts.field, on)) is not None
         )
         decision = decide(facts, book)
         assert (decision.rules[0], decision.lead) == expected

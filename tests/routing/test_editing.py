@@ -38,7 +38,7 @@ Act = Callable[[Any], Awaitable[Any]]
 
 CALENDARS = ("calendars", "calendar_weeks", "calendar_days")
 TABLES = ("areas", "departments", "fields", *CALENDARS, "rule_sets", "rules")
-KEPT = (*TABLES, "calendar_changes", "department_names", "department_heirs", "reforms", "journal")
+KEPT = (*TABLES, "calendar_changes", "area_names", "department_names", "department_heirs", "reforms", "journal")
 
 
 @pytest.fixture(scope="module")
@@ -204,11 +204,11 @@ async def test_what_rules_give_to_an_abolished_department_goes_to_its_living_hei
     assert done.findings == ()  # the rules still find somebody
     directory = (await routing_now(database)).directory
     health = Selector("code", "so-yte")
-    assert [directory.resolve(health, None, each) for each in (day - timedelta(1), day)] == ["so-yte", "so-xd"]
+    assert [directory.resolve(health, None, None, each) for each in (day - timedelta(1), day)] == ["so-yte", "so-xd"]
     # the heir ends too, and the chain is followed
     await does(database, lambda s: departments.abolish(s, ADMIN, AT, "so-xd", valid_to=day, successor="so-congthuong"))
     directory = (await routing_now(database)).directory
-    assert directory.resolve(health, None, day) == "so-congthuong"
+    assert directory.resolve(health, None, None, day) == "so-congthuong"
     assert await journal(database, "so-yte") == [
         ("department.abolish", {"valid_to": "2026-04-01", "successor": "so-xd"})
     ]
@@ -251,7 +251,7 @@ async def test_the_centre_may_have_an_heir_but_that_one_must_stay(database: Data
     day = date(2026, 4, 1)
     await does(database, lambda s: departments.abolish(s, ADMIN, AT, CENTRE, valid_to=day, successor="so-khcn"))
     routing = await routing_now(database)
-    assert routing.directory.resolve(Selector("kind", "centre"), None, day) == "so-khcn"
+    assert routing.directory.resolve(Selector("kind", "centre"), None, None, day) == "so-khcn"
     await refused(
         database, lambda s: departments.abolish(s, ADMIN, AT, "so-khcn", valid_to=day, successor=None), Conflict
     )
@@ -859,6 +859,133 @@ async def test_an_applied_reform_is_withdrawn_before_its_day(database: Database)
     assert after.areas == before.areas
     assert {code: replace(each, names=()) for code, each in after.departments.items()} == before.departments
     await does(database, lambda s: reforms.apply(s, ADMIN, AT, "chia"))  # a draft again
+
+
+async def both(database: Database, *acts: Act) -> list[Any]:
+    return await asyncio.gather(*(does(database, act) for act in acts), return_exceptions=True)
+
+
+async def test_of_two_who_apply_at_once_one_is_told(database: Database) -> None:
+    other = (
+        REFORM.replace("code: chia", "code: khac")
+        .replace("code: dn-c-xa-moi", "code: dn-c-khac")
+        .replace("so-nha", "so-la")
+    )
+    for document in (REFORM, other):
+        await does(database, lambda s, text=document: reforms.store(s, ADMIN, AT, text))  # type: ignore[misc]
+    same = await both(database, *[lambda s: reforms.apply(s, ADMIN, AT, "chia")] * 2)
+    assert sorted(type(each).__name__ for each in same) == ["Conflict", "tuple"]
+    await does(database, lambda s: reforms.withdraw(s, ADMIN, AT, "chia"))
+    # Two reforms that end one department otherwise cannot both be.
+    told = await both(
+        database, lambda s: reforms.apply(s, ADMIN, AT, "chia"), lambda s: reforms.apply(s, ADMIN, AT, "khac")
+    )
+    assert sorted(type(each).__name__ for each in told) == ["Invalid", "tuple"]
+    [wrong] = [each for each in told if isinstance(each, Invalid)]
+    assert "với nơi kế thừa khác" in wrong.vi
+    listed = await does(database, reforms.listed)
+    assert [head.applied_at is not None for head in listed].count(True) == 1
+
+
+async def test_nobody_applies_or_overwrites_a_text_that_he_has_not_seen(database: Database) -> None:
+    await does(database, lambda s: reforms.store(s, ADMIN, AT, REFORM, ""))
+    await refused(database, lambda s: reforms.store(s, ADMIN, AT, REFORM, ""), Conflict)  # two add the same code
+    seen, mine = rule_sets.stamp(REFORM), REFORM.replace("Sở Nhà", "Sở Nhà ở")
+    told = await both(database, *[lambda s: reforms.store(s, ADMIN, AT, mine, seen)] * 2)
+    assert sorted(type(each).__name__ for each in told) == ["Conflict", "Reform"]
+    await refused(database, lambda s: reforms.apply(s, ADMIN, AT, "chia", seen), Conflict)
+    await does(database, lambda s: reforms.apply(s, ADMIN, AT, "chia", rule_sets.stamp(mine)))
+
+
+LATER_REFORMS = {
+    "a department ends": "departments: {ended: {so-nha: {to: so-yte}}}",
+    "an area becomes another": "areas: {ended: {dn-c-xa-moi: dn-c-dong-xoai}}",
+    "an area becomes it": "areas: {ended: {dn-c-dong-xoai: dn-c-xa-moi}}",
+    "a department begins there": "departments: {new: [{code: tram, name: Trạm, kind: so_xd, area: dn-c-xa-moi}]}",
+}
+
+
+@pytest.mark.parametrize("what", LATER_REFORMS)
+async def test_what_a_later_reform_builds_on_is_not_withdrawn(database: Database, what: str) -> None:
+    await does(database, lambda s: reforms.store(s, ADMIN, AT, REFORM))
+    await does(database, lambda s: reforms.apply(s, ADMIN, AT, "chia"))
+    later = "reform: {code: sau, name: Sau, effective_on: 2026-09-01}\n" + LATER_REFORMS[what]
+    await does(database, lambda s: reforms.store(s, ADMIN, AT, later))
+    await does(database, lambda s: reforms.apply(s, ADMIN, AT, "sau"))
+    await refused(database, lambda s: reforms.withdraw(s, ADMIN, AT, "chia"), Conflict)
+    await does(database, lambda s: reforms.withdraw(s, ADMIN, AT, "sau"))
+    await does(database, lambda s: reforms.withdraw(s, ADMIN, AT, "chia"))
+
+
+async def test_a_split_is_shown_and_forgotten_with_its_end(database: Database) -> None:
+    await does(database, lambda s: reforms.store(s, ADMIN, AT, REFORM))
+    await does(database, lambda s: reforms.apply(s, ADMIN, AT, "chia"))
+    row = await does(database, lambda s: departments.one(s, "so-xd", TODAY))
+    assert (row.shared_among, row.successor) == (("so-duong",), "so-nha")
+    day, place, field = date(2026, 5, 1), "dn-c-dong-xoai", "infra.road"
+    again: Act = lambda s: departments.abolish(s, ADMIN, AT, "so-xd", valid_to=day, successor="so-yte")  # noqa: E731
+    await does(database, again)  # said again by hand: one heir for all
+    assert (await does(database, queries.read_directory)).heir("so-xd", place, field, day) == "so-yte"
+    await does(database, lambda s: departments.restore(s, ADMIN, AT, "so-xd"))
+    await does(database, again)
+    assert (await does(database, queries.read_directory)).departments["so-xd"].heirs == ()
+
+
+async def test_a_department_is_renamed_before_it_begins(database: Database) -> None:
+    day = TODAY + timedelta(days=30)
+    given: dict[str, Any] = {"code": "so-moi", "name": "Sở Nhầm", "kind": "so_xd", "valid_from": day}
+    await does(database, lambda s: departments.add(s, ADMIN, AT, **given))
+    await does(database, lambda s: departments.edit(s, ADMIN, AT, "so-moi", {"name": "Sở Đúng"}))
+    await does(database, lambda s: reforms.turn_names(s, AT + timedelta(days=31)))
+    directory = await does(database, queries.read_directory)
+    assert (directory.departments["so-moi"].name, directory.name_at("so-moi", day)) == ("Sở Đúng", "Sở Đúng")
+
+
+AREA_RENAMED = """reform: {code: doi-ten, name: Đổi tên xã, effective_on: 2026-05-01}
+committees: true
+areas:
+  renamed: {dn-c-bom-bo: Hòa Bình Mới}
+"""
+
+
+async def test_an_area_that_is_renamed_stays_the_same_area(database: Database) -> None:
+    await does(database, lambda s: reforms.store(s, ADMIN, AT, AREA_RENAMED))
+    await does(database, lambda s: reforms.apply(s, ADMIN, AT, "doi-ten"))
+    routing, day = await routing_now(database), date(2026, 5, 1)
+    place, known = routing.places.get("dn-c-bom-bo"), routing.directory
+    assert place is not None
+    assert [place.name_at(each) for each in (TODAY, day)] == ["Bom Bo", "Hòa Bình Mới"]
+    assert [known.name_at("ubnd-dn-c-bom-bo", each) for each in (TODAY, day)] == [
+        "UBND xã Bom Bo",
+        "UBND xã Hòa Bình Mới",
+    ]
+    assert (place.name, place.valid_to) == ("Bom Bo", None)
+    await does(database, lambda s: reforms.turn_names(s, datetime(2026, 4, 30, 17, 0, tzinfo=UTC)))
+    row = await does(database, lambda s: areas.one(s, "dn-c-bom-bo", day))
+    assert (row.name, row.former_names, row.valid) == ("Hòa Bình Mới", ("Bom Bo",), True)
+    for q in ("bom bo", "hoa binh moi"):
+        found = await does(database, lambda s, q=q: areas.listed(s, day, q=q, type="xã"))  # type: ignore[misc]
+        assert "dn-c-bom-bo" in [each.code for each in found]
+    other = AREA_RENAMED.replace("doi-ten", "lai").replace("Hòa Bình Mới", "Khác")
+    await does(database, lambda s: reforms.store(s, ADMIN, AT, other))
+    error = await refused(database, lambda s: reforms.apply(s, ADMIN, AT, "lai"), Invalid)
+    assert "đã có tên khác: “Hòa Bình Mới”" in error.vi
+    await does(database, lambda s: reforms.withdraw(s, ADMIN, AT, "doi-ten"))
+    after = (await routing_now(database)).places.get("dn-c-bom-bo")
+    assert after is not None
+    assert after.name_at(day) == "Bom Bo"
+
+
+async def test_an_area_renamed_by_hand_keeps_its_name_before(database: Database) -> None:
+    await does(
+        database, lambda s: areas.edit(s, ADMIN, AT, "dn-c-bom-bo", {"name": "Hòa Bình Mới", "lat": 11.9, "lng": 107})
+    )
+    row = await does(database, lambda s: areas.one(s, "dn-c-bom-bo", TODAY))
+    assert (row.name, row.former_names, row.lat) == ("Hòa Bình Mới", ("Bom Bo",), 11.9)
+    assert await journal(database, "dn-c-bom-bo") == [("area.edit", {"changed": ["lat", "lng", "name"]})]
+    place = (await routing_now(database)).places.get("dn-c-bom-bo")
+    assert place is not None
+    assert [place.name_at(each) for each in (TODAY - timedelta(days=1), TODAY)] == ["Bom Bo", "Hòa Bình Mới"]
 
 
 async def journal_rows(session: Any) -> list[Journal]:

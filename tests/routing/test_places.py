@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -381,6 +382,23 @@ def test_xa_without_its_accent_is_far_to_whoever_writes_accents():
 def test_a_future_unit_is_not_thought_of():
     assert definite("xã Lộc Ninh", BEFORE) is None
     assert not any(code.startswith("dn-") for text in SAMPLES.values() for code in offered(text, BEFORE))
+
+
+def test_a_unit_that_was_only_renamed_is_found_by_every_name():
+    renamed = [
+        replace(place, name="Hòa Bình Mới", names=((date(2025, 7, 1), place.name), (date(2026, 3, 1), "Hòa Bình Mới")))
+        if place.code == "dn-c-bom-bo"
+        else place
+        for place in PLACES
+    ]
+    gazetteer = Gazetteer(renamed)
+    for words in ("Đường ở xã Bom Bo bị hỏng", "Đường ở xã Hòa Bình Mới bị hỏng", "duong xa hoa binh moi bi hong"):
+        assert recognise(words, gazetteer, AFTER).definite == "dn-c-bom-bo", words
+    for q in ("bom bo", "hoa binh moi", "xã Hòa B"):
+        assert gazetteer.search(q, AFTER)[0].code == "dn-c-bom-bo", q
+    place = gazetteer.get("dn-c-bom-bo")
+    assert place is not None
+    assert [place.name_at(day) for day in (date(2026, 2, 28), date(2026, 3, 1))] == ["Bom Bo", "Hòa Bình Mới"]
 
 
 def test_an_old_name_brings_its_successor_along():

@@ -7,7 +7,7 @@ import pytest
 
 from routing import seeds
 from routing.calendars import SEED
-from routing.directory import Department, Directory, Heir
+from routing.directory import Department, Directory, Heir, Selector
 from routing.editing.reforms import SHIPPED
 from routing.places import Place, load_areas
 from routing.reforms import BadReform, after, check, heirs_of, named_from, parse, steps, whole
@@ -107,6 +107,38 @@ def test_all_who_may_have_taken_the_work_over() -> None:
     assert DIRECTORY.heirs("board", TURN) == DIRECTORY.heirs("nobody", TURN) == frozenset()
 
 
+def test_whoever_follows_an_heir_later_is_no_heir_yet() -> None:
+    chain = [
+        Department("x", "x", "so_xd", valid_from=LONG_AGO, valid_to=TURN, successor="y"),
+        Department("y", "y", "so_xd", valid_from=LONG_AGO, valid_to=LATER, successor="z"),
+        Department("z", "z", "so_xd", valid_from=LONG_AGO),
+    ]
+    directory = Directory({each.code: each for each in chain}, {})
+    assert [directory.heirs("x", day) for day in (EVE, TURN, LATER)] == [{"x"}, {"y"}, {"z"}]
+    assert [directory.heir("x", None, None, day) for day in (EVE, TURN, LATER)] == ["x", "y", "z"]
+
+
+# a selector, area of the case, its field, day → who is meant: the same as has an open case of it
+MEANT = {
+    "split by field": (("so", None, "roads.pothole", TURN), "so-roads"),
+    "split by field and place": (("so", "a3", "water.leak", TURN), "so-south"),
+    "split, neither said": (("so", None, None, TURN), "so-rest"),
+    "a district's by its code": (("ubnd-d", "a1", None, TURN), "ubnd-c1"),
+    "nobody": (("board", "a1", None, TURN), None),
+}
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_a_rule_that_names_an_ended_department_means_the_heir_of_this_case(name: str) -> None:
+    (written, area, field, on), wanted = MEANT[name]
+    for _ in range(2):  # the second answer is remembered
+        assert DIRECTORY.resolve(Selector.parse(written), area, field, on) == wanted
+    old = Department("old", "old", "thue", valid_from=LONG_AGO, valid_to=TURN, heirs=(Heir("named", (), ("tax.*",)),))
+    of_a_kind = Directory({"old": old, "named": replace(UNITS["named"], kind="so_xd")}, {})
+    assert of_a_kind.resolve(Selector.parse("kind:thue"), None, "tax.late", TURN) == "named"
+    assert of_a_kind.resolve(Selector.parse("kind:thue"), None, "roads.pothole", TURN) is None
+
+
 def test_ended_are_those_that_once_lived_and_never_the_centre() -> None:
     assert DIRECTORY.ended(EVE) == frozenset()
     assert DIRECTORY.ended(TURN) == {"ubnd-d", "ubnd-a1", "ubnd-split", "so", "board"}
@@ -172,11 +204,28 @@ FAULTS = {
     "an unknown department renamed": ("departments:\n  renamed:\n    ghost: Ma\n", 7, "ghost không tồn tại"),
     "the centre without an heir": ("departments:\n  ended:\n    centre: {}\n", 7, "Trung tâm"),
     "ended before": ("departments:\n  ended:\n    gone: {to: so}\n", 7, "không tồn tại đến ngày"),
+    "a day before all days": (
+        "", 4, "1900"),
+    "a character nobody sees": ('departments:\n  renamed:\n    so: "A\\0"\n', 7, "điều khiển"),
+    "a name without letters": ('areas:\n  new:\n    - {code: q, name: "\u0301", type: xã}\n', 7, "phải có chữ"),
+    "a code with a meaning": ("departments:\n  new:\n    - {code: none, name: N, kind: so_xd}\n", 7, "có nghĩa riêng"),
+    "no mailbox": ("departments:\n  new:\n    - {code: q, name: Q, kind: so_xd, email: zz}\n", 7, "e-mail"),
+    "parents in a circle": (
+        "departments:\n  new:\n    - {code: p, name: P, kind: so_xd, parent: q}\n"
+        "    - {code: q, name: Q, kind: so_xd, parent: p}\n",
+        7, "nằm dưới chính nó",
+    ),
+    "an heir of no field": ("departments:\n  ended:\n    so: {heirs: [{to: board, fields: [mars.*]}]}\n", 7, "mars"),
+    "another name from that day": ("departments:\n  renamed:\n    taken: Tên khác\n", 7, "“Tên mới”"),
+    "other heirs from that day": ("departments:\n  ended:\n    ending: {to: so}\n", 7, "khác: board"),
+    "other areas from that day": ("areas:\n  ended:\n    a2: far\n", 7, "khác: a1"),
     "an heir of no area": ("departments:\n  ended:\n    so: {heirs: [{to: board, areas: [mars]}]}\n", 7, "mars"),
 }  # fmt: skip
 BEFORE = Directory(
     {
         **{code: Department(code, code, "so_xd", valid_from=LONG_AGO) for code in ("so", "board")},
+        "taken": Department("taken", "t", "so_xd", valid_from=LONG_AGO, names=((TURN, "Tên mới"),)),
+        "ending": Department("ending", "e", "so_xd", valid_from=LONG_AGO, valid_to=TURN, successor="board"),
         "gone": Department("gone", "gone", "so_xd", valid_from=LONG_AGO, valid_to=date(2020, 1, 1)),
         "centre": Department("centre", "1022", "centre", valid_from=LONG_AGO),
     },
@@ -184,6 +233,7 @@ BEFORE = Directory(
         "old": place("old", "tỉnh", None),
         "new": place("new", "tỉnh", None),
         "a1": place("a1", "xã", "old"),
+        "a2": place("a2", "xã", "old", "a1", until=TURN),
         "far": place("far", "xã", "new"),
     },
 )
@@ -192,9 +242,10 @@ BEFORE = Directory(
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_told_with_its_line(name: str) -> None:
     more, line, words = FAULTS[name]
-    text = (HEAD.replace("  effective_on: 2025-07-01\n", "") if name == "no day" else HEAD) + more
+    head = HEAD.replace("2025-07-01", "0001-01-01") if name == "a day before all days" else HEAD
+    text = (HEAD.replace("  effective_on: 2025-07-01\n", "") if name == "no day" else head) + more
     try:
-        found = check(parse(text), BEFORE, {"so_xd": "Sở", "centre": ""})
+        found = check(parse(text), BEFORE, {"so_xd": "Sở", "centre": ""}, ["infra.road"])
     except BadReform as bad:
         found = list(bad.faults)
     assert found[0].line == line, found
@@ -213,7 +264,7 @@ def test_a_document_is_read_and_what_it_does_is_told() -> None:
         {**BEFORE.departments, "ubnd-a1": Department("ubnd-a1", "UBND xã a1", "ubnd_xa", "a1")}, BEFORE.areas
     )
     reform = whole(parse(text), before)
-    assert check(reform, before, {"ubnd_xa": "UBND xã"}) == []
+    assert check(reform, before, {"ubnd_xa": "UBND xã"}, ["roads.pothole"]) == []
     assert [(step.what, step.code, step.to, step.already) for step in steps(reform, before)] == [
         ("area_begins", "n", (), False),
         ("area_ends", "a1", ("xã Mới",), False),
@@ -230,7 +281,7 @@ def test_a_document_is_read_and_what_it_does_is_told() -> None:
     assert heirs_of(reform.ended_departments["so"]) == then.departments["so"].heirs
     # Once in the directory nothing is left to do, and it is not wrong.
     assert all(step.already for step in steps(whole(parse(text), then), then))
-    assert check(whole(parse(text), then), then, {"ubnd_xa": "UBND xã"}) == []
+    assert check(whole(parse(text), then), then, {"ubnd_xa": "UBND xã"}, ["roads.pothole"]) == []
 
 
 # --- the change of 1 July 2025
@@ -256,7 +307,7 @@ def on_the_eve() -> Directory:
 def test_the_shipped_reform_makes_of_the_eve_what_is_shipped_for_today() -> None:
     before = on_the_eve()
     reform = whole(parse(SHIPPED.read_text(encoding="utf-8")), before)
-    assert check(reform, before, seeds.seed_kind_names()) == []
+    assert check(reform, before, seeds.seed_kind_names(), seeds.seed_fields()) == []
     then, wanted = after(reform, before), shipped_areas()
     for code, area in wanted.items():
         made = then.areas[code]

@@ -1,6 +1,7 @@
 """Reforms as an administrator meets them: written, looked at, applied; and what people of an ended unit are told."""
 
 import asyncio
+import re
 from datetime import date
 from typing import Any
 
@@ -47,6 +48,12 @@ async def post(page: AsyncClient, path: str, **form: str) -> Response:
     return await page.post(path, data=form)
 
 
+def seen_in(page: str) -> str:
+    found = re.search(r'name="seen" value="(\w+)"', page)
+    assert found is not None
+    return found[1]
+
+
 async def work(app: FastAPI) -> None:
     here = state(app)
     await Worker(here.settings, here.database, here.adapters, asyncio.Event(), here.clock).rehome()
@@ -78,14 +85,25 @@ async def test_a_reform_from_its_text_to_its_day(
     assert (await post(admin, "/admin/reforms/thu/apply")).status_code == 409
     other = await post(admin, "/admin/reforms/thu/edit", yaml=DOCUMENT.replace("code: thu", "code: khac"))
     assert other.status_code == 422
-    assert (await post(admin, "/admin/reforms/thu/edit", yaml=DOCUMENT)).status_code == 303
+    seen = seen_in((await admin.get("/admin/reforms/thu/edit")).text)
+    assert (await post(admin, "/admin/reforms/thu/edit", yaml=DOCUMENT, seen=seen)).status_code == 303
+    # Somebody else, who still sees the text before, neither overwrites nor applies it.
+    for act in ("edit", "apply"):
+        late = await post(admin, f"/admin/reforms/thu/{act}", yaml=bad, seen=seen)
+        assert late.status_code == 409
+        assert "vừa được người khác sửa" in late.text
+    taken = await post(admin, "/admin/new/reform", yaml=DOCUMENT)
+    assert (taken.status_code, "Đã có đợt sắp xếp mã thu" in taken.text) == (409, True)
     # Applied in advance: nothing moves yet, the unit's people are told.
-    assert (await post(admin, "/admin/reforms/thu/apply")).headers["location"] == "/admin/reforms/thu?done=applied"
+    seen = seen_in((await admin.get("/admin/reforms/thu")).text)
+    assert (await post(admin, "/admin/reforms/thu/apply", seen=seen)).headers[
+        "location"
+    ] == "/admin/reforms/thu?done=applied"
     assert 'action="/admin/reforms/thu/withdraw"' in (await admin.get("/admin/reforms/thu")).text
     assert (await post(admin, "/admin/reforms/thu/withdraw")).headers["location"] == "/admin/reforms/thu?done=withdrawn"
     assert (await post(admin, "/admin/reforms/thu/apply")).status_code == 303
     assert (await post(admin, "/admin/reforms/thu/apply")).status_code == 409
-    assert (await post(admin, "/admin/new/reform", yaml=DOCUMENT)).status_code == 422
+    assert (await post(admin, "/admin/new/reform", yaml=DOCUMENT)).status_code == 409
     await work(app)
     assert (await as_("officer2").get(f"/api/v1/cases/{code}")).json()["lead"]["code"] == old
     inbox = (await browser("officer2").get("/console")).text

@@ -26,7 +26,7 @@ from web.admin.ground import (
     trying,
 )
 from web.administration.areas import AreaEdit, Ending, NewArea
-from web.administration.edge import CodeInPath, RulesChange, Today
+from web.administration.edge import CodeInPath, RulesChange, Today, found_by
 from web.deps import Db, Now
 from web.pages import FromHere, PageForm
 from web.rendering import go, render
@@ -114,7 +114,9 @@ async def edit(
     values = texts(form, *MEMBERS)
     async with trying(session) as trial:
         body = read(AreaEdit, nulled(values, "name"))
+        before = (await areas.one(session, area, today)).name
         change = await areas.edit(session, who, at, area, body.model_dump(exclude_unset=True))
+        await found_by(session, change.area.name, before)
     if trial.refused:
         row = await areas.one(session, area, today)
         return await _show(request, session, who, today, row, again(request, trial.refused, values))

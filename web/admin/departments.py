@@ -27,7 +27,7 @@ from web.admin.ground import (
     trying,
 )
 from web.administration.departments import Abolition, DepartmentEdit, NewDepartment
-from web.administration.edge import CodeInPath, RulesChange, Today
+from web.administration.edge import CodeInPath, RulesChange, Today, found_by
 from web.deps import Db, Now, Rules
 from web.pages import FromHere, PageForm
 from web.rendering import go, render
@@ -126,7 +126,9 @@ async def edit(
     values = texts(form, *MEMBERS)
     async with trying(session) as trial:
         body = read(DepartmentEdit, nulled(values, "name", "kind"))
+        before = (await departments.one(session, department, today)).name
         change = await departments.edit(session, who, at, department, body.model_dump(exclude_unset=True))
+        await found_by(session, change.department.name, before)
     if trial.refused:
         row = await departments.one(session, department, today)
         return _show(request, who, routing, today, row, again(request, trial.refused, values))

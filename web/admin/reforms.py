@@ -17,6 +17,7 @@ from core.text import nfc
 from routing.directory import Directory
 from routing.editing import reforms
 from routing.editing.reforms import ReformHead, Stranded
+from routing.editing.rule_sets import stamp
 from routing.editing.shared import Finding
 from routing.reforms import LONGEST, BadReform, Fault, Reform, Step, parse
 from web.admin.ground import Admin, Word, trying
@@ -27,7 +28,7 @@ from web.rendering import go, language_of, render
 
 router = APIRouter(include_in_schema=False, dependencies=[FromHere, RulesChange])
 FIRST_ROWS = 12  # of the departments whose cases pass on; the others unfold
-KINDS = ("area_ends", "area_begins", "department_ends", "department_begins", "department_renamed")
+KINDS = ("area_ends", "area_begins", "area_renamed", "department_ends", "department_begins", "department_renamed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class TextPage:
     errors: Sequence[Fault] = ()
     alert: str = ""
     longest: int = LONGEST
+    seen: str = ""  # what tells the text that is edited from one that was changed meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class ReformPage:
     head: ReformHead
     today: date
     steps: Mapping[str, Sequence[Step]]
+    seen: str  # what tells the document that is shown from one that was changed meanwhile
     left: int  # changes that the tables do not have yet
     errors: Sequence[Fault]
     passages: Sequence[Passage]
@@ -133,7 +136,9 @@ async def edit_page(request: Request, session: Db, who: Admin, reform: CodeInPat
     row = await reforms.one(session, reform)
     if row.applied_at is not None:
         raise Conflict("Đợt sắp xếp đã áp dụng nên không sửa được.", "An applied reform is not edited.")
-    return render(request, "admin/reform_text.html", TextPage(_head(row), row.document), who=who)
+    return render(
+        request, "admin/reform_text.html", TextPage(_head(row), row.document, seen=stamp(row.document)), who=who
+    )
 
 
 @router.post("/admin/reforms/{reform}/edit")
@@ -143,11 +148,13 @@ async def edit(request: Request, session: Db, who: Admin, at: Now, form: PageFor
 
 
 @router.post("/admin/reforms/{reform}/apply")
-async def apply(request: Request, session: Db, who: Admin, at: Now, today: Today, reform: CodeInPath) -> Response:
+async def apply(
+    request: Request, session: Db, who: Admin, at: Now, today: Today, form: PageForm, reform: CodeInPath
+) -> Response:
     """Into the tables, all of it; cases are found by the names it brings from then on."""
     findings: Sequence[Finding] = ()
     async with trying(session) as trial:
-        findings = await reforms.apply(session, who, at, reform)
+        findings = await reforms.apply(session, who, at, reform, _seen(form))
         await search.rebuild(session)
     if trial.refused:
         page = replace(await _page(session, reform, today), alert=_told(request, trial.refused))
@@ -179,7 +186,7 @@ async def drop(session: Db, who: Admin, at: Now, reform: CodeInPath) -> Response
 async def _store(
     request: Request, session: AsyncSession, who: Admin, at: datetime, form: PageForm, head: ReformHead | None
 ) -> Response:
-    text, page = "", None
+    text, page, seen = "", None, _seen(form) if head is not None else ""
     try:
         text = _text(form)
         code = parse(text).code
@@ -189,13 +196,18 @@ async def _store(
         page = TextPage(head, text, bad.faults)
     except (Invalid, Conflict) as refused:
         page = TextPage(head, text, alert=_told(request, refused))
+    status = 422
     if page is None:
         async with trying(session) as trial:
-            stored = await reforms.store(session, who, at, text)
+            stored = await reforms.store(session, who, at, text, seen)
         if trial.refused is None:
             return go(f"/admin/reforms/{stored.code}?done=stored")
-        page = TextPage(head, text, alert=_told(request, trial.refused))
-    return render(request, "admin/reform_text.html", page, who=who, status=422)
+        page, status = TextPage(head, text, alert=_told(request, trial.refused)), trial.refused.status
+    return render(request, "admin/reform_text.html", replace(page, seen=seen or ""), who=who, status=status)
+
+
+def _seen(form: Form) -> str | None:
+    return next(iter(form.members.get("seen", [])), None)
 
 
 def _text(form: Form) -> str:
@@ -227,6 +239,7 @@ async def _page(session: AsyncSession, code: str, today: date) -> ReformPage:
     return ReformPage(
         head=_head(row),
         today=today,
+        seen=stamp(row.document),
         steps={kind: found for kind, found in by_kind.items() if found},
         left=sum(not step.already for step in seen.steps),
         errors=seen.faults,
@@ -262,6 +275,8 @@ committees: true  # UBND của địa bàn bắt đầu và kết thúc cùng đ
 areas:
   new: []
     # - {code: dn-c-ten-moi, name: "Tên Mới", type: phường, parent: dn}
+  renamed: {}
+    # dn-c-giu-ma: "Tên mới của xã"
   ended: {}
     # dn-c-ten-cu: dn-c-ten-moi
 

@@ -8,7 +8,19 @@ from pydantic import Field
 from cases.bodies import Code, Short
 from routing.editing import areas
 from routing.editing.areas import AreaChange, AreaRow
-from web.administration.edge import Admin, Body, CodeInPath, Cursor, Limit, Page, Part, RulesChange, Today, page_of
+from web.administration.edge import (
+    Admin,
+    Body,
+    CodeInPath,
+    Cursor,
+    Limit,
+    Page,
+    Part,
+    RulesChange,
+    Today,
+    found_by,
+    page_of,
+)
 from web.deps import Day, Db, Now
 from web.docs import PROBLEMS
 
@@ -82,9 +94,12 @@ async def one(session: Db, who: Admin, today: Today, area: CodeInPath) -> AreaRo
 
 
 @router.patch("/{area}")
-async def edit(session: Db, who: Admin, at: Now, area: CodeInPath, body: AreaEdit) -> AreaChange:
-    """Another name, official code or point; its own code never changes."""
-    return await areas.edit(session, who, at, area, body.model_dump(exclude_unset=True))
+async def edit(session: Db, who: Admin, at: Now, today: Today, area: CodeInPath, body: AreaEdit) -> AreaChange:
+    """Another name from today (the ones before are kept), official code or point; its own code never changes."""
+    before = (await areas.one(session, area, today)).name
+    change = await areas.edit(session, who, at, area, body.model_dump(exclude_unset=True))
+    await found_by(session, change.area.name, before)
+    return change
 
 
 @router.post("/{area}/end")

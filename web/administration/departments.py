@@ -18,6 +18,7 @@ from web.administration.edge import (
     Part,
     RulesChange,
     Today,
+    found_by,
     page_of,
 )
 from web.deps import Day, Db, Now
@@ -91,9 +92,14 @@ async def one(session: Db, who: Admin, today: Today, department: CodeInPath) -> 
 
 
 @router.patch("/{department}")
-async def edit(session: Db, who: Admin, at: Now, department: CodeInPath, body: DepartmentEdit) -> DepartmentChange:
+async def edit(
+    session: Db, who: Admin, at: Now, today: Today, department: CodeInPath, body: DepartmentEdit
+) -> DepartmentChange:
     """Change members; `findings` are what that newly makes wrong with the rules in force."""
-    return await departments.edit(session, who, at, department, body.model_dump(exclude_unset=True))
+    before = (await departments.one(session, department, today)).name
+    change = await departments.edit(session, who, at, department, body.model_dump(exclude_unset=True))
+    await found_by(session, change.department.name, before)
+    return change
 
 
 @router.post("/{department}/abolish")

@@ -6,7 +6,9 @@ from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases import search
 from core.errors import Invalid
 from core.staff import MANAGE, Actor
 from routing.editing.shared import local_day
@@ -40,6 +42,13 @@ async def _today(session: Db, at: Now) -> date:
 
 
 Today = Annotated[date, Depends(_today)]
+
+
+async def found_by(session: AsyncSession, name: str, before: str) -> None:
+    """Cases are found by the new name of their area or department too, soon: the worker sorts their words in again."""
+    if name != before:
+        await search.rebuild(session)
+
 
 CodeInPath = Annotated[str, Path(min_length=1, max_length=80, pattern=r"^[\w.\-]+$")]
 Part = Annotated[str, Query(max_length=100, description="Part of a name or code, marks or none")]

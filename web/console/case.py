@@ -150,6 +150,7 @@ class CasePage:
     past: tuple[Clock, ...]
     field: str
     area: str
+    area_then: str  # what it was called when the case was received, if otherwise
     area_parent: str
     suggestions: tuple[Tap, ...]
     places: tuple[Tap, ...]
@@ -291,7 +292,7 @@ async def case_view(
     ]
     alone = opened is not None and FORMS[opened].place != "talk"
     clocks = [_clock(each, routing, view) for each in told.file.limits]
-    place = named_area(case.area, routing)
+    place, once = named_area(case.area, routing), named_area(case.area, routing, case.received_at)
     above = routing.area(case.area).parent if case.area and routing.area(case.area) else None  # type: ignore[union-attr]
     codes = {case.merged_into: view.say("Đã gộp vào"), case.incident_id: view.say("Sự cố")}
     sees = sees_identity(who, case)
@@ -311,6 +312,7 @@ async def case_view(
         past=tuple(each for each in clocks if each.limit.met_at or each.limit.cancelled_at),
         field=(named_field(case.field, routing) or {"name": ""})["name"],
         area=place["name"] if place else "",
+        area_then=once["name"] if once and once != place else "",
         area_parent=(named_area(above, routing) or {"name": ""})["name"],
         suggestions=tuple(_fields_suggested(case, routing, view)) if Action.CLASSIFY in may else (),
         places=tuple(_places(case, routing)) if Action.CLASSIFY in may else (),

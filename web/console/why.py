@@ -161,7 +161,7 @@ class _Teller:
             misses = rule.when.misses(self.asked, lineage)
             if misses:
                 tried.append((rule.code, misses))
-            elif self.book.directory.resolve(rule.lead, self.asked.area, on) is None:
+            elif self.book.directory.resolve(rule.lead, self.asked.area, self.asked.field, on) is None:
                 tried.append((rule.code, ("nobody",)))
             else:
                 return self.matched(self.view.say("Đơn vị chủ trì"), rule, says, tried)
