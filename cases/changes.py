@@ -8,9 +8,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.models import Assignment, Case
-from cases.queries import EVERYTHING_ORDINARY, visible_to
+from cases.queries import visible_to
 from core.journal import Journal, JournalPosition
-from core.staff import RESTRICTED_ROLES, Actor, Role
+from core.staff import EVERYTHING_ORDINARY, RESTRICTED_ROLES, Actor, Role
 
 AT_ONCE = 200  # kinds of people asked for in one statement; each takes two of its at most 1,664 columns
 

@@ -17,12 +17,11 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from cases.duty_models import Deputy, DutyShift, Leave, NamedRole
-from cases.queries import EVERYTHING_ORDINARY
 from cases.roster import Roster
 from core.errors import Invalid, NotAllowed, NotFound
 from core.ids import uuid7
 from core.journal import record
-from core.staff import MANAGE, Actor, Role, roles_from
+from core.staff import EVERYTHING_ORDINARY, MANAGE, Actor, Role, roles_from
 
 LONGEST_SHIFT = timedelta(days=7)
 LONGEST_LEAVE = timedelta(days=366)

@@ -19,11 +19,11 @@ from cases import citizens, search
 from cases.conditions import areas_meant, conditions, due_at, fields_meant, received_between
 from cases.models import Case, CaseSearch, Identity
 from cases.people import cases_of, knows_people
-from cases.queries import EVERYTHING_ORDINARY, reporter_known, visible_to
+from cases.queries import reporter_known, visible_to
 from cases.views import NONE, Filters, Order, View, is_open
 from core.db import Moment
 from core.errors import Invalid
-from core.staff import CENTRE_ROLES, RESTRICTED_ROLES, Actor, Staff
+from core.staff import CENTRE_ROLES, EVERYTHING_ORDINARY, RESTRICTED_ROLES, Actor, Staff
 from routing.queries import Routing
 
 

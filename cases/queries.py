@@ -21,13 +21,12 @@ from channels.models import Outgoing
 from core.attachments import Attachment
 from core.errors import Conflict, Invalid, NotFound
 from core.journal import Journal
-from core.staff import CENTRE_ROLES, RESTRICTED_ROLES, Actor, Role, Staff
+from core.staff import EVERYTHING_ORDINARY, RESTRICTED_ROLES, Actor, Role, Staff
 
 AT_WORK: ColumnElement[bool] = literal_column(f"({IS_OPEN})", Boolean())
 _OVER: ColumnElement[bool] = literal_column(f"({IS_OVER})", Boolean())
 CRIME_TIP = "crime_tip"
 _FOR_POLICE = and_(col(Case.track) == CRIME_TIP, col(Case.track_confirmed))
-EVERYTHING_ORDINARY = CENTRE_ROLES | {Role.INSPECTOR, Role.LEADER, Role.ADMIN}
 
 
 def visible_to(actor: Actor, *, at_work: bool = False) -> ColumnElement[bool]:

@@ -28,6 +28,7 @@ class Role(StrEnum):
 
 
 CENTRE_ROLES = frozenset({Role.AGENT, Role.DISPATCHER, Role.SUPERVISOR})
+EVERYTHING_ORDINARY = CENTRE_ROLES | {Role.INSPECTOR, Role.LEADER, Role.ADMIN}  # who reads every ordinary case
 RESTRICTED_ROLES = frozenset({Role.INSPECTOR, Role.POLICE})  # who works on restricted tracks
 
 MANAGE = "admin.manage"  # staff, departments, fields, areas, calendars, rule sets

@@ -16,11 +16,11 @@ from starlette.responses import Response
 
 from cases import duty, notices
 from cases.duty import MOST_WEEKS, NAMED, Plan
-from cases.queries import EVERYTHING_ORDINARY, sees_everything
+from cases.queries import sees_everything
 from cases.roster import How, Told
 from core.errors import DomainError, Invalid, NotAllowed
 from core.people import Person, listed
-from core.staff import MANAGE, Actor, Role
+from core.staff import EVERYTHING_ORDINARY, MANAGE, Actor, Role
 from routing.queries import Routing
 from web.admin.ground import Filled, Pair, Word, again, by_name, texts, trying
 from web.administration.edge import CodeInPath
