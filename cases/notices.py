@@ -232,6 +232,9 @@ async def _tell(
         await _wake_ways(session, routing, pressing, at)
 
 
+_OF_THE_OFFICER = ("to_approve", "extension_asked")  # what others decide, on a restricted track too
+
+
 def sees(person: Actor, about: About) -> bool:
     """Whether this person may know of the case: `cases.queries.visible_to`, of a case at hand."""
     if about.restricted:
@@ -255,7 +258,7 @@ def recipients(tell: Tell, about: About, roster: Roster, routing: Routing, at: d
     centre = roster.centre
     person = tell.person if tell.to == "one" else about.officer
     known = roster.people.get(person) if person is not None else None
-    theirs = tell.to == "one" or (about.restricted and tell.kind != "to_approve")  # the officer wrote what to approve
+    theirs = tell.to == "one" or (about.restricted and tell.kind not in _OF_THE_OFFICER)
     if theirs and person is not None and known is not None and knows(known) and person not in roster.away:
         return Told((person,), How.OFFICER)
     if about.restricted:

@@ -46,7 +46,7 @@ def visible_to(actor: Actor, *, at_work: bool = False) -> ColumnElement[bool]:
     elif actor.departments and actor.roles & {Role.OFFICER, Role.HEAD}:
         seen.append(and_(ordinary, has_unit(actor.departments, at_work=at_work)))
     if Role.POLICE in actor.roles:
-        tips = and_(col(Case.restricted).is_(True), col(Case.track) == CRIME_TIP)
+        tips = and_(col(Case.restricted), col(Case.track) == CRIME_TIP)  # as the index of restricted cases says it
         seen.append(and_(tips, about_others(actor)))
     return or_(*seen) if seen else false()
 

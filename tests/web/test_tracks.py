@@ -451,6 +451,29 @@ async def test_who_is_told_leaves_out_whom_it_is_about(
     assert {email for (email,) in rows} == {"inspector@demo"}
 
 
+async def test_what_has_to_be_decided_on_a_restricted_case_is_told_to_the_others_too(
+    app: FastAPI, client: AsyncClient, as_: As, accused: Accused
+) -> None:
+    """The officer, who asks and writes, is the one who is told of all else; of this the other inspector hears."""
+    code, _ = await a_denunciation(client)
+    inspector = as_("inspector")
+    await done(inspector, code, "set_track", {"track": "denunciation"})
+    await done(inspector, code, "forward", {"lead": "thanh-tra"})
+    case = await done(inspector, code, "accept")
+    due = next(datetime.fromisoformat(each["due_at"]) for each in case["limits"] if each["stage"] == "resolve")
+    later = (due + timedelta(days=2)).isoformat()
+    await done(inspector, code, "request_extension", {"until": later, "reason": "Phức tạp"})
+    await done(inspector, code, "submit_answer", {"reply": "Kết luận"})
+    await settle(app)
+    await follow(app)
+    async with state(app).database.transaction() as session:
+        case_id = (await case_of(session, code)).id
+        rows = await session.execute(
+            text("SELECT kind FROM notices WHERE case_id = :id AND staff_id = :me"), {"id": case_id, "me": accused.id}
+        )
+    assert {"extension_asked", "to_approve"} <= {kind for (kind,) in rows}
+
+
 async def test_people_are_named_by_their_accounts_and_somebody_has_to_be_left(
     client: AsyncClient, as_: As, accused: Accused, browser: As
 ) -> None:
