@@ -237,6 +237,9 @@ async def _tell(
             await wake.knock(session, wake.BELL, " ".join(people[first : first + AT_ONE_KNOCK]))
 
 
+_OF_THE_OFFICER = ("to_approve", "extension_asked")  # what others decide, on a restricted track too
+
+
 def _gone(tell: Tell, about: About, roster: Roster) -> bool:
     """Whether the work that was given has been taken from the unit again meanwhile."""
     return tell.to == "unit" and tell.holder not in ("", roster.centre) and tell.holder not in about.units
@@ -251,7 +254,7 @@ def recipients(tell: Tell, about: About, roster: Roster, routing: Routing, at: d
     centre = roster.centre
     person = tell.person if tell.to == "one" else about.officer
     known = roster.people.get(person) if person is not None else None
-    theirs = tell.to == "one" or (about.restricted and tell.kind != "to_approve")  # the officer wrote what to approve
+    theirs = tell.to == "one" or (about.restricted and tell.kind not in _OF_THE_OFFICER)
     if theirs and person is not None and known is not None and knows(known) and person not in roster.away:
         return Told((person,), How.OFFICER)
     if about.restricted:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from cases import citizens
 from cases.acts import COLUMNS, Acts, read_acts
 from cases.codes import read_code
 from cases.duty import LEADERS
@@ -46,7 +47,7 @@ def visible_to(actor: Actor, *, at_work: bool = False) -> ColumnElement[bool]:
     elif actor.departments and actor.roles & {Role.OFFICER, Role.HEAD}:
         seen.append(and_(ordinary, has_unit(actor.departments, at_work=at_work)))
     if Role.POLICE in actor.roles:
-        tips = and_(col(Case.restricted).is_(True), col(Case.track) == CRIME_TIP)
+        tips = and_(col(Case.restricted), col(Case.track) == CRIME_TIP)  # as the index of restricted cases says it
         seen.append(and_(tips, about_others(actor)))
     return or_(*seen) if seen else false()
 
@@ -149,6 +150,14 @@ def sees_identity(actor: Actor, case: Case) -> bool:
         return sees(actor, case) and not hidden
     works_on_it = actor.roles - {Role.LEADER, Role.ADMIN, *RESTRICTED_ROLES}
     return case.identity_revealed and bool(works_on_it)
+
+
+def contact_shown(actor: Actor, case: Case) -> dict[str, str | None]:
+    """How the reporter is known, as far as this person is shown it; of a hidden sender of a tip not even the letters
+    and digits that tell two people apart."""
+    if sees_identity(actor, case):
+        return citizens.plain(case.contact)
+    return citizens.masked({} if case.track == CRIME_TIP else case.contact)
 
 
 async def case_by_code(session: AsyncSession, actor: Actor, code: str) -> Case:

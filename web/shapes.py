@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cases import citizens
 from cases.act_models import AnswerDocument
 from cases.acts import DocumentOf
 from cases.commitments import owed_since
@@ -13,7 +12,7 @@ from cases.giving_back import give_back_until
 from cases.lists import Page
 from cases.looks import text_in_list
 from cases.models import Assignment, Case, Limit
-from cases.queries import CaseFile, sees_identity
+from cases.queries import CaseFile, contact_shown
 from cases.states import NOT_FOR_STAFF, Status, possible
 from core.attachments import Attachment
 from core.staff import Actor
@@ -131,7 +130,7 @@ def case_row(case: Case, routing: Routing, officer: str | None = None) -> dict[s
 def case_to_staff(file: CaseFile, actor: Actor, routing: Routing) -> dict[str, Any]:
     """A case with everything this person may see and what they may do now."""
     case, zone = file.case, zone_of(routing)
-    contact = citizens.plain(case.contact) if sees_identity(actor, case) else citizens.masked(case.contact)
+    contact = contact_shown(actor, case)
     book = routing.rulebook(case.rule_set_id)
     live = [a for a in file.assignments if a.ended_at is None]
     said = {entry.id: entry.text for entry in file.entries}

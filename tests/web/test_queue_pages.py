@@ -47,7 +47,8 @@ async def test_each_role_opens_on_its_first_view_and_can_open_the_others(browser
     page = await browser(role).get("/console")
     assert page.status_code == 200
     for view in VIEWS[Role(role)]:
-        assert unescape(page.text).count(view.name) >= 1
+        units = role in ("officer", "head")  # which have such a view while it holds something: test_tracks.py
+        assert (view.name in unescape(page.text)) is not (units and view.quiet)
         shown = await browser(role).get("/console", params={"view": view.code})
         assert shown.status_code == 200
         assert f'href="/console?view={view.code}" aria-current="page"' in shown.text

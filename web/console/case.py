@@ -10,14 +10,14 @@ from fastapi import APIRouter, Query, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
-from cases import citizens, looks
+from cases import looks
 from cases.acts import DocumentOf, Promise
 from cases.codes import read_code
 from cases.desk import Office, offered
 from cases.dossier import Dossier, dossier
 from cases.giving_back import give_back_until
 from cases.models import Assignment, Case, Extension, Limit
-from cases.queries import case_by_code, sees_identity
+from cases.queries import case_by_code, contact_shown, sees_identity
 from cases.reach import address_for
 from cases.states import STAFF_ACTIONS, Action, Status
 from core.errors import Conflict, NotFound
@@ -326,7 +326,7 @@ async def case_view(
         officer=told.names.get(case.officer_id, "") if case.officer_id else "",
         take=Action.ASSIGN_OFFICER in may and case.officer_id != who.id and _works_on(who, case),
         me=who.email,
-        citizen=citizens.plain(case.contact) if sees else citizens.masked(case.contact),
+        citizen=contact_shown(who, case),
         stated=stated(case, sees),
         person=await person_view(session, who, case, view),
         masked=not sees and bool(case.contact),

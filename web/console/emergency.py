@@ -6,10 +6,10 @@ from datetime import datetime
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from cases import citizens, looks
+from cases import looks
 from cases.dossier import dossier
 from cases.models import Case
-from cases.queries import case_by_code, sees_identity
+from cases.queries import case_by_code, contact_shown, sees_identity
 from cases.states import Action, Status
 from core.errors import NotAllowed
 from web.console.case import actions_for
@@ -48,7 +48,7 @@ async def emergency(request: Request, session: Db, who: Looking, office: AtOffic
         return go(f"/console/cases/{case.code}")
     await looks.note(session, who, case, "emergency", at)
     sees = sees_identity(who, case)
-    contact = citizens.plain(case.contact) if sees else citizens.masked(case.contact)
+    contact = contact_shown(who, case)
     area = named_area(case.area, office.routing)
     place = ", ".join(part for part in (case.address, area["name"] if area else None) if part)
     page = EmergencyPage(

@@ -446,8 +446,7 @@ FORMS: dict[Action, FormSpec] = {
             FieldSpec("accused_staff", "people", "Cán bộ bị khiếu nại, tố cáo", required=False),
         ),
         order=54,
-        about="Khiếu nại, tố cáo: chỉ thanh tra còn thấy; tin báo tội phạm: chỉ công an. "
-        "Người và đơn vị bị tố cáo không bao giờ thấy.",
+        about="Tố cáo, khiếu nại: chỉ thanh tra thấy; tin báo tội phạm: chỉ công an; ai bị tố cáo thì không.",
         done="Đã xác định loại vụ việc.",
     ),
     Action.RECALL: FormSpec(

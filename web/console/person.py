@@ -12,6 +12,7 @@ from cases.models import Case, Identity
 from cases.people import AGREEABLE, PREFERABLE, PURPOSES
 from cases.people_models import Merge
 from cases.person_file import PERMISSION, person_file
+from cases.queries import CRIME_TIP
 from cases.reach import CHANNEL_OF
 from core.staff import Actor
 from web.console import picking
@@ -109,7 +110,7 @@ def stated(case: Case, plain: bool) -> tuple[Handle, ...]:
     return tuple(
         Handle(by, case.contact[scheme] if plain else masked_handle(scheme, case.contact[scheme]))
         for scheme, by in CHANNEL_OF.items()
-        if scheme not in ("phone", "email") and case.contact.get(scheme)
+        if scheme not in ("phone", "email") and case.contact.get(scheme) and (plain or case.track != CRIME_TIP)
     )
 
 
