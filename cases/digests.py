@@ -89,13 +89,15 @@ async def not_arrived(
         to = Address(failed.scheme, failed.handle)
         await outbox.go_on(session, failed, channel=TEMPLATE, to=to, text=said, whole=False, at=at)
         return
-    await session.execute(_HURRY, {"person": failed.subject_id, "failed": failed.channel, "at": at})
+    tried = [ZALO, TEMPLATE] if failed.channel in (ZALO, TEMPLATE) else [failed.channel]
+    await session.execute(_HURRY, {"person": failed.subject_id, "tried": tried, "at": at})
 
 
 _HURRY = text(
     """
     UPDATE notice_ways w SET next_at = :at
-    WHERE w.staff_id = :person AND w.channel <> :failed AND w.mode = 'digest' AND (w.next_at IS NULL OR w.next_at > :at)
+    WHERE w.staff_id = :person AND w.channel <> ALL(:tried) AND w.mode = 'digest'
+      AND (w.next_at IS NULL OR w.next_at > :at)
       AND EXISTS (SELECT FROM notices n WHERE n.staff_id = w.staff_id AND n.id > w.upto AND n.seen_at IS NULL)
     """
 ).bindparams(bindparam("at", type_=Moment))

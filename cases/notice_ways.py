@@ -7,6 +7,7 @@ the page shows it and the person sends it to the centre (`cases.notice_links`).
 import hmac
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Final
 from uuid import UUID
@@ -22,6 +23,7 @@ from cases.notices import next_post
 from channels import outbox
 from channels.message import Address
 from channels.models import Outgoing
+from channels.waiting import UNDELIVERED
 from core.errors import Conflict, Invalid, NotAllowed
 from core.ids import uuid7
 from core.journal import record
@@ -53,9 +55,17 @@ async def waiting(session: AsyncSession, who: Actor, at: datetime) -> Sequence[N
     return (await session.exec(rows)).all()
 
 
-async def failing(session: AsyncSession, who: Actor) -> dict[str, Outgoing]:
-    """The ways by which the last message did not arrive, with that message; `passed`: it went another way."""
-    last: dict[str, Outgoing] = {}
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """The last message by a way did not arrive: why, and whether it went another way of the same channel instead."""
+
+    failure: str | None
+    instead: bool
+
+
+async def failing(session: AsyncSession, who: Actor) -> dict[str, Failing]:
+    """The ways by which the last message did not arrive."""
+    last: dict[str, Failing] = {}
     for channel in CHANNELS:
         newest = (
             select(Outgoing)
@@ -64,8 +74,16 @@ async def failing(session: AsyncSession, who: Actor) -> dict[str, Outgoing]:
             .limit(1)
         )
         found = (await session.exec(newest)).first()
-        if found is not None and found.state in ("failed", "unknown", "passed"):
-            last[channel] = found
+        if found is None or found.state not in (*UNDELIVERED, "passed"):
+            continue
+        onward = select(Outgoing.state).where(
+            Outgoing.subject_id == who.id,
+            Outgoing.purpose == NOTICES,
+            Outgoing.entry_id == found.entry_id,
+            Outgoing.step == found.step + 1,
+        )
+        then = (await session.exec(onward)).first()
+        last[channel] = Failing(found.failure, then is not None and then not in UNDELIVERED)
     return last
 
 

@@ -119,6 +119,21 @@ async def test_the_second_screen_shows_an_act_within_a_second_and_keeps_what_is_
     await expect(head.locator("#do-return_answer").get_by_label("Lý do")).to_have_value("Đang soạn lý do")
 
 
+async def test_the_bell_counts_what_comes_without_a_reload_and_sooner_than_it_is_polled(site: Site) -> None:
+    head = await site.page("head", "/console")
+    await expect(head.locator("[data-live]")).to_have_attribute("data-state", "on")
+    before = (await site.asked("head", "/api/v1/notices/count"))["unseen"]
+    await head.evaluate("window.stayed = true")
+    code = (await site.report("Nắp hố ga vỡ trước chợ.", field="infra.road"))["code"]
+    await site.drive(code, FORWARD)
+    count = head.locator("[data-bell] .count")
+    await expect(count).to_have_text(re.compile(rf"^{before + 1}\b"), timeout=15_000)  # polled every 30 s
+    other = await site.page("head", "/console/notices")
+    await other.get_by_role("button", name="Đánh dấu đã xem hết").click()
+    await expect(head.locator("[data-bell] .count")).to_have_count(0, timeout=15_000)
+    assert await head.evaluate("window.stayed")
+
+
 async def test_a_conflict_on_screen_shows_both_versions_and_can_be_sent_again(site: Site) -> None:
     code = (await site.report("Ổ gà trước cổng chợ.", field="infra.road"))["code"]
     await site.drive(code, FORWARD, ACCEPT)

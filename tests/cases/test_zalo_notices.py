@@ -114,6 +114,13 @@ async def test_when_zalo_takes_no_more_its_template_says_so(
         page = (await head.get("/account/notices")).text
         assert "Nhắn THONGBAO để mở lại." in page
         assert "Thay vào đó đã gửi một tin theo mẫu của Zalo." in page
+        template.fails = SendFailed(Failure.FINAL, "Zalo: the template is not approved (-131)")
+        hotline.clock.move(minutes=11)
+        await forwarded(client, as_)
+        await posted(quiet, hotline.clock)
+        page = (await head.get("/account/notices")).text
+        assert "Thay vào đó đã gửi" not in page
+        assert "việc ấy chỉ có ở chuông trong hệ thống" in page
     finally:
         del hotline.here.adapters["zalo_template"]  # type: ignore[attr-defined]
 

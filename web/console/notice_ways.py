@@ -12,8 +12,7 @@ from cases import notice_links, notice_ways
 from cases.digests import TEMPLATE
 from cases.duty_models import NoticeCode, NoticeWay
 from cases.notice_links import CHATS
-from cases.notice_ways import CHANNELS, EMAIL, MODES, USUAL_TIME
-from channels.models import Outgoing
+from cases.notice_ways import CHANNELS, EMAIL, MODES, USUAL_TIME, Failing
 from core import auth
 from core.errors import Conflict, DomainError, Invalid, NotFound, TooMany
 from core.staff import Actor
@@ -36,7 +35,7 @@ class WaysPage:
 
     ways: Mapping[str, NoticeWay]
     channels: Sequence[str]
-    failing: Mapping[str, Outgoing]  # channels whose last message did not arrive, with that
+    failing: Mapping[str, Failing]  # channels whose last message did not arrive
     asked: NoticeCode | None  # for mail
     invited: str  # the chat, `telegram` or `zalo`, that `invitation` is for
     invitation: str  # shown this once
