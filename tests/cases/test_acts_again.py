@@ -13,7 +13,7 @@ from cases.telling import tells
 from routing.decide import Extension
 from routing.queries import load
 from tests.cases.noticing import away, clear, tell, told
-from tests.cases.test_acts import DOCUMENT, clocks, listed, seen
+from tests.cases.test_acts import DOCUMENT, clocks, listed, seen, views_of
 from tests.cases.test_commands import Fixed
 from tests.factories import (
     LEAD,
@@ -57,17 +57,19 @@ async def ruled(app: FastAPI, **members: Any) -> Any:
     return kept
 
 
-async def test_whoever_approves_answers_also_returns_them(
-    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+async def test_whoever_approves_answers_finds_them_and_also_returns_them(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
 ) -> None:
     code, _ = await a_report(client)
     await drive(code, "answered")
     assert (await act(as_("dispatcher"), code, "return_answer", {"reason": "x"})).status_code == 403
+    assert "centre_to_approve" not in await views_of(as_, browser, "dispatcher")
     kept = await ruled(app, approve_by="centre")
     try:
         refused = await act(as_("head"), code, "return_answer", {"reason": "Thiếu ảnh"})
         assert refused.status_code == 403
         assert {"approve_answer", "return_answer"} <= set((await seen(as_, code, "dispatcher"))["actions"])
+        assert "centre_to_approve" in await views_of(as_, browser, "dispatcher")
         case = await done(as_("dispatcher"), code, "return_answer", {"reason": "Thiếu ảnh"})
         assert case["status"] == "in_progress"
     finally:

@@ -69,6 +69,7 @@ class Fixed:
 
     def __init__(self, routing: Routing) -> None:
         self.fresh = routing
+        self.mode, self.directory = routing.mode, routing.directory  # what every page asks of it
 
     def begin(self, session: object) -> None:
         """Nothing is ever forgotten."""
