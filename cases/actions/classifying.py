@@ -13,6 +13,7 @@ from cases.desk import Desk, action
 from cases.facts import NOT_SAID
 from cases.giving_back import SINCE
 from cases.giving_back import STAGE as GIVE_BACK
+from cases.limits import BESIDE
 from cases.models import Case
 from cases.states import Action, Status
 from core.errors import Invalid
@@ -75,6 +76,7 @@ def change_track(desk: Desk, track: str) -> None:
     if case.restricted:
         case.promised_at = None
         case.public = False
+        desk.clocks.cancel(only=BESIDE)  # whoever owes an order's answer or a decision can no longer open the case
     else:
         case.accused_units = []
 
