@@ -14,6 +14,7 @@ from cases.states import Status
 from cases.views import NONE, Ago, Day, Filters, Geography, is_open
 from core.db import Moment
 from core.staff import Actor, Staff
+from routing.decide import Rulebook
 from routing.queries import Routing
 
 due_at: ColumnElement[datetime] = literal_column(DUE, Moment())
@@ -56,6 +57,9 @@ def conditions(actor: Actor, filters: Filters, routing: Routing, at: datetime) -
         wanted.append(col(Case.area).is_(None))
     elif filters.area:
         wanted.append(one_of(col(Case.area), areas_meant(filters.area, filters.geography, routing, at)))
+    if filters.centre_decides is not None:
+        rules = [dated for dated in routing.rulebooks if _centre_decides(filters.centre_decides, dated.book)]
+        wanted.append(col(Case.rule_set_id).in_([dated.id for dated in rules]))
     if filters.lead is not None:
         led = col(Case.lead) == filters.lead
         wanted.append(or_(led, col(Case.lead).is_(None)) if filters.lead == routing.directory.centre else led)
@@ -78,6 +82,10 @@ def conditions(actor: Actor, filters: Filters, routing: Routing, at: datetime) -
         *_about_people(actor, filters),
         *_about_days(filters, routing, at),
     ]
+
+
+def _centre_decides(what: str, book: Rulebook) -> bool:
+    return (book.approve_by if what == "answer" else book.extend.granted_by) == "centre"
 
 
 def _unit_holding(filters: Filters, routing: Routing) -> str | None:

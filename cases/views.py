@@ -60,6 +60,7 @@ class Filters:
     rating: Sequence[int] = ()
     assigned: str | None = None  # me | none | an e-mail
     part: Literal["lead", "supporting"] | None = None  # of a department of the person who asks
+    centre_decides: Literal["answer", "extension"] | None = None  # by its rule set: which answers, more time
     contribution_owed: bool = False  # by a department of the person who asks
     q: str | None = None
     received_from: Day | None = None
@@ -213,6 +214,24 @@ VIEWS: Mapping[Role, tuple[View, ...]] = {
         ),
         _GIVEN_BACK,
         _NEEDS_SUPERVISOR,
+        View(
+            "centre_to_approve",
+            "Trung tâm duyệt trả lời",
+            "Answers for the centre to approve",
+            Filters(status=(Status.ANSWERED,), open=True, approved=False, centre_decides="answer"),
+        ),
+        View(
+            "centre_extensions",
+            "Trung tâm duyệt gia hạn",
+            "Extensions for the centre to decide",
+            Filters(
+                status=(Status.IN_PROGRESS, Status.WAITING_CITIZEN),
+                open=True,
+                extension_asked=True,
+                extension_beyond=False,
+                centre_decides="extension",
+            ),
+        ),
         View(
             "units_late",
             "Đơn vị đang quá hạn",

@@ -15,6 +15,7 @@ from cases.desk import Desk, action
 from cases.facts import NOT_SAID
 from cases.giving_back import SINCE
 from cases.giving_back import STAGE as GIVE_BACK
+from cases.limits import BESIDE
 from cases.models import Case
 from cases.queries import seen_by, sees
 from cases.states import TABLE, Action, Status
@@ -104,6 +105,7 @@ def change_track(desk: Desk, track: str) -> None:
     if case.restricted:
         case.promised_at = case.public_text = None
         case.public = False
+        desk.clocks.cancel(only=BESIDE)  # whoever owes an order's answer or a decision can no longer open the case
     else:
         case.accused_units, case.accused_staff = [], []
 

@@ -120,7 +120,7 @@ async def test_an_answer_by_document_names_it_to_the_head_and_to_the_citizen_wit
     assert answer.status_code == 200, answer.text
     case = answer.json()
     signed = next(each["id"] for each in case["attachments"] if each["name"] == "van-ban.pdf")
-    assert case["document"] == {**DOCUMENT, "file": signed, "public": True}
+    assert case["document"] == {**DOCUMENT, "file": signed, "public": True, "file_public": False}
     assert (await at_citizen(client, code, key)).json()["document"] is None  # nobody has approved it
     form = (await browser("head").get(f"/console/cases/{code}/approve_answer")).text
     assert "Văn bản số 123/SXD-HT ngày 03/03/2026, Trần Văn Bình ký." in form
@@ -128,7 +128,7 @@ async def test_an_answer_by_document_names_it_to_the_head_and_to_the_citizen_wit
     await done(as_("head"), code, "approve_answer")
     await deliver(app)
     told = (await at_citizen(client, code, key)).json()
-    assert told["document"] == {**DOCUMENT, "file": signed, "public": True}
+    assert told["document"] == {**DOCUMENT, "file": signed, "public": True, "file_public": False}
     assert told["reply"] == "Sở đã có văn bản trả lời."
     assert {each["name"] for each in told["attachments"]} == {"van-ban.pdf", "anh.png"}
     shown = await client.get(f"/track/{code}", headers={"Cookie": f"{keys.PREFIX}{code}={key}"})

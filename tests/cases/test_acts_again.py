@@ -13,7 +13,7 @@ from cases.telling import tells
 from routing.decide import Extension
 from routing.queries import load
 from tests.cases.noticing import away, clear, tell, told
-from tests.cases.test_acts import DOCUMENT, clocks, listed, seen
+from tests.cases.test_acts import DOCUMENT, clocks, listed, seen, views_of
 from tests.cases.test_commands import Fixed
 from tests.factories import (
     LEAD,
@@ -57,17 +57,19 @@ async def ruled(app: FastAPI, **members: Any) -> Any:
     return kept
 
 
-async def test_whoever_approves_answers_also_returns_them(
-    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+async def test_whoever_approves_answers_finds_them_and_also_returns_them(
+    app: FastAPI, client: AsyncClient, as_: As, browser: As, drive: Drive, clock: Clock
 ) -> None:
     code, _ = await a_report(client)
     await drive(code, "answered")
     assert (await act(as_("dispatcher"), code, "return_answer", {"reason": "x"})).status_code == 403
+    assert "centre_to_approve" not in await views_of(as_, browser, "dispatcher")
     kept = await ruled(app, approve_by="centre")
     try:
         refused = await act(as_("head"), code, "return_answer", {"reason": "Thiếu ảnh"})
         assert refused.status_code == 403
         assert {"approve_answer", "return_answer"} <= set((await seen(as_, code, "dispatcher"))["actions"])
+        assert "centre_to_approve" in await views_of(as_, browser, "dispatcher")
         case = await done(as_("dispatcher"), code, "return_answer", {"reason": "Thiếu ảnh"})
         assert case["status"] == "in_progress"
     finally:
@@ -304,11 +306,6 @@ async def answered_by(as_: As, drive: Drive, code: str, document: dict[str, Any]
     )
 
 
-async def published(as_: As, drive: Drive, code: str) -> None:
-    await drive(code, "replied")
-    await done(as_("agent"), code, "publish", {"public_text": "Đã có văn bản trả lời."})
-
-
 @pytest.mark.parametrize(
     ("document", "named", "downloaded"),
     [
@@ -335,7 +332,10 @@ async def test_a_published_case_names_its_document_and_gives_the_file_that_is_fo
     assert ("Tệp có chữ ký được đăng công khai." in form) == downloaded
     url = f"/cases/{code}/document"
     assert (await client.get(url)).status_code == 404  # not published yet
-    await published(as_, drive, code)
+    await drive(code, "replied")
+    form = (await browser("agent").get(f"/console/cases/{code}/publish")).text
+    assert ("Hãy mở tệp xem có nêu tên" in form) == downloaded
+    await done(as_("agent"), code, "publish", {"public_text": "Đã có văn bản trả lời."})
     page = (await client.get(f"/cases/{code}")).text
     assert ("Văn bản số 123/SXD-HT ngày 03/03/2026, Trần Văn Bình ký." in page) == named
     assert (url in page) == downloaded
@@ -411,3 +411,17 @@ async def test_a_draft_says_what_became_of_it(
     shown = (await page.get(f"/console/cases/{other}")).text
     assert "Câu trả lời chưa gửi: phản ánh đã gộp" in shown
     assert "Câu trả lời chờ duyệt" not in shown
+
+
+async def test_orders_and_disputes_end_when_nobody_who_owes_them_may_open_the_case(
+    app: FastAPI, client: AsyncClient, as_: As, drive: Drive, clock: Clock
+) -> None:
+    code, _ = await a_report(client)
+    await drive(code, "forwarded")
+    await done(as_("officer"), code, "dispute", {"text": "Đường của huyện"})
+    await done(as_("leader"), code, "direct", {"text": "Làm ngay"})
+    await act(as_("supervisor"), code, "set_track", {"track": "denunciation"})
+    case = await seen(as_, code, "inspector")
+    assert [clocks(case, stage)[0][2] for stage in ("dispute", "directive")] == ["cancelled", "cancelled"]
+    assert clocks(case, "resolve")[0][2] == "runs"
+    assert not [each for each in await limit_differences(app) if code in each]

@@ -441,6 +441,7 @@ OPEN = {
     "POST /track/lost/open",
     "GET /cases",
     "GET /cases/{code}",
+    "GET /cases/{code}/document",
 }
 
 

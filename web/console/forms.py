@@ -73,7 +73,7 @@ class FormSpec:
     about: str = ""
     hears: bool = False  # the citizen gets a message that can be looked at before
     noted: bool = True  # an internal note may go along
-    shows: Literal["", "answer", "extension", "order", "dispute", "support", "give_back"] = (
+    shows: Literal["", "answer", "extension", "order", "dispute", "support", "give_back", "document"] = (
         ""  # what is decided, to be read in the form before its button
     )
     done: str = "Đã làm xong."
@@ -357,6 +357,7 @@ FORMS: dict[Action, FormSpec] = {
         "Công khai",
         (FieldSpec("public_text", "public", "Bản mọi người đọc được", hint=_PLAIN, rows=5),),
         order=15,
+        shows="document",
         about="Hiện trên trang công khai cùng lĩnh vực và địa bàn; lời và ảnh của người dân không được đăng.",
         done="Đã công khai.",
     ),
