@@ -199,6 +199,10 @@ def parse(text: str) -> Reform:
     except (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError) as error:
         told = " ".join(str(error).split())
         raise BadReform([Fault("", f"Không đọc được YAML: {told}", f"Not YAML: {told}", line_in(told))]) from None
+    if not isinstance(document, dict):
+        raise BadReform(
+            [Fault("", "Tệp trống, hoặc không có các mục “tên: giá trị”.", "Empty, or no “name: value”.", 1)]
+        )
     lines = lines_of(text)
     if repeated := list(_repeated(yaml.compose(text, Loader=yaml.SafeLoader))):
         raise BadReform(repeated)

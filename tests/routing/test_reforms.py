@@ -199,6 +199,7 @@ FAULTS = {
     "areas within it live on": ("areas:\n  ended:\n    new: old\n", 7, "trực thuộc"),
     "half a point": ("areas:\n  new:\n    - {code: q, name: Q, type: xã, lat: 11.5}\n", 7, "đi cùng nhau"),
     "no day": ("", 1, ""),
+    "a list": ("- areas\n", 1, "Tệp trống"),
     "not YAML": ("areas: [\n", 6, "YAML"),
     "an alias": ("areas: &a {}\ndepartments: *a\n", 1, "bí danh"),
     "an unknown department renamed": ("departments:\n  renamed:\n    ghost: Ma\n", 7, "ghost không tồn tại"),
@@ -243,6 +244,7 @@ BEFORE = Directory(
 def test_a_fault_is_told_with_its_line(name: str) -> None:
     more, line, words = FAULTS[name]
     head = HEAD.replace("2025-07-01", "0001-01-01") if name == "a day before all days" else HEAD
+    head = "" if name == "a list" else head
     text = (HEAD.replace("  effective_on: 2025-07-01\n", "") if name == "no day" else head) + more
     try:
         found = check(parse(text), BEFORE, {"so_xd": "Sở", "centre": ""}, ["infra.road"])
