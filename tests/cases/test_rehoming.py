@@ -328,6 +328,25 @@ async def test_an_order_and_a_promise_bind_the_heir(app: FastAPI, client: AsyncC
     await proved(app)
 
 
+async def test_what_an_office_without_a_part_owes_is_owed_by_its_heir(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    office = await unit(app, kind="van_phong_ubnd")  # before the shipped one, by its code: it decides
+    heir = await unit(app)
+    code = await forwarded(client, as_, LEAD)
+    await done(as_("officer"), code, "accept")
+    await done(as_("head"), code, "dispute", {"text": "Không thuộc địa bàn của chúng tôi"})
+    case, _, limits = await of_case(app, code)
+    before = running(limits)
+    assert case.next_holder == office
+    await ends(app, office, heir)
+    await morning(app, clock)
+    _, parts, limits = await of_case(app, code)
+    assert running(limits) == {name.replace(office, heir): due for name, due in before.items()}
+    assert live(parts) == [(LEAD, "lead", "accepted")]
+    await proved(app)
+
+
 async def test_what_was_late_stays_with_the_old_unit(app: FastAPI, client: AsyncClient, as_: As, clock: Clock) -> None:
     old, new = await unit(app, "officer", "head"), await unit(app, "officer2", "head2")
     code = await forwarded(client, as_, old)
