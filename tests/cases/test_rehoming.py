@@ -539,6 +539,24 @@ async def test_a_restricted_case_moves_in_silence_and_is_hidden_from_the_heirs_o
     await proved(app)
 
 
+async def test_a_restricted_case_is_not_hidden_from_the_last_inspector(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    old, accused = await unit(app, "officer"), await unit(app)
+    code = await forwarded(client, as_, old)
+    await done(as_("supervisor"), code, "set_track", {"track": "denunciation"})
+    await done(as_("inspector"), code, "set_track", {"track": "denunciation", "accused": [accused]})
+    heir = await unit(app, "inspector")
+    await ends(app, accused, heir)
+    await morning(app, clock)
+    assert (await of_case(app, code))[0].accused_units == [accused]
+    assert (await as_("inspector").get(f"/api/v1/cases/{code}")).status_code == 200
+    async with state(app).database.transaction() as session:
+        await session.execute(text("DELETE FROM staff_departments WHERE department = :heir"), {"heir": heir})
+    await worker(app).rehome()  # once the inspector works elsewhere
+    assert (await of_case(app, code))[0].accused_units == sorted([accused, heir])
+
+
 async def test_a_case_about_the_heir_itself_goes_to_nobody_it_is_about(
     app: FastAPI, client: AsyncClient, as_: As, clock: Clock
 ) -> None:
