@@ -10,7 +10,8 @@ from routing.calendars import SEED
 from routing.directory import Department, Directory, Heir, Selector
 from routing.editing.reforms import SHIPPED
 from routing.places import Place, load_areas
-from routing.reforms import BadReform, after, check, heirs_of, named_from, parse, steps, whole
+from routing.reform_check import check
+from routing.reforms import BadReform, after, heirs_of, named_from, parse, steps, whole
 
 TURN = date(2025, 7, 1)
 EVE, LATER = TURN - timedelta(days=1), TURN + timedelta(days=400)
