@@ -58,10 +58,19 @@ async def run(
     ended = office.routing.directory.ended(today_of(office.routing, at))
     if not ended:
         return Step(0, 0, None)
-    statement = select(Case.id).where(AT_WORK, _held_by(ended)).order_by(col(Case.id)).limit(batch)
+    # Found among open cases first: for the order PostgreSQL would else look through all cases there ever were, each
+    # round anew. Asked once more of the row that is locked, for another worker may just have moved it.
+    held = select(Case.id).where(AT_WORK, _held_by(ended)).cte("held").prefix_with("MATERIALIZED")
+    statement = (
+        select(Case.id)
+        .join(held, held.c.id == col(Case.id))
+        .where(AT_WORK, _held_by(ended))
+        .order_by(col(Case.id))
+        .limit(batch)
+    )
     if after is not None:
         statement = statement.where(col(Case.id) > after)
-    found = (await session.exec(statement.with_for_update(skip_locked=True))).all()
+    found = (await session.exec(statement.with_for_update(skip_locked=True, of=Case))).all()
     failed = 0
     for case_id in found:
         try:

@@ -74,7 +74,11 @@ async def rehome(desk: Desk, given: Body) -> Status | None:
         old = was[fate.department]
         if fate.takes and fate.heir is not None:
             fresh.append((_follow(desk, old, fate.heir), old))
-        old.state = HANDED
+    for fate in decided:
+        if not fate.takes:
+            _owed_too(desk, was[fate.department], fate.heir)
+    for fate in decided:
+        was[fate.department].state = HANDED
     units = [part for part in desk.assignments if part.ended_at is None]
     units.sort(key=lambda part: part.role != "lead")
     case.lead = desk.lead.department if desk.lead is not None else None
@@ -105,8 +109,6 @@ def _pass_clocks(desk: Desk, fate: Fate, was: dict[str, Assignment]) -> None:
     for limit in desk.clocks.running:
         if limit.holder == fate.department:
             desk.clocks.hand(limit, fate.heir)
-    if not fate.takes and desk.clocks.find("contribute", fate.heir) is not None and fate.heir in was:
-        was[fate.heir].state = "open"  # what the other still owed is owed by it
 
 
 def _follow(desk: Desk, old: Assignment, heir: str) -> Assignment:
@@ -125,6 +127,17 @@ def _follow(desk: Desk, old: Assignment, heir: str) -> Assignment:
     desk.session.add(part)
     desk.assignments.append(part)
     return part
+
+
+def _owed_too(desk: Desk, old: Assignment, heir: str | None) -> None:
+    """What a helper still owed is owed by the part it ended in, its task with it where that has none to do."""
+    if (old.role, old.state) != ("supporting", "open"):
+        return
+    for part in desk.assignments:
+        if part.ended_at is None and (part.department, part.role) == (heir, "supporting"):
+            if part.state != "open" or part.task_id is None:
+                part.task_id, part.asked_by = old.task_id, old.asked_by
+            part.state = "open"
 
 
 async def _pass_promises(desk: Desk, fate: Fate) -> None:

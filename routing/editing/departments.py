@@ -6,7 +6,7 @@ is renamed keeps the names it had.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, cast
 
@@ -64,7 +64,7 @@ class DepartmentRow:
     heir: str | None
     own_calendar: bool
     former_names: tuple[str, ...] = ()
-    shared_among: tuple[str, ...] = ()  # codes of several heirs, each of some places or fields, asked before successor
+    shared_among: Mapping[str, str] = field(default_factory=dict)  # heirs of some places or fields: code → name
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +293,6 @@ def _shown(row: models.Department, directory: Directory, own: set[str], on: date
         living=directory.departments[row.code].lives(on),
         heir=directory.living(row.code, on),
         own_calendar=row.code in own,
-        shared_among=tuple(dict.fromkeys(each.to for each in directory.departments[row.code].heirs)),
+        shared_among={each.to: name_of(each.to) or each.to for each in directory.departments[row.code].heirs},
         former_names=tuple(dict.fromkeys(name for name in _names(row, directory) if name != row.name)),
     )

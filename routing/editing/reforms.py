@@ -24,7 +24,8 @@ from routing.directory import Directory
 from routing.editing.rule_sets import stamp
 from routing.editing.shared import Finding, begin, centre_lives, consequences, local_day, note, standing
 from routing.queries import read_directory, read_fields
-from routing.reforms import BadReform, Fault, Reform, Step, after, check, parse, steps, whole
+from routing.reform_check import check
+from routing.reforms import BadReform, Fault, Reform, Step, after, parse, steps, whole
 from routing.seeds import seed_kind_names
 
 SHIPPED = SEED / "reform-2025-07-01.yaml"

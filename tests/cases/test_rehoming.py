@@ -194,8 +194,8 @@ async def test_a_case_goes_on_where_it_stood(
     code = await forwarded(client, as_, old, SUPPORT)
     for who, action, body in ROAD[status]:
         await done(as_(who), code, action, body)
-    _, _, limits = await of_case(app, code)
-    before = running(limits)
+    _, parts, limits = await of_case(app, code)
+    before, accepted_at = running(limits), parts[0].accepted_at
     await ends(app, old, new)
     await worker(app).rehome()  # on the last day nothing happens
     assert (await of_case(app, code))[0].lead == old
@@ -204,6 +204,7 @@ async def test_a_case_goes_on_where_it_stood(
     assert (case.status, case.lead, case.units, case.officer_id) == (status, new, [new, SUPPORT], None)
     state_was = {"forwarded": "open"}.get(status, "accepted")
     assert live(parts) == sorted([(new, "lead", state_was), (SUPPORT, "supporting", "open")])
+    assert [part.accepted_at for part in parts if part.department == new] == [accepted_at]  # as its page says
     assert [(part.department, part.state) for part in parts if part.ended_at is not None] == [(old, "handed")]
     assert running(limits) == {name.replace(old, new): due for name, due in before.items()}  # by the same moment
     assert {limit.handed_from for limit in limits if limit.holder == new} == {old}
@@ -328,6 +329,25 @@ async def test_an_order_and_a_promise_bind_the_heir(app: FastAPI, client: AsyncC
     await proved(app)
 
 
+async def test_what_an_office_without_a_part_owes_is_owed_by_its_heir(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    office = await unit(app, kind="van_phong_ubnd")  # before the shipped one, by its code: it decides
+    heir = await unit(app)
+    code = await forwarded(client, as_, LEAD)
+    await done(as_("officer"), code, "accept")
+    await done(as_("head"), code, "dispute", {"text": "Không thuộc địa bàn của chúng tôi"})
+    case, _, limits = await of_case(app, code)
+    before = running(limits)
+    assert case.next_holder == office
+    await ends(app, office, heir)
+    await morning(app, clock)
+    _, parts, limits = await of_case(app, code)
+    assert running(limits) == {name.replace(office, heir): due for name, due in before.items()}
+    assert live(parts) == [(LEAD, "lead", "accepted")]
+    await proved(app)
+
+
 async def test_what_was_late_stays_with_the_old_unit(app: FastAPI, client: AsyncClient, as_: As, clock: Clock) -> None:
     old, new = await unit(app, "officer", "head"), await unit(app, "officer2", "head2")
     code = await forwarded(client, as_, old)
@@ -417,6 +437,29 @@ async def test_what_one_helper_still_owes_is_owed_by_the_one_it_merged_into(
     assert f"contribute {SUPPORT}" in running(limits)
 
 
+@pytest.mark.parametrize("asked_first", [True, False])
+async def test_of_two_helpers_that_merge_the_task_that_is_not_done_is_the_new_ones(
+    asked_first: bool, app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    one, two = await unit(app, "officer2"), await unit(app, "helper")
+    code = await forwarded(client, as_, LEAD, one, two)
+    await done(as_("helper" if asked_first else "officer2"), code, "contribute", {"text": "Cột không nghiêng"})
+    asked = one if asked_first else two
+    await done(as_("dispatcher"), code, "ask_support", {"unit": asked, "task": "Đo lại điện áp"})
+    new = await unit(app, "officer2")
+    await ends(app, one, new)
+    await ends(app, two, new)
+    await morning(app, clock)
+    _, parts, limits = await of_case(app, code)
+    [part] = [part for part in parts if part.ended_at is None and part.department == new]
+    assert (part.state, part.task_id is not None) == ("open", True)
+    assert f"contribute {new}" in running(limits)
+    await done(as_("officer2"), code, "contribute", {"text": "Điện áp bình thường"})
+    _, _, limits = await of_case(app, code)
+    assert f"contribute {new}" not in running(limits)
+    await proved(app)
+
+
 async def test_a_helper_that_becomes_the_heir_of_the_lead_leads(
     app: FastAPI, client: AsyncClient, as_: As, clock: Clock
 ) -> None:
@@ -495,6 +538,24 @@ async def test_a_restricted_case_moves_in_silence_and_is_hidden_from_the_heirs_o
     await worker(app).rehome()
     assert [row.kind for row in await journal_of(app, code)].count("case.accuse_heirs") == 1
     await proved(app)
+
+
+async def test_a_restricted_case_is_not_hidden_from_the_last_inspector(
+    app: FastAPI, client: AsyncClient, as_: As, clock: Clock
+) -> None:
+    old, accused = await unit(app, "officer"), await unit(app)
+    code = await forwarded(client, as_, old)
+    await done(as_("supervisor"), code, "set_track", {"track": "denunciation"})
+    await done(as_("inspector"), code, "set_track", {"track": "denunciation", "accused": [accused]})
+    heir = await unit(app, "inspector")
+    await ends(app, accused, heir)
+    await morning(app, clock)
+    assert (await of_case(app, code))[0].accused_units == [accused]
+    assert (await as_("inspector").get(f"/api/v1/cases/{code}")).status_code == 200
+    async with state(app).database.transaction() as session:
+        await session.execute(text("DELETE FROM staff_departments WHERE department = :heir"), {"heir": heir})
+    await worker(app).rehome()  # once the inspector works elsewhere
+    assert (await of_case(app, code))[0].accused_units == sorted([accused, heir])
 
 
 async def test_a_case_about_the_heir_itself_goes_to_nobody_it_is_about(

@@ -921,7 +921,7 @@ async def test_a_split_is_shown_and_forgotten_with_its_end(database: Database) -
     await does(database, lambda s: reforms.store(s, ADMIN, AT, REFORM))
     await does(database, lambda s: reforms.apply(s, ADMIN, AT, "chia"))
     row = await does(database, lambda s: departments.one(s, "so-xd", TODAY))
-    assert (row.shared_among, row.successor) == (("so-duong",), "so-nha")
+    assert (row.shared_among, row.successor) == ({"so-duong": "Sở Đường"}, "so-nha")
     day, place, field = date(2026, 5, 1), "dn-c-dong-xoai", "infra.road"
     again: Act = lambda s: departments.abolish(s, ADMIN, AT, "so-xd", valid_to=day, successor="so-yte")  # noqa: E731
     await does(database, again)  # said again by hand: one heir for all

@@ -10,7 +10,8 @@ from routing.calendars import SEED
 from routing.directory import Department, Directory, Heir, Selector
 from routing.editing.reforms import SHIPPED
 from routing.places import Place, load_areas
-from routing.reforms import BadReform, after, check, heirs_of, named_from, parse, steps, whole
+from routing.reform_check import check
+from routing.reforms import BadReform, after, heirs_of, named_from, parse, steps, whole
 
 TURN = date(2025, 7, 1)
 EVE, LATER = TURN - timedelta(days=1), TURN + timedelta(days=400)
@@ -199,6 +200,7 @@ FAULTS = {
     "areas within it live on": ("areas:\n  ended:\n    new: old\n", 7, "trực thuộc"),
     "half a point": ("areas:\n  new:\n    - {code: q, name: Q, type: xã, lat: 11.5}\n", 7, "đi cùng nhau"),
     "no day": ("", 1, ""),
+    "a list": ("- areas\n", 1, "Tệp trống"),
     "not YAML": ("areas: [\n", 6, "YAML"),
     "an alias": ("areas: &a {}\ndepartments: *a\n", 1, "bí danh"),
     "an unknown department renamed": ("departments:\n  renamed:\n    ghost: Ma\n", 7, "ghost không tồn tại"),
@@ -243,6 +245,7 @@ BEFORE = Directory(
 def test_a_fault_is_told_with_its_line(name: str) -> None:
     more, line, words = FAULTS[name]
     head = HEAD.replace("2025-07-01", "0001-01-01") if name == "a day before all days" else HEAD
+    head = "" if name == "a list" else head
     text = (HEAD.replace("  effective_on: 2025-07-01\n", "") if name == "no day" else head) + more
     try:
         found = check(parse(text), BEFORE, {"so_xd": "Sở", "centre": ""}, ["infra.road"])
