@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from cases.intake import CASE_ID, IDENTITY, Driver
 
-AT_ONCE: Final = 2  # groups on the way: one is on the wire while the server works on the other
 MOST: Final = 32  # reports in a group
 PATIENCE: Final = 1.0  # seconds a group may take, for one of it may wait for somebody else's lock
 
@@ -38,7 +37,8 @@ class Together:
     def __init__(self, pool: Callable[[], Awaitable[Pool]]) -> None:
         self._pool = pool
         self._waiting: deque[_Waiting] = deque()
-        self._writers: set[asyncio.Task[None]] = set()
+        self._writing: asyncio.Task[None] | None = None  # one group at a time: two would be smaller, and no faster
+        self._alone: set[asyncio.Task[None]] = set()
 
     async def fetch(self, query: str, *args: Any) -> Any:
         """All rows, by a connection of its own."""
@@ -48,10 +48,8 @@ class Together:
         """The row of one of intake's statements; None where its key was used before."""
         written = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(query, args, written))
-        if len(self._writers) < AT_ONCE:
-            writer = asyncio.create_task(self._write())
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
         return await written
 
     async def _write(self) -> None:
@@ -62,8 +60,11 @@ class Together:
                 group.append(self._waiting.popleft())
             # Everybody takes the rows of the same people in the same order, so that groups do not wait in a ring.
             group.sort(key=lambda one: str(one.arguments[IDENTITY]))
-            if len(group) == 1 or not await self._as_one(group):
-                await asyncio.gather(*map(self._alone, group))
+            if not await self._as_one(group):
+                for one in group:
+                    task = asyncio.create_task(self._by_itself(one))
+                    self._alone.add(task)
+                    task.add_done_callback(self._alone.discard)
 
     async def _as_one(self, group: Sequence[_Waiting]) -> bool:
         """Whether the group was written; if not, or if nobody knows, each may be sent again, for keys are used once."""
@@ -79,7 +80,7 @@ class Together:
                 one.written.set_result(new.get(one.arguments[CASE_ID]))
         return True
 
-    async def _alone(self, one: _Waiting) -> None:
+    async def _by_itself(self, one: _Waiting) -> None:
         try:
             row = await (await self._pool()).fetchrow(one.statement, *one.arguments)
         except Exception as broken:
