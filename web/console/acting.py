@@ -22,10 +22,11 @@ from core.errors import BadUpload, Conflict, DomainError, Invalid, NotFound, Sta
 from core.files import Stored, take
 from core.staff import Actor
 from web.console.case import LeftPage, actions_for, case_view, done_sentence
-from web.console.forms import FORMS, action_named, body_of, fields_of, values_of
+from web.console.forms import FORMS, action_named, fields_of
 from web.console.picking import first_line
 from web.console.showing import Filled, Preview
 from web.console.story import since
+from web.console.typed import body_of, values_of
 from web.deps import AtOffice, Db, Here, Now
 from web.names import name_of
 from web.pages import Form, FromHere, Looking, PageForm

@@ -19,9 +19,10 @@ from core.staff import Actor
 from core.text import nfc
 from routing.queries import Routing
 from web.console import picking
-from web.console.forms import COVERED, FORMS, SEEN, FieldSpec, FormSpec, fields_of, stay
+from web.console.forms import COVERED, FORMS, SEEN, FieldSpec, FormSpec, fields_of
 from web.console.picking import Option
 from web.console.story import Line
+from web.console.typed import stay
 from web.names import Lang, name_of
 from web.rendering import Viewer
 from web.shapes import named_area, named_department, named_field, zone_of
