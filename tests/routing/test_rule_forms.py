@@ -233,7 +233,7 @@ def test_a_new_limit_is_told_as_what_it_was_and_becomes() -> None:
         (lambda d: rule_forms.put_settings(d, {"day_end": "midnight"}), [("day_end", None, ("close",), ("midnight",))]),
         (
             lambda d: rule_forms.put_settings(d, {"extend": Extension(max=2)}),
-            [("extend", None, ("1 × 1", "head"), ("2 × 1", "head"))],
+            [("extend", None, ("1 × 1", "head", "province"), ("2 × 1", "head"))],
         ),
         (
             lambda d: rule_forms.put_settings(d, {"escalate": (EscalationDraft("1d/working", "unit_head"),)}),
@@ -248,7 +248,7 @@ def test_a_new_limit_is_told_as_what_it_was_and_becomes() -> None:
         ),
         (
             lambda d: rule_forms.put_settings(d, {"extend": Extension(before_due=False, reason_required=False)}),
-            [("extend", None, ("1 × 1", "head"), ("1 × 1", "head", "late", "no_reason"))],
+            [("extend", None, ("1 × 1", "head", "province"), ("1 × 1", "head", "late", "no_reason"))],
         ),
         (
             lambda d: replace(d, track_fields={**d.track_fields, "infra.light": "complaint"}),

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from core.settings import Settings, parse_keys
 from tests.factories import As, Drive, a_report, case_of, done, state
@@ -217,7 +218,7 @@ async def test_a_request_that_is_not_public_is_like_one_that_never_was(
         answer = await client.get(f"{URL}/requests/{path}.json")
         assert (answer.status_code, answer.content) == (404, unknown.content)
     assert await listed(client, service_request_id=",".join(known)) == known[2::-1]
-    for away in ("unpublish", "reopen", "no longer agreed", "restricted"):
+    for away in ("unpublish", "reopen", "no longer agreed"):
         code, _ = await a_report(client)
         await drive(code, "replied")
         await done(as_("agent"), code, "publish", {"public_text": "Công khai"})
@@ -226,13 +227,21 @@ async def test_a_request_that_is_not_public_is_like_one_that_never_was(
         if away in ("unpublish", "reopen"):
             await done(as_("agent"), code, away, {"reason": "Có tên người"})
         else:
-            change = "public = false" if away == "no longer agreed" else "restricted = true, track = 'denunciation'"
             async with state(app).database.transaction() as session:
-                await session.execute(text(f"UPDATE cases SET {change} WHERE code = :code"), {"code": code})
+                await session.execute(text("UPDATE cases SET public = false WHERE code = :code"), {"code": code})
         answer = await client.get(f"{URL}/requests/{code}.json")
         assert (answer.status_code, answer.content) == (404, unknown.content), away
         assert code not in await listed(client)
         assert await listed(client, service_request_id=code) == []
+    code, _ = await a_report(client)
+    await drive(code, "replied")
+    await done(as_("agent"), code, "publish", {"public_text": "Công khai"})
+    with pytest.raises(IntegrityError, match="never_published"):  # nothing published is ever restricted
+        async with state(app).database.transaction() as session:
+            await session.execute(
+                text("UPDATE cases SET restricted = true, track = 'denunciation' WHERE code = :code"), {"code": code}
+            )
+    await done(as_("agent"), code, "unpublish", {"reason": "Có tên người"})
 
 
 async def test_a_request_sent_is_a_case_that_its_sender_can_follow(app: FastAPI, client: AsyncClient) -> None:

@@ -143,7 +143,12 @@ async def test_a_complaint_is_guided_with_the_record_of_its_transfer(
     body = {"reply": "Đơn thuộc thẩm quyền của Chủ tịch UBND huyện.", "document": record}
     case = await done(as_("inspector"), code, "redirect", body)
     assert case["status"] == "redirected"
-    assert case["document"] | {"file": None} == {**record, "file": None, "public": True}
+    assert case["document"] | {"file": None} == {
+        **record,
+        "file": None,
+        "public": True,
+        "file_public": False,
+    }
     row = (await journal_of(app, code))[-1]
     assert (row.data["destination"], row.data["document"]["issued_on"]) == ("reception_board", "2026-01-05")
     assert "12/PC-TTr" not in str(row.data)
