@@ -29,32 +29,40 @@ class BadRuleSet(ValueError):
 
 def load_rule_set(path: Path) -> RuleSetDraft:
     """Read a rule set from a file; what it `extends` is a file of the same folder. BadRuleSet, OSError."""
-    return parse_rule_set(_with_base(path, ()))
+    return parse_rule_set(path.read_text(encoding="utf-8"), path.parent)
 
 
-def parse_rule_set(source: str | Mapping[str, Any]) -> RuleSetDraft:
+def parse_rule_set(source: str | Mapping[str, Any], folder: Path | None = None) -> RuleSetDraft:
     """Read a rule set from YAML text or from the same as a mapping. BadRuleSet lists everything unreadable.
 
-    What can be read but makes no sense is left to `rule_check.check`.
+    `folder`: where the rule set lies that it may say it `extends`. What can be read but makes no sense is left to
+    `rule_check.check`.
     """
     document = _yaml(source) if isinstance(source, str) else source
-    return _Reader(document).rule_set()
+    return _Reader(document if folder is None else _over_base(document, folder, ())).rule_set()
 
 
-def _with_base(path: Path, above: tuple[Path, ...]) -> Mapping[str, Any]:
-    """The document of a file laid over the one it extends, rule by rule; `drop` lists rules of the base left out."""
-    document = _yaml(path.read_text(encoding="utf-8"))
+def _over_base(document: Any, folder: Path, above: tuple[str, ...]) -> Any:
+    """A document laid over the one it extends, rule by rule; `drop` lists rules of the base left out."""
     if not isinstance(document, Mapping) or "extends" not in document:
         return document
     name = document["extends"]
-    if not isinstance(name, str) or Path(name).name != name or (base_path := path.with_name(name)) in (path, *above):
-        raise BadRuleSet([f"extends: {name!r} must name another file of the same folder"])
-    base = _with_base(base_path, (*above, path))
-    dropped = document.get("drop", [])
+    files = [path.name for path in sorted(folder.glob("*.yaml"))]
+    if name not in files or name in above:
+        raise BadRuleSet([f"extends: {name!r} must be another of {', '.join(files)}"])
+    base = _over_base(_yaml((folder / name).read_text(encoding="utf-8")), folder, (*above, name))
+    if not isinstance(base, Mapping) or "ruleset" not in base:
+        raise BadRuleSet([f"extends: {name!r} is no rule set"])
+    head, dropped = document.get("ruleset", {}), document.get("drop", [])
+    if not isinstance(head, Mapping) or not isinstance(dropped, list):
+        raise BadRuleSet(["ruleset: must be a mapping, and drop: a list"])
     merged = {**base, **{key: value for key, value in document.items() if key not in ("extends", "drop")}}
-    merged["ruleset"] = {**base.get("ruleset", {}), **document.get("ruleset", {})}
+    merged["ruleset"] = {**base["ruleset"], **head}
     for part in ("leads", "limits"):
-        rules = {rule["code"]: rule for rule in (*base.get(part, ()), *document.get(part, ()))}
+        own = document.get(part, [])
+        if not isinstance(own, list) or not all(isinstance(rule, Mapping) and "code" in rule for rule in own):
+            raise BadRuleSet([f"{part}: must be a list of rules with a code each"])
+        rules = {str(rule["code"]): rule for rule in (*base.get(part, ()), *own)}
         merged[part] = [rule for code, rule in rules.items() if code not in dropped]
     return merged
 

@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.errors import Conflict, Invalid, NotFound
 from core.staff import Actor
 from routing import commands, models
+from routing.calendars import SEED
 from routing.decide import STAGES, Condition
 from routing.directory import Directory
 from routing.editing.shared import Finding, as_finding, begin, in_force_from, note, zone_of_province
@@ -280,7 +281,7 @@ def read(text: str) -> RuleSetDraft:
         raise _unreadable(["document: aliases (*name) are not taken; write the value again"], {})
     lines = lines_of(text)
     try:
-        draft = parse_rule_set(text)
+        draft = parse_rule_set(text, SEED)
     except BadRuleSet as error:
         raise _unreadable(error.problems, lines) from None
     if problems := list(unstorable(draft)):
