@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.reports import bodies
 from bench.stint import WARM_UP, Meter, in_child
-from cases.intake import OPEN_CASE, CaseNumbers, IntakeDesk, prepare
+from cases.intake import CaseNumbers, IntakeDesk, prepare
+from cases.opening import OPEN_CASE
 from core.db import Database
 from core.settings import Settings
 from routing import queries

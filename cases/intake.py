@@ -1,14 +1,12 @@
 """From a report to a case, in one statement: raw row, identity, citizen, case, entry, files, limit, receipt, journal.
 
-Everything is worked out in Python first (code, decision, due time), then written by one statement that is a
-transaction of its own on the web's hot path, or part of the caller's transaction. Written as SQL because the ORM costs
-many times the processor time here (docs/decisions); this is its one place.
+Everything is worked out in Python first (code, decision, due time), then written by one statement (`cases.opening`)
+that is a transaction of its own on the web's hot path, or part of the caller's transaction.
 """
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -19,6 +17,7 @@ from pydantic_core import to_json
 from cases import replies
 from cases.codes import make_code, tracking_key
 from cases.limits import new_limit, opened_op
+from cases.opening import OPEN_CASE, OPEN_CASE_OF_EVENT, OPEN_CASE_WITH_MORE, Arguments
 from cases.wording import Words
 from channels.message import Address
 from core.errors import Invalid, Unavailable
@@ -32,7 +31,6 @@ from routing.tracks import RESTRICTED_TRACKS
 from routing.working_time import due
 
 PAGES = frozenset({"web", "app"})  # channels whose answers stand on the tracking page
-CASE_ID, IDENTITY = 7, slice(9, 11)  # where they stand among the arguments of the statement
 NUMBERS_AT_ONCE = 32  # case numbers a process reserves at a time; a restart leaves at most this many unused
 
 
@@ -72,10 +70,11 @@ class Report:
 
     @property
     def contact(self) -> dict[str, str]:
-        """What is stated about the reporter; their address on a vendor's channel stands under its scheme."""
-        stated = {"name": self.name, "phone": self.phone, "email": self.email}
+        """What is stated about the reporter, by name; their address on a vendor's channel stands under its scheme."""
+        stated = {"email": self.email, "name": self.name, "phone": self.phone}
         if self.sender is not None:
             stated[self.sender.scheme] = self.sender.handle
+            stated = dict(sorted(stated.items()))
         return {member: value for member, value in stated.items() if value}
 
     @property
@@ -88,17 +87,20 @@ class Report:
         return ("email", self.email) if self.email else (None, None)
 
     def members(self) -> dict[str, Any]:
-        """The parsed members as kept in the raw row; files by the checksum of what was sent."""
+        """The parsed members as kept in the raw row, by name: the same report is told by the same bytes.
+
+        Files stand there by the checksum of what was sent.
+        """
         return {
             "channel": self.channel,
-            "text": self.text,
-            "field": self.field,
-            "location": [self.lat, self.lng, self.address, self.area],
             "contact": self.contact,
-            "public": self.public,
-            "urgency": self.urgency,
-            "kind": self.kind,
+            "field": self.field,
             "files": [[stored.name, stored.original_sha256] for stored in self.files],
+            "kind": self.kind,
+            "location": [self.lat, self.lng, self.address, self.area],
+            "public": self.public,
+            "text": self.text,
+            "urgency": self.urgency,
         }
 
 
@@ -121,8 +123,10 @@ class CaseNumbers:
 
     async def take(self, driver: Driver) -> int:
         """The next number."""
+        if self._free:
+            return self._free.pop()
         async with self._lock:
-            if not self._free:
+            if not self._free:  # another may have brought some meanwhile
                 rows = await driver.fetch(
                     "SELECT nextval('case_numbers') AS n FROM generate_series(1, $1)", NUMBERS_AT_ONCE
                 )
@@ -227,7 +231,7 @@ def prepare(
     citizen_id: UUID | None = None,
     split_from: tuple[UUID, UUID] | None = None,
     received: UUID | None = None,
-) -> tuple[str, Sequence[Any], Opened]:
+) -> tuple[str, Arguments, Opened]:
     """The statement that writes the report with its arguments, and what the reporter is told.
 
     `received` is the raw row of a vendor's event, which is there already and becomes this case's.
@@ -305,8 +309,8 @@ def prepare(
     if suggested is not None:
         journal["suggested_track"] = suggested
     key_of = split_from[1] if split_from else case_id
-    arguments = (
-        received or uuid7(at),  # 1 received.id
+    arguments = (  # in the order of `cases.opening`
+        received or uuid7(at),
         report.channel,
         account,
         key,
@@ -315,7 +319,6 @@ def prepare(
         fingerprint,
         case_id,
         _json(answer),
-        # identity: 10
         handle[0],
         handle[1],
         uuid7(at) if handle[1] else None,
@@ -323,7 +326,6 @@ def prepare(
         citizen_id is None and handle[1] is not None,
         also,
         uuid7(at) if also else None,
-        # case: 17
         code,
         track,
         restricted,
@@ -342,11 +344,9 @@ def prepare(
         decision.kept,
         promised,
         report.public and not restricted,
-        # entry: 35
         entry_id,
         actor.kind,
         actor.id,
-        # limit: 38
         limit.id,
         limit.holder,
         limit.clock,
@@ -355,16 +355,14 @@ def prepare(
         limit.calendar,
         limit.due_at,
         limit.next_at,
-        # receipt: 46
         receipt_id,
         words.say(replies.receipt(local), code, channel=report.channel, language=language) if report.receipt else None,
-        # journal: 48
         _json(journal),
-        key_of,  # 49
-        *_receipt_to(report, code),  # 50
-        language,  # 52
+        key_of,
+        *_receipt_to(report, code),
+        language,
         words.title("receipt", code, language),
-        suggested,  # 54
+        suggested,
     )
     told = {**answer, "tracking_key": tracking_key(desk.secret, key_of, 1)}
     if received is not None:
@@ -372,7 +370,6 @@ def prepare(
     if not report.files and split_from is None:
         return OPEN_CASE, arguments, Opened(case_id, told, restricted)
     more = (
-        # files: 55
         [stored.id for stored in report.files],
         [stored.name for stored in report.files],
         [stored.media_type for stored in report.files],
@@ -381,15 +378,15 @@ def prepare(
         [stored.original_sha256 for stored in report.files],
         [stored.width for stored in report.files],
         [stored.height for stored in report.files],
-        split_from[0] if split_from else None,  # 63
+        split_from[0] if split_from else None,
     )
     return OPEN_CASE_WITH_MORE, (*arguments, *more), Opened(case_id, told, restricted)
 
 
 def _kept(report: Report) -> tuple[str, bytes]:
     """The report as the raw row keeps it, and the fingerprint by which it is known again."""
-    raw = _sorted_json(report.members())
-    return raw, hashlib.sha256(raw.encode()).digest()
+    raw = to_json(report.members())
+    return raw.decode(), hashlib.sha256(raw).digest()
 
 
 def _place(routing: Routing, report: Report, on: Any) -> tuple[str | None, list[dict[str, Any]]]:
@@ -417,80 +414,3 @@ def _receipt_to(report: Report, code: str) -> tuple[str, str] | tuple[None, None
 
 def _json(value: object) -> str:
     return to_json(value).decode()
-
-
-_sorted_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
-
-
-_RAW = """
-WITH raw AS (
-    INSERT INTO received (id, channel, account, external_id, received_at, raw, fingerprint, subject_id, answer)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-    ON CONFLICT (channel, account, external_id) DO NOTHING
-    RETURNING received_at AS at
-)"""
-_EVENT = """
-WITH raw AS (
-    UPDATE received SET fingerprint = $7, subject_id = $8, answer = $9
-    WHERE id = $1 AND channel = $2 AND account = $3 AND external_id = $4 AND subject_id IS NULL
-        AND $6::varchar IS NOT NULL
-    RETURNING $5::timestamptz AS at
-)"""
-_CASE = """, who AS (
-    INSERT INTO identities AS i (id, citizen_id, scheme, handle, seen_at)
-    SELECT $12, $13, $10, $11, at FROM raw WHERE $14
-    ON CONFLICT (scheme, handle) DO UPDATE SET seen_at = greatest(i.seen_at, excluded.seen_at)
-    RETURNING citizen_id
-), person AS (
-    INSERT INTO citizens (id, created_at)
-    SELECT citizen_id, at FROM who, raw WHERE citizen_id = $13 AND $14
-), also AS (
-    INSERT INTO identities (id, citizen_id, scheme, handle, seen_at)
-    SELECT $16, citizen_id, 'email', $15, at FROM who, raw WHERE $15::varchar IS NOT NULL
-    ON CONFLICT (scheme, handle) DO NOTHING
-), opened AS (
-    INSERT INTO cases (
-        id, code, version, status, track, track_confirmed, restricted, urgency, kind, mode, channel, received_at,
-        created_at, citizen_id, contact, identity_revealed, key_of, key_version, text, field, area, area_candidates,
-        lat, lng, address, rule_set_id, decision, promised_at, give_backs, needs_supervisor, chased, public,
-        next_due_at, next_stage, next_holder, language, suggested_track
-    )
-    SELECT $8, $17, 1, 'received', $18, false, $19, $20, $21, $22, $2, at,
-        at, coalesce((SELECT citizen_id FROM who), $13), $23, false, $49, 1, $24, $25, $26, $27, $28, $29,
-        $30, $31, $32, $33, 0, false, 0, $34, $44, 'forward', $39, $52, $54
-    FROM raw
-), said AS (
-    INSERT INTO entries (id, case_id, kind, author_kind, author_id, text, to_citizen, created_at)
-    SELECT $35, $8, 'report', $36, $37, $24, true, at FROM raw
-), clock AS (
-    INSERT INTO limits (id, case_id, stage, holder, clock, amount, unit, calendar, opened_at, due_at, next_at)
-    SELECT $38, $8, 'forward', $39, $40, $41, $42, $43, at, $44, $45 FROM raw
-), receipt AS (
-    INSERT INTO outgoing (
-        id, subject_id, entry_id, purpose, channel, scheme, handle, text, reference, title, state, created_at, run_at
-    )
-    SELECT $46, $8, $35, 'receipt', $2, $50, $51, $47, $17, $53, 'queued', at, at FROM raw
-    WHERE $47::varchar IS NOT NULL AND $50::varchar IS NOT NULL
-), noted AS (
-    INSERT INTO journal (kind, case_id, actor_kind, actor_id, occurred_at, restricted, data)
-    SELECT 'case.open', $8, $36, $37, at, $19, $48 FROM raw
-)
-"""
-_MORE = """, files AS (
-    INSERT INTO attachments (
-        id, case_id, entry_id, name, media_type, size, sha256, original_sha256, width, height, created_at
-    )
-    SELECT f.*, raw.at FROM raw, (
-        SELECT a.id, $8::uuid, $35::uuid, a.name, a.media_type, a.size, a.sha256, a.original, a.width, a.height
-        FROM unnest($55::uuid[], $56::text[], $57::text[], $58::int[], $59::text[], $60::text[], $61::int[], $62::int[])
-            AS a (id, name, media_type, size, sha256, original, width, height)
-    ) f
-), tie AS (
-    INSERT INTO case_links (case_id, other_id, kind, at)
-    SELECT $63::uuid, $8, 'split', at FROM raw WHERE $63::uuid IS NOT NULL
-)
-"""
-_NEW = "SELECT $8 AS new FROM raw"
-OPEN_CASE = _RAW + _CASE + _NEW
-OPEN_CASE_OF_EVENT = _EVENT + _CASE + _NEW
-OPEN_CASE_WITH_MORE = _RAW + _CASE + _MORE + _NEW  # files or another case it was split from, which few reports have

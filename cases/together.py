@@ -1,6 +1,7 @@
-"""Reports that arrive at the same moment are written in one round trip and one commit.
+"""Reports that arrive at the same moment are written by one statement and one commit.
 
-Written one by one, each costs the server a wake-up, a round trip and a flush of its own: as much again as its rows.
+Written one by one, each costs the server a wake-up, a round trip, a flush and a plan made ready of its own: more than
+its rows.
 Nobody waits for others to come: what has gathered while the last group was being written goes next, so a report that
 comes alone is written alone, at once. Each is answered after the commit that holds it, and one that cannot be written
 fails alone.
@@ -11,23 +12,27 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from cases.intake import CASE_ID, IDENTITY, Driver
+from cases.opening import OPEN_CASE, OPEN_CASES, Arguments, case_of, identity_of
 
 MOST: Final = 32  # reports in a group
 PATIENCE: Final = 1.0  # seconds a group may take, for one of it may wait for somebody else's lock
 
 
-class Pool(Driver, Protocol):
+class Pool(Protocol):
     """What this needs of the driver's pool."""
 
-    async def fetchmany(self, query: str, args: Sequence[Sequence[Any]], *, timeout: float) -> Any:
-        """One statement with each of the arguments, in one transaction; the rows of all."""
+    async def fetch(self, query: str, *args: Any, timeout: float | None = None) -> Any:
+        """All rows."""
+        ...
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        """One row."""
         ...
 
 
 class _Waiting(NamedTuple):
     statement: str
-    arguments: Sequence[Any]
+    arguments: Arguments
     written: asyncio.Future[Any]
 
 
@@ -55,29 +60,39 @@ class Together:
     async def _write(self) -> None:
         """Write group after group until nobody waits."""
         while self._waiting:
-            group = [self._waiting.popleft()]
-            while self._waiting and len(group) < MOST and self._waiting[0].statement == group[0].statement:
-                group.append(self._waiting.popleft())
-            # Everybody takes the rows of the same people in the same order, so that groups do not wait in a ring.
-            group.sort(key=lambda one: str(one.arguments[IDENTITY]))
+            group = self._next_group()
             if not await self._as_one(group):
                 for one in group:
                     task = asyncio.create_task(self._by_itself(one))
                     self._alone.add(task)
                     task.add_done_callback(self._alone.discard)
 
+    def _next_group(self) -> Sequence[_Waiting]:
+        """Those who wait longest, each another person: a row may be touched only once in a statement."""
+        group = [self._waiting.popleft()]
+        people = {identity_of(group[0].arguments)}
+        while self._waiting and len(group) < MOST and group[0].statement == self._waiting[0].statement == OPEN_CASE:
+            who = identity_of(self._waiting[0].arguments)
+            if who in people and who[1] is not None:
+                break
+            people.add(who)
+            group.append(self._waiting.popleft())
+        # Everybody takes the rows of people in the same order, so that groups do not wait in a ring.
+        return sorted(group, key=lambda one: str(identity_of(one.arguments)))
+
     async def _as_one(self, group: Sequence[_Waiting]) -> bool:
         """Whether the group was written; if not, or if nobody knows, each may be sent again, for keys are used once."""
+        statement, arguments = group[0].statement, group[0].arguments
+        if len(group) > 1:
+            statement, arguments = OPEN_CASES, tuple(zip(*(one.arguments for one in group), strict=True))
         try:
-            rows = await (await self._pool()).fetchmany(
-                group[0].statement, [one.arguments for one in group], timeout=PATIENCE
-            )
+            rows = await (await self._pool()).fetch(statement, *arguments, timeout=PATIENCE)
         except Exception:  # told by those whom it concerns, alone
             return False
         new = {row["new"]: row for row in rows}
         for one in group:
             if not one.written.done():
-                one.written.set_result(new.get(one.arguments[CASE_ID]))
+                one.written.set_result(new.get(case_of(one.arguments)))
         return True
 
     async def _by_itself(self, one: _Waiting) -> None:

@@ -77,7 +77,8 @@ class Database:
                 min_size=0,
                 max_size=self._pool_size,
                 timeout=5,
-                server_settings=self._server_settings,
+                # Planned once: no plan hangs on the values, but the server would think so of what stands in arrays.
+                server_settings={**self._server_settings, "plan_cache_mode": "force_generic_plan"},
                 reset=_nothing_to_reset,
             )
         return self._pool

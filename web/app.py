@@ -117,8 +117,8 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         lifespan=lifespan,
     )
     app.state.hotline = state
+    app.router.routes.extend(reports.router.routes)
     for part in (
-        reports,
         following,
         one_time,
         public,

@@ -1,7 +1,6 @@
 """Reports that come at once are written together, and each is answered for itself."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +10,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import text
 
+from cases.opening import OPEN_CASE, OPEN_CASES
 from cases.together import MOST, Together
 from tests.factories import state
 
@@ -65,6 +65,54 @@ async def test_twins_and_one_person_in_one_group(app: FastAPI, client: AsyncClie
     assert await count(app, "received WHERE external_id = 'twin'") == 1
 
 
+EVERYTHING_WRITTEN = """
+    SELECT r.raw, r.answer - 'code', to_jsonb(c) - '{id,code,key_of,citizen_id}'::text[],
+        c.citizen_id IS NULL, ARRAY(SELECT scheme || handle FROM identities WHERE citizen_id = c.citizen_id ORDER BY 1),
+        to_jsonb(e) - '{id,case_id}'::text[], to_jsonb(l) - '{id,case_id}'::text[],
+        to_jsonb(o) - '{id,subject_id,entry_id}'::text[], j.kind, j.actor_kind, j.occurred_at, j.restricted,
+        j.data - 'code' #- '{limits,0,id}'
+    FROM cases c JOIN received r ON r.subject_id = c.id JOIN journal j ON j.case_id = c.id
+    JOIN entries e ON e.case_id = c.id JOIN limits l ON l.case_id = c.id LEFT JOIN outgoing o ON o.subject_id = c.id
+    WHERE c.code = :code
+"""
+
+
+@pytest.mark.usefixtures("clock")
+async def test_a_group_writes_what_one_by_one_would(app: FastAPI, client: AsyncClient) -> None:
+    bodies = [
+        report(1),
+        report(2, anonymous=True, contact={"phone": "0987 000 311"}),
+        report(3, contact={"phone": "0987 000 312", "email": "Ba@example.org", "name": "Trần Thị Ba"}),
+        report(4, contact={"email": "tu@example.org"}, location={"lat": 11.53, "lng": 106.89, "address": "Chợ"}),
+        {"text": "Tôi tố cáo ông Phó Chủ tịch xã nhận hối lộ"},
+        report(6, public=False, source="app"),
+    ]
+    together = await asyncio.gather(*(send(client, body) for body in bodies * 2))
+    alone = [await send(client, body) for body in bodies]
+    async with state(app).database.transaction() as session:
+
+        async def written(answer: Response) -> list[tuple[Any, ...]]:
+            found = await session.execute(text(EVERYTHING_WRITTEN), {"code": answer.json()["code"]})
+            return [
+                tuple(repr(each).replace(answer.json()["code"], "CODE") for each in row)  # also within the sentences
+                for row in found
+            ]
+
+        for number, one in enumerate(alone):
+            expected = await written(one)
+            assert len(expected) == 1
+            assert await written(together[number]) == expected
+            assert await written(together[number + len(bodies)]) == expected
+        assert (
+            await session.scalar(
+                text(
+                    "SELECT count(*) FROM citizens c WHERE NOT EXISTS (SELECT FROM identities WHERE citizen_id = c.id)"
+                )
+            )
+            == 0
+        )
+
+
 class Troubled:
     """The driver's pool with something wrong: with one report, with every group, or with all."""
 
@@ -72,19 +120,19 @@ class Troubled:
         self.real, self.refused, self.groups, self.dead = real, refused, groups, dead
         self.alone = 0
 
-    async def fetch(self, query: str, *args: Any) -> Any:
-        return await self.real.fetch(query, *args)
-
     async def fetchrow(self, query: str, *args: Any) -> Any:
         self.alone += 1
         if self.dead:
             raise ConnectionRefusedError
         return await self.real.fetchrow(query, *map(self._spoilt, args))
 
-    async def fetchmany(self, query: str, args: Sequence[Sequence[Any]], *, timeout: float) -> Any:
+    async def fetch(self, query: str, *args: Any, timeout: float | None = None) -> Any:
+        if query not in (OPEN_CASE, OPEN_CASES):
+            return await self.real.fetch(query, *args)
         if self.dead or self.groups == "before":
             raise asyncpg.ConnectionDoesNotExistError
-        rows = await self.real.fetchmany(query, [list(map(self._spoilt, each)) for each in args], timeout=timeout)
+        given = [tuple(map(self._spoilt, each)) if isinstance(each, tuple) else self._spoilt(each) for each in args]
+        rows = await self.real.fetch(query, *given, timeout=timeout)
         if self.groups == "after":
             raise TimeoutError
         return rows
@@ -111,6 +159,17 @@ async def trouble(app: FastAPI) -> Any:
 
     yield make
     here.together = whole
+
+
+async def test_nobody_falls_out_of_a_group_because_one_person_wrote_twice(
+    app: FastAPI, client: AsyncClient, trouble: Any
+) -> None:
+    pool = trouble()
+    phone = {"contact": {"phone": "0987 000 333"}}
+    answers = await asyncio.gather(*(send(client, report(n, **phone if n % 2 else {})) for n in range(20)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert pool.alone == 0
+    assert await count(app, "identities WHERE handle = '+84987000333'") == 1
 
 
 async def test_one_that_cannot_be_written_fails_alone(app: FastAPI, client: AsyncClient, trouble: Any) -> None:
