@@ -12,7 +12,6 @@ a unit that became a phường on 1 October 2022 keeps its older row under `…-
 import csv
 import io
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,12 +21,12 @@ from typing import NamedTuple
 from core.text import fold, nfc
 from routing import place_words as words
 from routing.directory import called
+from routing.reading import WORD
 
 COMMUNE = frozenset({"xã", "phường", "thị trấn"})
 DISTRICT = frozenset({"huyện", "thị xã", "thành phố"})
 PROVINCE = frozenset({"tỉnh"})
 COLUMNS = ("code", "official_code", "name", "type", "parent", "valid_from", "valid_to", "successors", "lat", "lng")
-WORD = re.compile(r"[^\W_]+")
 
 MOST_NEAR = 5
 _REMEMBERED = 10_000  # answers about what became of a unit
