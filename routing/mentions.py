@@ -67,7 +67,7 @@ class _Finder:
     def find(self) -> Iterator[Mention]:
         written, names, lengths = self.text.words, self.gazetteer.names, self.gazetteer.lengths
         floor = 0
-        for i in [i for i, word in enumerate(written) if word in lengths]:
+        for i in self._beginnings():
             if i < floor:
                 continue
             for size in lengths[written[i]]:
@@ -81,6 +81,16 @@ class _Finder:
                     yield mention
                 floor = j
                 break
+
+    def _beginnings(self) -> list[int]:
+        """Where two words stand that begin a name, or one that is a name by itself."""
+        written, names, seconds = self.text.words, self.gazetteer.names, self.gazetteer.seconds
+        after = [*written[1:], ""]
+        return [
+            i
+            for i, word in enumerate(written)
+            if word in seconds and (after[i] in seconds[word] or word in names)
+        ]
 
     def _stands(self, name: Name, i: int, j: int) -> bool:
         """Do these words, which make the name, mean it as a whole?"""

@@ -152,6 +152,7 @@ class Gazetteer:
             self.names[phrase].street = True
         self.names = dict(self.names)
         self.lengths = _lengths(self.names)
+        self.seconds = _seconds(self.names)
         self._origins = self._find_origins()
         self._successors: dict[tuple[str, date], tuple[str, ...]] = {}
         self._search_words = {
@@ -277,6 +278,15 @@ def _lengths(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
         parts = name.split()
         found[parts[0]].add(len(parts))
     return {first: tuple(sorted(sizes, reverse=True)) for first, sizes in found.items()}
+
+
+def _seconds(names: Iterable[str]) -> dict[str, frozenset[str]]:
+    """First word -> the words that follow it in the names that begin with it."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        first, *others = name.split()
+        found[first].update(others[:1])
+    return {first: frozenset(seconds) for first, seconds in found.items()}
 
 
 _ABBREVIATED = {"tt": ("thi", "tran"), "tx": ("thi", "xa"), "tp": ("thanh", "pho"), "h": ("huyen",)}

@@ -35,7 +35,7 @@ class _FlatWords(dict[str, str]):
     """Folds word by word, likewise; syllables are few, so nearly every word of a text was met before."""
 
     def __missing__(self, word: str) -> str:
-        flat = word.translate(_FLAT)
+        flat = word.lower() if word.isascii() else word.translate(_FLAT)
         if len(word) <= 8 and word.isalpha() and len(self) < 50_000:
             self[word] = flat
         return flat

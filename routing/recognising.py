@@ -57,8 +57,8 @@ def recognise(
     kept = definite.code if definite else None
     if lat is not None and lng is not None and on_earth(lat, lng):
         kept = _weigh_point(scores, kept, gazetteer, on, lat, lng)
-    ranked = sorted((code != kept, -round(score, 3), code in ended, code) for code, score in scores.items())
-    return Recognised(kept, tuple(Candidate(code, -score) for _, score, _, code in ranked[:MOST_CANDIDATES]))
+    ranked = sorted([(code != kept, -round(score, 3), code in ended, code) for code, score in scores.items()])
+    return Recognised(kept, tuple([Candidate(code, -score) for _, score, _, code in ranked[:MOST_CANDIDATES]]))
 
 
 def _weigh_point(
@@ -185,15 +185,12 @@ class _Reading:
     def _denied(self, mention: Mention) -> bool:
         """ "gần xã X", "không thuộc xã X", "quê em ở xã X", "30 p X" (minutes): named, but not as the place."""
         text, k = self.text, mention.start
-        for back in range(1, min(3, k) + 1):
-            if not text.gap(k - back + 1).isspace():
-                return False
-            word = text.words[k - back]
-            if word in words.DENIALS or (back == 1 and word in words.ELSEWHERE_BEFORE):
-                return True
-            if back == 1 and word.isdigit() and text.written(k) in ("p", "ph", "x") and text.gap(mention.i).isspace():
-                return True
-        return False
+        before = text.before(k)
+        if before in words.ELSEWHERE_BEFORE or (
+            before.isdigit() and text.written(k) in ("p", "ph", "x") and text.gap(mention.i).isspace()
+        ):
+            return text.gap(k).isspace()
+        return any(text.words[n] in words.DENIALS and text.joined(n, k + 1) for n in range(max(k - 3, 0), k))
 
     def _has_namesake(self, mention: Mention) -> bool:
         if self.on < _MERGER or (mention.type, mention.phrase) not in words.NAMESAKES_IN_DONG_NAI:
