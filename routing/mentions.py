@@ -23,7 +23,7 @@ _TYPE_ENDS = frozenset(kind[-1] for kind in _TYPES)
 Standing = Literal["typed", "wrong type", "bare", "facility", "hamlet"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Mention:
     """A name in the text. Words `start` to `j`; the name itself from `i`."""
 
@@ -86,11 +86,7 @@ class _Finder:
         """Where two words stand that begin a name, or one that is a name by itself."""
         written, names, seconds = self.text.words, self.gazetteer.names, self.gazetteer.seconds
         after = [*written[1:], ""]
-        return [
-            i
-            for i, word in enumerate(written)
-            if word in seconds and (after[i] in seconds[word] or word in names)
-        ]
+        return [i for i, word in enumerate(written) if word in seconds and (after[i] in seconds[word] or word in names)]
 
     def _stands(self, name: Name, i: int, j: int) -> bool:
         """Do these words, which make the name, mean it as a whole?"""

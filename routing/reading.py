@@ -54,6 +54,10 @@ class Text:
         self._parts = _WORDS_AND_GAPS.split(self.text)  # gap, word, gap, …, word, gap
         self.words = list(map(_FLAT_WORDS.__getitem__, self._parts[1::2]))
 
+    def spelt(self) -> frozenset[str]:
+        """Its words in lower case, with their accents."""
+        return frozenset(map(str.lower, self._parts[1::2]))
+
     def gap(self, i: int) -> str:
         """What stands between word i-1 and word i."""
         return self._parts[2 * i]

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from routing import place_words as words
-from routing.meanings import Option, meanings_on
+from routing.meanings import Option, Role, meanings_on
 from routing.mentions import Mention, find_mentions
 from routing.places import COMMUNE, Candidate, Gazetteer, Place, kilometres, on_earth
 from routing.reading import Text, read
@@ -130,18 +130,23 @@ class _Reading:
         """The one unit the text names beyond doubt."""
         if self.flooded:
             return None
-        settled = [(mention, place) for mention in self.mentions if (place := self._settled(mention)) is not None]
-        places = {place.code: place for _, place in settled}
-        if len(places) != 1:
+        settled: dict[str, Place] = {}
+        anchors: list[Mention] = []
+        for mention in self.mentions:
+            place = self._settled(mention) if mention.role == "unit" else None
+            if place is not None:
+                settled[place.code] = place
+                anchors.append(mention)
+        if len(settled) != 1:
             return None
-        (place,) = places.values()
-        anchors = [mention for mention, _ in settled]
-        if any(self._against(k, place, anchors) for k in range(len(self.mentions))):
-            return None
+        (place,) = settled.values()
+        for k, mention in enumerate(self.mentions):
+            if mention not in anchors and self._against(k, place, anchors):
+                return None
         return place
 
     def _settled(self, mention: Mention) -> Place | None:
-        if mention.role != "unit" or mention.misspelt:
+        if mention.misspelt:
             return None
         district = mention.district
         if mention.standing == "typed":
@@ -246,8 +251,7 @@ class _Reading:
             if score > scores.get(code, 0.0):
                 scores[code] = score
 
-        units = [m for m in self.mentions if m.role == "unit" and not m.aside]
-        districts = [m for m in self.mentions if m.role == "district" and not m.aside]
+        units, districts = self._named("unit"), self._named("district")
         named = bool(units or districts)
         for mention in self.mentions:
             if mention.role == "unit":
@@ -270,6 +274,9 @@ class _Reading:
                     add(option, 0.15 if named else 0.35 if option.alive else 0.2)
         likely = {code: score for code, score in scores.items() if score > 0.1}
         return likely or scores
+
+    def _named(self, role: Role) -> list[Mention]:
+        return [mention for mention in self.mentions if mention.role == role and not mention.aside]
 
 
 def _unit_score(mention: Mention) -> float:
