@@ -8,7 +8,6 @@ speaks against it. What remains open is shown to the dispatcher, best guess firs
 """
 
 import re
-from collections.abc import Sequence
 from datetime import date
 from itertools import islice
 from typing import NamedTuple
@@ -119,11 +118,6 @@ class _Reading:
         gap = _ADDRESS_GAP if mention.bare or district.bare else _DASHED_GAP  # a dash may be a bus line
         return all(gap.fullmatch(self.text.gap(k)) for k in range(mention.j, district.start + 1))
 
-    def _within(self, options: Sequence[Option], district: Mention | None) -> Sequence[Option]:
-        if district is None or district.misspelt:
-            return ()
-        return [option for option in options if district.phrase in option.districts]
-
     # -- beyond doubt
 
     def definite(self) -> Place | None:
@@ -154,7 +148,7 @@ class _Reading:
                 return None
         elif mention.standing != "bare" or district is None or not self._opens_address(mention):
             return None
-        options = self._within(mention.options, district) if district else mention.options
+        options = _within(mention, district) if district else mention.options
         heirs = {option.heir.code: option.heir for option in options}
         return next(iter(heirs.values())) if len(heirs) == 1 else None
 
@@ -256,12 +250,12 @@ class _Reading:
         for mention in self.mentions:
             if mention.role == "unit":
                 district = mention.district or (districts[0] if len(districts) == 1 else None)
-                inside = self._within(mention.options, district)
+                inside = _within(mention, district) if district else ()
                 score = _unit_score(mention)
                 for option in mention.options:
                     add(option, score + 0.2 * (1 - score) if option in inside else score * 0.5 if inside else score)
             elif mention.role == "district":
-                if any(self._within(unit.options, mention) for unit in units):
+                if any(_within(unit, mention) for unit in units):
                     continue  # part of that unit's address
                 score = (0.3 if units else 0.6 if not mention.bare else 0.45) * (0.5 if mention.aside else 1)
                 add(max(mention.options, key=lambda option: option.place.valid_to or date.max), score)
@@ -277,6 +271,11 @@ class _Reading:
 
     def _named(self, role: Role) -> list[Mention]:
         return [mention for mention in self.mentions if mention.role == role and not mention.aside]
+
+
+def _within(unit: Mention, district: Mention) -> list[Option]:
+    """Which of the units meant lie in this district."""
+    return [] if district.misspelt else [option for option in unit.options if district.phrase in option.districts]
 
 
 def _unit_score(mention: Mention) -> float:
