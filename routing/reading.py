@@ -62,6 +62,10 @@ class Text:
         """What stands between word i-1 and word i."""
         return self._parts[2 * i]
 
+    def gaps(self, i: int, j: int) -> list[str]:
+        """What stands before each of the words i to j."""
+        return self._parts[2 * i : 2 * j + 1 : 2]
+
     def joined(self, i: int, j: int) -> bool:
         """Nothing but white space between the words i to j-1."""
         return all(map(str.isspace, self._parts[2 * i + 2 : 2 * j : 2]))

@@ -116,7 +116,7 @@ class _Reading:
         if len(between) > 2 or not words.OF.issuperset(between):
             return False
         gap = _ADDRESS_GAP if mention.bare or district.bare else _DASHED_GAP  # a dash may be a bus line
-        return all(gap.fullmatch(self.text.gap(k)) for k in range(mention.j, district.start + 1))
+        return all(map(gap.fullmatch, self.text.gaps(mention.j, district.start)))
 
     # -- beyond doubt
 
@@ -189,6 +189,8 @@ class _Reading:
             before.isdigit() and text.written(k) in ("p", "ph", "x") and text.gap(mention.i).isspace()
         ):
             return text.gap(k).isspace()
+        if words.DENIALS.isdisjoint(text.words[max(k - 3, 0) : k]):
+            return False
         return any(text.words[n] in words.DENIALS and text.joined(n, k + 1) for n in range(max(k - 3, 0), k))
 
     def _has_namesake(self, mention: Mention) -> bool:
