@@ -32,11 +32,14 @@ _FLAT = _Flat()
 
 
 class _FlatWords(dict[str, str]):
-    """Folds word by word, likewise; syllables are few, so nearly every word of a text was met before."""
+    """Folds word by word, likewise; syllables are few, so nearly every word of a text was met before.
+
+    Long numbers are each another, and some are somebody's telephone.
+    """
 
     def __missing__(self, word: str) -> str:
         flat = word.lower() if word.isascii() else word.translate(_FLAT)
-        if len(word) <= 8 and word.isalpha() and len(self) < 50_000:
+        if (len(word) <= 4 or (len(word) <= 8 and word.isalpha())) and len(self) < 50_000:
             self[word] = flat
         return flat
 
