@@ -102,16 +102,13 @@ class _Finder:
 
     def _type_before(self, i: int, floor: int) -> tuple[str | None, int]:
         text = self.text
-        before = text.words[max(floor, i - 2) : i]
-        if not before or before[-1] not in _TYPE_ENDS or not self._goes_with_type(i):
+        last = text.words[i - 1] if i > floor else ""
+        if last not in _TYPE_ENDS or not self._goes_with_type(i):
             return None, i
-        kind = _TYPES.get(tuple(before)) if len(before) == 2 else None
-        if kind is not None and self._goes_with_type(i - 1):
+        if i - 2 >= floor and (kind := _TYPES.get((text.words[i - 2], last))) and self._goes_with_type(i - 1):
             return kind, i - 2
-        kind = _TYPES.get((before[-1],))
-        if kind is None or not self._is_type_word(i - 1, i):
-            return None, i
-        return kind, i - 1
+        kind = _TYPES.get((last,))
+        return (kind, i - 1) if kind and self._is_type_word(i - 1, i) else (None, i)
 
     def _goes_with_type(self, k: int) -> bool:
         """No more stands before this word than between a type, or its abbreviation, and the name."""

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from routing import place_words as words
-from routing.meanings import Option, Role, meanings_on
+from routing.meanings import Option, meanings_on
 from routing.mentions import Mention, find_mentions
 from routing.places import COMMUNE, Candidate, Gazetteer, Place, kilometres, on_earth
 from routing.reading import Text, read
@@ -247,7 +247,8 @@ class _Reading:
             if score > scores.get(code, 0.0):
                 scores[code] = score
 
-        units, districts = self._named("unit"), self._named("district")
+        units = [m for m in self.mentions if m.role == "unit" and not m.aside]
+        districts = [m for m in self.mentions if m.role == "district" and not m.aside]
         named = bool(units or districts)
         for mention in self.mentions:
             if mention.role == "unit":
@@ -270,9 +271,6 @@ class _Reading:
                     add(option, 0.15 if named else 0.35 if option.alive else 0.2)
         likely = {code: score for code, score in scores.items() if score > 0.1}
         return likely or scores
-
-    def _named(self, role: Role) -> list[Mention]:
-        return [mention for mention in self.mentions if mention.role == role and not mention.aside]
 
 
 def _within(unit: Mention, district: Mention) -> list[Option]:
