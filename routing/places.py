@@ -12,7 +12,6 @@ a unit that became a phường on 1 October 2022 keeps its older row under `…-
 import csv
 import io
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,12 +21,12 @@ from typing import NamedTuple
 from core.text import fold, nfc
 from routing import place_words as words
 from routing.directory import called
+from routing.reading import WORD
 
 COMMUNE = frozenset({"xã", "phường", "thị trấn"})
 DISTRICT = frozenset({"huyện", "thị xã", "thành phố"})
 PROVINCE = frozenset({"tỉnh"})
 COLUMNS = ("code", "official_code", "name", "type", "parent", "valid_from", "valid_to", "successors", "lat", "lng")
-WORD = re.compile(r"[^\W_]+")
 
 MOST_NEAR = 5
 _REMEMBERED = 10_000  # answers about what became of a unit
@@ -153,6 +152,7 @@ class Gazetteer:
             self.names[phrase].street = True
         self.names = dict(self.names)
         self.lengths = _lengths(self.names)
+        self.seconds = _seconds(self.names)
         self._origins = self._find_origins()
         self._successors: dict[tuple[str, date], tuple[str, ...]] = {}
         self._search_words = {
@@ -278,6 +278,15 @@ def _lengths(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
         parts = name.split()
         found[parts[0]].add(len(parts))
     return {first: tuple(sorted(sizes, reverse=True)) for first, sizes in found.items()}
+
+
+def _seconds(names: Iterable[str]) -> dict[str, frozenset[str]]:
+    """First word -> the words that follow it in the names that begin with it."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        first, *others = name.split()
+        found[first].update(others[:1])
+    return {first: frozenset(seconds) for first, seconds in found.items()}
 
 
 _ABBREVIATED = {"tt": ("thi", "tran"), "tx": ("thi", "xa"), "tp": ("thanh", "pho"), "h": ("huyen",)}

@@ -9,11 +9,14 @@ speaks against it. What remains open is shown to the dispatcher, best guess firs
 
 import re
 from datetime import date
+from itertools import islice
 from typing import NamedTuple
 
 from routing import place_words as words
-from routing.mentions import Mention, Text, find_mentions, name_keys
+from routing.meanings import Option, meanings_on
+from routing.mentions import Mention, find_mentions
 from routing.places import COMMUNE, Candidate, Gazetteer, Place, kilometres, on_earth
+from routing.reading import Text, read
 
 MOST_CANDIDATES = 8
 CONTRADICTION_KM = 40.0  # no unit reaches this far from its centre
@@ -41,24 +44,20 @@ def recognise(
     A unit that goes on under its type and name is given as the one valid on the day; any other former unit as it was
     named, with its successors among the candidates. Coordinates (degrees) support or contradict, and never decide.
     """
-    reading = _Reading(Text(text), gazetteer, on)
+    reading = _Reading(read(text), gazetteer, on)
     scores = reading.scores()
     definite = reading.definite()
+    ended = reading.meanings.ended
     if definite is not None:
         scores[definite.code] = 1.0
-        if not definite.valid(on):
+        if definite.code in ended:
             for code in gazetteer.successors(definite.code, on):
                 scores[code] = 0.8
     kept = definite.code if definite else None
     if lat is not None and lng is not None and on_earth(lat, lng):
         kept = _weigh_point(scores, kept, gazetteer, on, lat, lng)
-
-    def rank(candidate: Candidate) -> tuple[bool, float, bool, str]:
-        place = gazetteer.get(candidate.code)
-        return candidate.code != kept, -candidate.score, place is not None and not place.valid(on), candidate.code
-
-    candidates = sorted((Candidate(code, round(score, 3)) for code, score in scores.items()), key=rank)
-    return Recognised(kept, tuple(candidates[:MOST_CANDIDATES]))
+    ranked = sorted([(code != kept, -round(score, 3), code in ended, code) for code, score in scores.items()])
+    return Recognised(kept, tuple([Candidate(code, -score) for _, score, _, code in ranked[:MOST_CANDIDATES]]))
 
 
 def _weigh_point(
@@ -87,53 +86,37 @@ class _Reading:
         self.text = text
         self.gazetteer = gazetteer
         self.on = on
-        self.mentions: list[Mention] = []
-        self.flooded = False
-        for mention in find_mentions(text, gazetteer, on):
-            if len(self.mentions) == _MOST_MENTIONS:
-                self.flooded = True
-                break
-            self.mentions.append(mention)
+        self.meanings = meanings_on(gazetteer, on)
+        self.mentions = list(islice(find_mentions(text, gazetteer, on), _MOST_MENTIONS + 1))
+        self.flooded = len(self.mentions) > _MOST_MENTIONS
+        del self.mentions[_MOST_MENTIONS:]
+        for k, mention in enumerate(self.mentions):
+            if mention.role == "unit":
+                mention.district = self._district_of(k)
+                mention.sure = mention.standing == "typed" and self._sure(k)
 
     # -- what the mentions say of each other
 
+    def _next(self, k: int) -> Mention | None:
+        return self.mentions[k + 1] if k + 1 < len(self.mentions) else None
+
     def _district_of(self, k: int) -> Mention | None:
         """The district an address gives with mention k: right after it, or before a typed name."""
-        mention = self.mentions[k]
-        for other in self.mentions[k + 1 : k + 2]:
-            if other.role == "district" and self._follows(mention, other):
-                return other
-        for other in self.mentions[max(k - 1, 0) : k]:
-            if other.role == "district" and not mention.bare and other.j == mention.start:
-                gap = _ADDRESS_GAP if other.bare else _DASHED_GAP
-                if gap.fullmatch(self.text.gap(mention.start)):
-                    return other
-        return None
+        mention, after = self.mentions[k], self._next(k)
+        if after is not None and after.role == "district" and self._follows(mention, after):
+            return after
+        before = self.mentions[k - 1] if k else None
+        if before is None or before.role != "district" or mention.bare or before.j != mention.start:
+            return None
+        gap = _ADDRESS_GAP if before.bare else _DASHED_GAP
+        return before if gap.fullmatch(self.text.gap(mention.start)) else None
 
     def _follows(self, mention: Mention, district: Mention) -> bool:
-        between = range(mention.j, district.start)
-        if len(between) > 2 or any(self.text.words[k] not in words.OF for k in between):
+        between = self.text.words[mention.j : district.start]
+        if len(between) > 2 or not words.OF.issuperset(between):
             return False
         gap = _ADDRESS_GAP if mention.bare or district.bare else _DASHED_GAP  # a dash may be a bus line
-        return all(gap.fullmatch(self.text.gap(k)) for k in range(mention.j, district.start + 1))
-
-    def _within(self, options: list[Place], district: Mention | None) -> list[Place]:
-        if district is None or district.misspelt:
-            return []
-        return [place for place in options if district.phrase in self.gazetteer.origins(place)]
-
-    def _standing_for(self, place: Place, *, by_type: bool) -> Place:
-        """The unit itself, or the one of its name that goes on in its place on the day."""
-        if place.valid(self.on):
-            return place
-        code = self.gazetteer.current(place.code, self.on)
-        heir = self.gazetteer.get(code) if code else None
-        if heir is None or _keys(heir).isdisjoint(_keys(place)) or (by_type and heir.type != place.type):
-            return place
-        return heir
-
-    def _family(self, place: Place) -> str:
-        return self._standing_for(place, by_type=False).code
+        return all(map(gap.fullmatch, self.text.gaps(mention.j, district.start)))
 
     # -- beyond doubt
 
@@ -141,43 +124,47 @@ class _Reading:
         """The one unit the text names beyond doubt."""
         if self.flooded:
             return None
-        settled = {k: place for k in range(len(self.mentions)) if (place := self._settled(k)) is not None}
-        places = {place.code: place for place in settled.values()}
-        if len(places) != 1:
+        settled: dict[str, Place] = {}
+        anchors: list[Mention] = []
+        for mention in self.mentions:
+            place = self._settled(mention) if mention.role == "unit" else None
+            if place is not None:
+                settled[place.code] = place
+                anchors.append(mention)
+        if len(settled) != 1:
             return None
-        (place,) = places.values()
-        anchors = [self.mentions[k] for k in settled]
-        if any(self._against(k, place, anchors) for k in range(len(self.mentions))):
-            return None
+        (place,) = settled.values()
+        for k, mention in enumerate(self.mentions):
+            if mention not in anchors and self._against(k, place, anchors):
+                return None
         return place
 
-    def _settled(self, k: int) -> Place | None:
-        mention = self.mentions[k]
-        if mention.role != "unit" or mention.misspelt:
+    def _settled(self, mention: Mention) -> Place | None:
+        if mention.misspelt:
             return None
-        district = self._district_of(k)
+        district = mention.district
         if mention.standing == "typed":
-            if not self._sure(k):
-                return None
-            if district is None and self._has_namesake(mention):
+            if not mention.sure or (district is None and self._has_namesake(mention)):
                 return None
         elif mention.standing != "bare" or district is None or not self._opens_address(mention):
             return None
-        options = self._within(mention.options, district) if district else mention.options
-        heirs = {p.code: p for p in (self._standing_for(o, by_type=not mention.bare) for o in options)}
+        options = _within(mention, district) if district else mention.options
+        heirs = {option.heir.code: option.heir for option in options}
         return next(iter(heirs.values())) if len(heirs) == 1 else None
 
     def _sure(self, k: int) -> bool:
         """Is this typed name surely a name, whole, and the place of the matter?"""
-        mention, text = self.mentions[k], self.text
+        mention, after, text = self.mentions[k], self._next(k), self.text
         if self._denied(mention):
             return False
-        if any(other.start == mention.j for other in self.mentions[k + 1 : k + 2]):
+        if after is not None and after.start == mention.j:
             return True
-        after = tuple(text.words[mention.j : mention.j + 2])
-        if after in words.UPPER_TYPES or (after[:1] in words.UPPER_TYPES and after[:1] not in words.OFTEN_OTHER_WORDS):
+        following = tuple(text.words[mention.j : mention.j + 2])
+        if following in words.UPPER_TYPES or (
+            following[:1] in words.UPPER_TYPES and following[:1] not in words.OFTEN_OTHER_WORDS
+        ):
             return False  # a district we do not know: "xã Tân Phước, huyện Gò Công"
-        if text.ends_at(mention.j) or after[0] == "cu":
+        if text.ends_at(mention.j) or following[0] == "cu":
             return True
         titled = all(text.titled(n) for n in range(mention.i, mention.j))
         if mention.phrase in words.WORDS_TOO and not titled:
@@ -197,15 +184,14 @@ class _Reading:
     def _denied(self, mention: Mention) -> bool:
         """ "gần xã X", "không thuộc xã X", "quê em ở xã X", "30 p X" (minutes): named, but not as the place."""
         text, k = self.text, mention.start
-        for back in range(1, min(3, k) + 1):
-            if not text.gap(k - back + 1).isspace():
-                return False
-            word = text.before(k, back)
-            if word in words.DENIALS or (back == 1 and word in words.ELSEWHERE_BEFORE):
-                return True
-            if back == 1 and word.isdigit() and text.written(k) in ("p", "ph", "x") and text.gap(mention.i).isspace():
-                return True
-        return False
+        before = text.before(k)
+        if before in words.ELSEWHERE_BEFORE or (
+            before.isdigit() and text.written(k) in ("p", "ph", "x") and text.gap(mention.i).isspace()
+        ):
+            return text.gap(k).isspace()
+        if words.DENIALS.isdisjoint(text.words[max(k - 3, 0) : k]):
+            return False
+        return any(text.words[n] in words.DENIALS and text.joined(n, k + 1) for n in range(max(k - 3, 0), k))
 
     def _has_namesake(self, mention: Mention) -> bool:
         if self.on < _MERGER or (mention.type, mention.phrase) not in words.NAMESAKES_IN_DONG_NAI:
@@ -234,7 +220,8 @@ class _Reading:
         if mention.role == "unit":
             if mention.bare and mention.phrase in words.PEOPLE_TOO and not self._listed(k):
                 return False
-            return self._family(place) not in {self._family(option) for option in mention.options}
+            family = self.meanings.heir(place).code
+            return all(option.family != family for option in mention.options)
         if mention.role == "district":
             return mention.phrase not in self.gazetteer.origins(place)
         if mention.role == "elsewhere":
@@ -255,50 +242,48 @@ class _Reading:
         """Code -> how likely the text means it."""
         scores: dict[str, float] = {}
 
-        def add(place: Place, score: float, *, by_type: bool = False) -> None:
-            code = self._standing_for(place, by_type=by_type).code
-            scores[code] = max(scores.get(code, 0.0), score)
+        def add(option: Option, score: float) -> None:
+            code = option.heir.code
+            if score > scores.get(code, 0.0):
+                scores[code] = score
 
-        named = [m for m in self.mentions if not m.aside and m.role in ("unit", "district")]
-        units = [m for m in named if m.role == "unit"]
+        units = [m for m in self.mentions if m.role == "unit" and not m.aside]
         districts = [m for m in self.mentions if m.role == "district" and not m.aside]
-        for k, mention in enumerate(self.mentions):
+        named = bool(units or districts)
+        for mention in self.mentions:
             if mention.role == "unit":
-                district = self._district_of(k) or (districts[0] if len(districts) == 1 else None)
-                inside = self._within(mention.options, district)
-                score = self._unit_score(k)
+                district = mention.district or (districts[0] if len(districts) == 1 else None)
+                inside = _within(mention, district) if district else ()
+                score = _unit_score(mention)
                 for option in mention.options:
-                    fits = score + 0.2 * (1 - score) if option in inside else score * 0.5 if inside else score
-                    add(option, fits, by_type=not mention.bare)
+                    add(option, score + 0.2 * (1 - score) if option in inside else score * 0.5 if inside else score)
             elif mention.role == "district":
-                if any(self._within(unit.options, mention) for unit in units):
+                if any(_within(unit, mention) for unit in units):
                     continue  # part of that unit's address
                 score = (0.3 if units else 0.6 if not mention.bare else 0.45) * (0.5 if mention.aside else 1)
-                add(max(mention.options, key=lambda p: p.valid_to or date.max), score)
-                for place in mention.kin:
-                    add(place, score * (1 if mention.bare and place.valid(self.on) else 0.7))
+                add(max(mention.options, key=lambda option: option.place.valid_to or date.max), score)
+                for option in mention.kin:
+                    add(option, score * (1 if mention.bare and option.alive else 0.7))
             else:
-                for place in () if named else mention.options:
-                    add(place, 0.3)
-                for place in mention.kin:
-                    add(place, 0.15 if named else 0.35 if place.valid(self.on) else 0.2)
-        if any(score > 0.1 for score in scores.values()):
-            return {code: score for code, score in scores.items() if score > 0.1}
-        return scores
-
-    def _unit_score(self, k: int) -> float:
-        mention = self.mentions[k]
-        common = mention.phrase in words.PEOPLE_TOO
-        if mention.standing == "typed":
-            score = 0.6 if not self._sure(k) else 0.9 if len(mention.options) == 1 else 0.75
-        elif mention.standing == "hamlet":
-            return 0.1
-        else:
-            score = {"wrong type": 0.5, "facility": 0.2 if common else 0.3}.get(
-                mention.standing, 0.3 if common else 0.5
-            )
-        return score * (0.7 if mention.misspelt else 1)
+                for option in () if named else mention.options:
+                    add(option, 0.3)
+                for option in mention.kin:
+                    add(option, 0.15 if named else 0.35 if option.alive else 0.2)
+        likely = {code: score for code, score in scores.items() if score > 0.1}
+        return likely or scores
 
 
-def _keys(place: Place) -> set[tuple[str, ...]]:
-    return {name_keys(name) for name in place.every_name}
+def _within(unit: Mention, district: Mention) -> list[Option]:
+    """Which of the units meant lie in this district."""
+    return [] if district.misspelt else [option for option in unit.options if district.phrase in option.districts]
+
+
+def _unit_score(mention: Mention) -> float:
+    common = mention.phrase in words.PEOPLE_TOO
+    if mention.standing == "typed":
+        score = 0.6 if not mention.sure else 0.9 if len(mention.options) == 1 else 0.75
+    elif mention.standing == "hamlet":
+        return 0.1
+    else:
+        score = {"wrong type": 0.5, "facility": 0.2 if common else 0.3}.get(mention.standing, 0.3 if common else 0.5)
+    return score * (0.7 if mention.misspelt else 1)

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from core.text import fold
 from routing.directory import RESERVED, Area, Department, Directory
-from routing.places import WORD
+from routing.reading import WORD
 from routing.reforms import Ending, Fault, Reform, after
 
 

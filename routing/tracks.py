@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from core.text import nfc
+from routing.reading import Text, read
 
 TRACKS = ("ordinary", "complaint", "denunciation", "crime_tip", "admin_regulation", "national_portal")
 
@@ -53,17 +54,23 @@ class TrackTriggers:
     texts: tuple[TrackPhrases, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
     channels: Mapping[str, str] = field(default_factory=dict)
-    _compiled: tuple["_Search", ...] = field(init=False, repr=False, compare=False)
+    _searches: tuple["_Search", ...] = field(init=False, repr=False, compare=False)
+    # All words of each phrase, and which search it is of, by the longest of the words: they spare nearly every text the
+    # searches, which try each phrase everywhere.
+    _needed: Mapping[str, list[tuple[frozenset[str], int]]] = field(init=False, repr=False, compare=False)
+    _telling: frozenset[str] = field(init=False, repr=False, compare=False)  # those longest words
 
     def __post_init__(self) -> None:
-        compiled = []
-        for t in self.texts:
-            if (phrases := _any_of(t.phrases)) is not None:
-                needed: defaultdict[str, list[frozenset[str]]] = defaultdict(list)
-                for phrase in map(_words_of, t.phrases):
-                    needed[max(phrase, key=len, default="")].append(phrase)
-                compiled.append(_Search(t.track, dict(needed), phrases, _any_of(t.unless)))
-        object.__setattr__(self, "_compiled", tuple(compiled))
+        searches: list[_Search] = []
+        needed: defaultdict[str, list[tuple[frozenset[str], int]]] = defaultdict(list)
+        for texts in self.texts:
+            if (phrases := _any_of(texts.phrases)) is not None:
+                for phrase in map(_words_of, texts.phrases):
+                    needed[max(phrase, key=len, default="")].append((phrase, len(searches)))
+                searches.append(_Search(texts, phrases, _any_of(texts.unless)))
+        object.__setattr__(self, "_searches", tuple(searches))
+        object.__setattr__(self, "_needed", dict(needed))
+        object.__setattr__(self, "_telling", frozenset(needed))
 
     def find(self, text: str, field: str | None = None, channel: str | None = None) -> Suspicion | None:
         """What the message seems to be; None when it seems ordinary. The most protected track wins."""
@@ -72,40 +79,42 @@ class TrackTriggers:
             found.append(Suspicion(self.fields[field], f"field: {field}"))
         if channel is not None and channel in self.channels:
             found.append(Suspicion(self.channels[channel], f"channel: {channel}"))
-        plain = nfc(_INVISIBLE.sub("", text)).lower()
-        words = frozenset(_WORD.findall(plain))
-        for track, needed, phrases, unless in self._compiled:
-            if not any(each <= words for word in needed.keys() & words for each in needed[word]):
-                continue
-            rest = plain if unless is None else unless.sub(" ¦ ", plain)
-            if hit := phrases.search(rest):
-                written = next(t for t in self.texts if t.track == track).phrases[(hit.lastindex or 1) - 1]
-                found.append(Suspicion(track, f"text: {written}"))
+        found += self._find_phrases(text)
         # A rule set switches a field's track off by naming the ordinary one.
         legal = [suspicion for suspicion in found if suspicion.track != "ordinary"]
         return min(legal, key=lambda suspicion: _TRACK_PRECEDENCE.index(suspicion.track), default=None)
 
+    def _find_phrases(self, text: str) -> list[Suspicion]:
+        said = read(text)
+        if _MISLEADING.search(said.text):
+            said = Text(nfc(_INVISIBLE.sub("", text)).lower())
+        words = said.spelt()
+        likely = {n for word in words & self._telling for phrase, n in self._needed[word] if phrase <= words}
+        return [suspicion for n in sorted(likely) if (suspicion := self._searches[n].find(said.text.lower()))]
+
 
 class _Search(NamedTuple):
-    """How one track is looked for. The words spare nearly every text the search, which tries each phrase everywhere."""
+    """How a text is searched for the phrases of one track."""
 
-    track: str
-    needed: Mapping[str, list[frozenset[str]]]  # all words of each phrase, by the longest of them
+    texts: TrackPhrases
     phrases: re.Pattern[str]
     unless: re.Pattern[str] | None
 
+    def find(self, plain: str) -> Suspicion | None:
+        hit = self.phrases.search(plain if self.unless is None else self.unless.sub(" ¦ ", plain))
+        return hit and Suspicion(self.texts.track, f"text: {self.texts.phrases[(hit.lastindex or 1) - 1]}")
+
 
 # Copied text carries zero-width characters inside words.
-_INVISIBLE = re.compile("[\u00ad\u200b\u200c\u200d\u2060\ufeff]")
-
-# What phrases and texts are compared by: letters and digits alone, for a phrase may stand in a text as to-cao or
-# to_cao.
-_WORD = re.compile(r"[^\W_]+")
+_ZERO_WIDTH = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+_INVISIBLE = re.compile(f"[{_ZERO_WIDTH}]")
+# A text is cut at them, and after İ once it is in lower case: that is i and a dot.
+_MISLEADING = re.compile(f"[{_ZERO_WIDTH}İ]")
 
 
 def _words_of(phrase: str) -> frozenset[str]:
     """Words without which the phrase cannot stand in a text."""
-    return frozenset(_WORD.findall(nfc(phrase).lower()))
+    return Text(nfc(phrase).lower()).spelt()
 
 
 def _any_of(phrases: Iterable[str]) -> re.Pattern[str] | None:

@@ -27,7 +27,8 @@ from routing.editing.shared import (
     note,
     standing,
 )
-from routing.places import COMMUNE, DISTRICT, PROVINCE, WORD
+from routing.places import COMMUNE, DISTRICT, PROVINCE
+from routing.reading import WORD
 
 MEMBERS = frozenset({"name", "official_code", "lat", "lng"})
 TYPES = (*sorted(PROVINCE), *sorted(DISTRICT), *sorted(COMMUNE))

@@ -1,6 +1,7 @@
 """Who leads and by when: the first match wins, the answer is total and repeatable, units are found by date."""
 
 import json
+import unicodedata
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -362,6 +363,26 @@ def test_a_field_or_a_channel_alone_can_raise_a_track_and_says_why() -> None:
 def test_a_rule_set_can_switch_the_track_of_a_field_off() -> None:
     triggers = TrackTriggers((TrackPhrases("complaint", ("đơn khiếu nại",)),), {"security.theft": "ordinary"})
     assert triggers.find("mất xe", "security.theft") is None
+
+
+def test_one_track_may_have_several_lists_of_phrases() -> None:
+    """Each with its own everyday wordings around them; the reason names the phrase of the list that was found."""
+    law = TrackPhrases("denunciation", ("tố cáo",), unless=("luật tố cáo",))
+    triggers = TrackTriggers((law, TrackPhrases("denunciation", ("tham nhũng", "nhận hối lộ"))))
+    found = triggers.find("Theo Luật Tố cáo: cán bộ nhận hối lộ")
+    assert found is not None
+    assert found.because == "text: nhận hối lộ"
+
+
+@pytest.mark.parametrize("sign", ["\u00ad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff"], ids=ascii)
+def test_a_character_nobody_sees_hides_no_word(sign: str) -> None:
+    for hidden in (f"t{sign}ố cáo", f"tố{sign} cáo", f"tố c{sign}áo", unicodedata.normalize("NFD", f"tố cá{sign}o")):
+        assert EXAMPLE.detect_track(f"tôi {hidden} ông A") == "denunciation"
+
+
+def test_a_capital_with_a_dot_hides_no_word() -> None:
+    """Its small form is two characters, i and a dot; keyboards set to another language write it."""
+    assert EXAMPLE.detect_track("KHIẾU NẠİ QUYẾT ĐỊNH THU HỒI ĐẤT") == "complaint"
 
 
 def test_whatever_is_written_around_it_the_word_is_found() -> None:

@@ -5,7 +5,7 @@ import io
 import json
 import time
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from core.text import fold
 from routing import place_words, places
-from routing.places import COMMUNE, BadAreas, Gazetteer, Place, load_areas
+from routing.meanings import meanings_on
+from routing.places import COMMUNE, DISTRICT, PROVINCE, BadAreas, Gazetteer, Place, load_areas
+from routing.reading import read
 from routing.recognising import recognise
 
 ROOT = Path(__file__).parents[2]
@@ -399,6 +401,27 @@ def test_a_unit_that_was_only_renamed_is_found_by_every_name():
     place = gazetteer.get("dn-c-bom-bo")
     assert place is not None
     assert [place.name_at(day) for day in (date(2026, 2, 28), date(2026, 3, 1))] == ["Bom Bo", "Hòa Bình Mới"]
+
+
+def test_each_day_and_each_table_is_answered_from_its_own_units():
+    """What names mean is remembered by day and table; here they take turns, over more days than are remembered."""
+    other = Gazetteer([replace(place, code="other") if place.name == "Tân Lập" else place for place in PLACES])
+    days = [BEFORE + timedelta(days) for days in range(20)]
+    for on in [*days, AFTER, *days]:
+        assert definite("xã Lộc Ninh", on) == ("dn-c-loc-ninh" if on == AFTER else None)
+        assert definite("xã Tân Lập", on) == "bp-c-dong-phu-tan-lap"
+        assert recognise("xã Tân Lập", other, on).definite == "other"
+
+
+def test_what_is_remembered_does_not_grow_with_what_is_written():
+    kinds = {None, *COMMUNE, *DISTRICT, *PROVINCE, "quận"}
+    for text in (f"phường {name} {k}, huyện {k} {name}, quận {name}{k}" for k, name in enumerate(GAZETTEER.names)):
+        recognise(text, GAZETTEER, AFTER)
+    meanings = meanings_on(GAZETTEER, AFTER)
+    assert {phrase for phrase, _ in meanings} <= GAZETTEER.names.keys()
+    assert {kind for _, kind in meanings} <= kinds
+    for remembered in (read, meanings_on):
+        assert (remembered.cache_info().maxsize or 10**6) <= 8
 
 
 def test_an_old_name_brings_its_successor_along():
