@@ -204,10 +204,12 @@ async def open_case(
             "This Idempotency-Key was used for another report. Use a new key for new content.",
             errors=[{"where": "Idempotency-Key", "detail": "đã dùng cho nội dung khác", "code": "key_reused"}],
         )
-    # The bare pool gives JSON as text; a connection lent by the session has it read already.
-    answer = json.loads(first["answer"]) if isinstance(first["answer"], str) else dict(first["answer"])
-    answer["tracking_key"] = tracking_key(desk.secret, first["subject_id"], 1)
-    return Opened(first["subject_id"], answer, replayed=True)
+    # The bare pool gives JSON as text; a connection lent by the session has it read already. Its members stand in an
+    # order of the database's own.
+    answer = json.loads(first["answer"]) if isinstance(first["answer"], str) else first["answer"]
+    by_name = json.loads(json.dumps(answer, sort_keys=True))
+    told = {**by_name, "tracking_key": tracking_key(desk.secret, first["subject_id"], 1)}
+    return Opened(first["subject_id"], told, replayed=True)
 
 
 async def is_known(driver: Driver, channel: str, account: str, key: str) -> bool:
@@ -274,22 +276,22 @@ def prepare(
         promised = due(at, resolve.amount, routing.calendar_of(decision.lead, book), day_end=book.day_end)
     handle = report.identity
     also = report.email if report.email and handle[0] != "email" else None
-    answer = {
+    answer = {  # members by name, as when it is told again
         "code": code,
-        "status": "received",
-        "received_at": received_at,
-        "promised_at": promised.isoformat() if promised else None,
         "limits": [
             {
-                "stage": "forward",
-                "clock": limit.clock,
-                "holder": centre,
-                "opened_at": received_at,
-                "due_at": limit.due_at.astimezone(local.tzinfo).isoformat(),
-                "met_at": None,
                 "breached_at": None,
+                "clock": limit.clock,
+                "due_at": limit.due_at.astimezone(local.tzinfo).isoformat(),
+                "holder": centre,
+                "met_at": None,
+                "opened_at": received_at,
+                "stage": "forward",
             }
         ],
+        "promised_at": promised.isoformat() if promised else None,
+        "received_at": received_at,
+        "status": "received",
     }
     journal = {
         "code": code,

@@ -1,10 +1,9 @@
-"""Reports that arrive at the same moment are written by one statement and one commit.
+"""Reports that arrive at the same moment are written in one round trip and one commit.
 
 Written one by one, each costs the server a wake-up, a round trip, a flush and a plan made ready of its own: more than
-its rows.
-Nobody waits for others to come: what has gathered while the last group was being written goes next, so a report that
-comes alone is written alone, at once. Each is answered after the commit that holds it, and one that cannot be written
-fails alone.
+its rows. Nobody waits for others to come: what has gathered while the last group was being written goes next, so a
+report that comes alone is written alone, at once. Each is answered after the commit that holds it, and one that cannot
+be written fails alone.
 """
 
 import asyncio
@@ -15,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from cases.opening import OPEN_CASE, OPEN_CASES, Arguments, case_of, identity_of
 
 MOST: Final = 32  # reports in a group
+SEVERAL: Final = 4  # for fewer, a plan made ready for each costs less than making arrays of them and one plan for all
 PATIENCE: Final = 1.0  # seconds a group may take, for one of it may wait for somebody else's lock
 
 
@@ -27,6 +27,10 @@ class Pool(Protocol):
 
     async def fetchrow(self, query: str, *args: Any) -> Any:
         """One row."""
+        ...
+
+    async def fetchmany(self, query: str, args: Sequence[Arguments], *, timeout: float) -> Any:
+        """One statement with each of the arguments, in one transaction; the rows of all."""
         ...
 
 
@@ -82,11 +86,13 @@ class Together:
 
     async def _as_one(self, group: Sequence[_Waiting]) -> bool:
         """Whether the group was written; if not, or if nobody knows, each may be sent again, for keys are used once."""
-        statement, arguments = group[0].statement, group[0].arguments
-        if len(group) > 1:
-            statement, arguments = OPEN_CASES, tuple(zip(*(one.arguments for one in group), strict=True))
+        given = [one.arguments for one in group]
         try:
-            rows = await (await self._pool()).fetch(statement, *arguments, timeout=PATIENCE)
+            pool = await self._pool()
+            if len(given) < SEVERAL:
+                rows = await pool.fetchmany(group[0].statement, given, timeout=PATIENCE)
+            else:
+                rows = await pool.fetch(OPEN_CASES, *zip(*given, strict=True), timeout=PATIENCE)
         except Exception:  # told by those whom it concerns, alone
             return False
         new = {row["new"]: row for row in rows}

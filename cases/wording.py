@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -95,7 +96,9 @@ class Words:
     def filled(self, template: str, values: Mapping[str, Value], code: str, language: str) -> str:
         """The template with what stands in its places, each looked at once."""
         known = {"code": code, "link": f"{self.site}{TRACK}{code}", **values}
-        return _PLACE.sub(lambda found: _told(known.get(found[1], found[0]), language), template)
+        pieces = list(_pieces(template))
+        pieces[1::2] = [_told(known.get(name, f"{{{name}}}"), language) for name in pieces[1::2]]
+        return "".join(pieces)
 
     def example(self, template: str, language: str) -> str:
         """What a citizen would read."""
@@ -187,6 +190,12 @@ def _places(sentence: Sentence, text: str) -> list[Problem]:
             )
         )
     return found
+
+
+@lru_cache(512)
+def _pieces(template: str) -> tuple[str, ...]:
+    """Its words and the names of its places by turns: words, place, words, …, words."""
+    return tuple(_PLACE.split(template))
 
 
 def _told(value: Value, language: str) -> str:

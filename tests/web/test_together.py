@@ -1,6 +1,7 @@
 """Reports that come at once are written together, and each is answered for itself."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import text
 
-from cases.opening import OPEN_CASE, OPEN_CASES
+from cases.opening import OPEN_CASES
 from cases.together import MOST, Together
 from tests.factories import state
 
@@ -127,12 +128,20 @@ class Troubled:
         return await self.real.fetchrow(query, *map(self._spoilt, args))
 
     async def fetch(self, query: str, *args: Any, timeout: float | None = None) -> Any:
-        if query not in (OPEN_CASE, OPEN_CASES):
+        if query != OPEN_CASES:
             return await self.real.fetch(query, *args)
         if self.dead or self.groups == "before":
             raise asyncpg.ConnectionDoesNotExistError
-        given = [tuple(map(self._spoilt, each)) if isinstance(each, tuple) else self._spoilt(each) for each in args]
+        given = [tuple(map(self._spoilt, each)) for each in args]
         rows = await self.real.fetch(query, *given, timeout=timeout)
+        if self.groups == "after":
+            raise TimeoutError
+        return rows
+
+    async def fetchmany(self, query: str, args: Sequence[Sequence[Any]], *, timeout: float) -> Any:
+        if self.dead or self.groups == "before":
+            raise asyncpg.ConnectionDoesNotExistError
+        rows = await self.real.fetchmany(query, [list(map(self._spoilt, each)) for each in args], timeout=timeout)
         if self.groups == "after":
             raise TimeoutError
         return rows
