@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from cases.opening import OPEN_CASE, OPEN_CASES, Arguments, case_of, identity_of
 
-MOST: Final = 32  # reports in a group
+MOST: Final = 12  # reports in a group; were it more, the process would have little to do while they are written
 SEVERAL: Final = 4  # for fewer, a plan made ready for each costs less than making arrays of them and one plan for all
 PATIENCE: Final = 1.0  # seconds a group may take, for one of it may wait for somebody else's lock
 
