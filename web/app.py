@@ -117,7 +117,7 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         lifespan=lifespan,
     )
     app.state.hotline = state
-    app.router.routes.extend(reports.router.routes)
+    app.router.routes.extend(reports.router.routes)  # found first, without the layers of a router that is included
     for part in (
         following,
         one_time,
