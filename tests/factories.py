@@ -216,7 +216,9 @@ async def _exhaust(app: FastAPI, *works: Work) -> None:
 
 def _worker(app: FastAPI) -> Worker:
     here = state(app)
-    return Worker(here.settings, here.database, here.adapters, asyncio.Event(), here.clock)
+    made = Worker(here.settings, here.database, here.adapters, asyncio.Event(), here.clock)
+    made.routing = here.routing  # read once for both
+    return made
 
 
 async def case_of(session: AsyncSession, code: str) -> Case:

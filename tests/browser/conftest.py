@@ -9,7 +9,7 @@ from tests.browser.browsing import CHROMIUM, FLAGS, Site
 from tests.running import System, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """`main.py run --demo` with its stories told."""
     if not CHROMIUM.exists():
@@ -19,7 +19,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         assert "Traceback" not in made.said()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def chromium(system: System) -> AsyncIterator[Browser]:
     """The browser."""
     async with async_playwright() as playwright:
@@ -28,7 +28,7 @@ async def chromium(system: System) -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def everybody(system: System, chromium: Browser) -> Site:
     """The sign-ins all tests share."""
     return Site(system, chromium)

@@ -88,7 +88,7 @@ ROADS: dict[str, Sequence[tuple[str, str, dict[str, Any]]]] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def world(everybody: Site) -> World:
     """The cases, with contacts and places."""
     return await make_world(everybody)
