@@ -65,6 +65,7 @@ from web.console import notices as notice_pages
 from web.hub import Hub
 from web.open311 import routes as open311
 from web.portal import routes as portal
+from web.shortcut import Shortcut
 from web.state import State
 from web.throttle import CODES, ReportThrottle
 
@@ -114,11 +115,12 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are /metrics and the log
         lifespan=lifespan,
     )
     app.state.hotline = state
-    app.router.routes.extend(reports.router.routes)  # found first, without the layers of a router that is included
     for part in (
+        reports,
         following,
         one_time,
         public,
@@ -170,6 +172,7 @@ def build(settings: Settings, database: Database, adapters: Mapping[str, Adapter
     app.include_router(looks.pages)
     app.mount("/static", static)
     problems.install(app)
+    app.add_middleware(Shortcut, routes=reports.router.routes, handlers=app.exception_handlers)
     app.add_middleware(BodyLimit)
     app.add_middleware(ops.Observed)
     return app

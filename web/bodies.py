@@ -16,6 +16,7 @@ from web.problems import on_domain_error
 
 LARGEST_JSON = 1 << 20
 LARGEST_MULTIPART = 45 << 20  # files together plus the form around them
+MULTIPART = "multipart/form-data"
 MOST_FILES = 300  # parsed before they are counted, so that too many is told as such
 JSON_MEMBERS = ("location", "contact", "attachments", "supporting", "document")  # sent as JSON text in one form field
 
@@ -26,9 +27,10 @@ B = TypeVar("B", bound=BaseModel)
 
 async def read_body(request: Request, shape: type[B]) -> tuple[B, list[Upload]]:
     """The body as `shape`, and the files sent along under `attachments`."""
-    if not is_multipart(request):
+    kind = media_type(request)
+    if kind != MULTIPART:
         raw = await request.body()
-        only_json(request)
+        only_json(kind)
         try:
             return shape.model_validate_json(raw), []
         except ValidationError as problem:
@@ -42,12 +44,13 @@ async def read_body(request: Request, shape: type[B]) -> tuple[B, list[Upload]]:
 
 async def read_members(request: Request) -> tuple[dict[str, Any], list[Upload]]:
     """The body as a plain mapping, for actions, which check it once they know who asks; nothing at all is {}."""
-    if is_multipart(request):
+    kind = media_type(request)
+    if kind == MULTIPART:
         return await read_form(request)
     raw = await request.body()
     if not raw.strip():
         return {}, []
-    only_json(request)
+    only_json(kind)
     try:
         members = json.loads(raw)
     except (ValueError, RecursionError):
@@ -64,12 +67,11 @@ def media_type(request: Request) -> str:
 
 def is_multipart(request: Request) -> bool:
     """Whether the body comes with files."""
-    return media_type(request) == "multipart/form-data"
+    return media_type(request) == MULTIPART
 
 
-def only_json(request: Request) -> None:
-    """UnknownType unless the body calls itself JSON, or nothing at all."""
-    given = media_type(request)
+def only_json(given: str) -> None:
+    """UnknownType unless this media type is JSON, or none was named."""
     if given and given != "application/json" and not given.endswith("+json"):
         raise UnknownType(
             "Nội dung phải là JSON (application/json), hoặc multipart/form-data khi có tệp.",

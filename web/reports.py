@@ -5,11 +5,9 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from cases import citizens
 from cases.bodies import Code, Short, Text, clean_text, no_controls
@@ -28,22 +26,7 @@ KEY_LENGTH = 200
 PROOF_LENGTH = 2000
 
 
-class Direct(APIRoute):
-    """Hands the request to its endpoint as it came and sends what that answers.
-
-    What FastAPI does between the two, which costs more than the checks of a report, this endpoint asks for none of.
-    """
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["method"] not in (self.methods or ()):
-            await super().handle(scope, receive, send)
-            return
-        response = await self.endpoint(Request(scope, receive))
-        await response(scope, receive, send)
-
-
-router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=PROBLEMS, route_class=Direct)
+router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=PROBLEMS)
 
 
 class LocationIn(BaseModel):
