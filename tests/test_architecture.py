@@ -191,6 +191,8 @@ def test_every_setting_is_in_the_operators_manual(field: str) -> None:
     assert re.search(rf"\b{name}\b", (ROOT / "docs" / "operator.md").read_text())
 
 
-def test_tests_are_no_packages() -> None:
+def test_tests_of_a_package_are_none_themselves() -> None:
     """`tests/channels/__init__.py` would make `import channels` mean the tests."""
-    assert list((ROOT / "tests").rglob("__init__.py")) == []
+    ours = {each.parent.name for each in ROOT.glob("*/__init__.py")}
+    assert "channels" in ours
+    assert [each for each in (ROOT / "tests").rglob("__init__.py") if each.parent.name in ours] == []
