@@ -20,7 +20,7 @@ setup:  ## install only, with the tools for tests and checks
 test: setup  ## every test but the long ones, in two processes; CI=true turns a skip into a failure; ARGS="-n0 -k calendar" takes some in one
 	@PYTHONPATH=tests/plugins exec .venv/bin/python -m pytest -p no_skips -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-soak: setup  ## the long tests: kills, each event three times, five hundred at once, pages in English
+soak: setup  ## the long tests: kills, each event three times, five hundred at once, pages in English, the demo at other hours
 	@PYTHONPATH=tests/plugins exec .venv/bin/python -m pytest -p no_skips -m soak $(ARGS)
 
 lint: setup  ## style, types, layers, lock files

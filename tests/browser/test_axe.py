@@ -29,8 +29,7 @@ RUN = """async ([only, theme]) => {
   return found.violations.flatMap(rule => rule.nodes.map(node =>
     rule.id + ' at ' + node.target.join(' ') + ': ' + node.failureSummary.replace(/\\s+/g, ' ')));
 }"""
-LANGS = ("vi", "en")
-LONG = ("vi", pytest.param("en", marks=pytest.mark.soak))  # the same pages in other words: with the long tests
+LANGS = ("vi", pytest.param("en", marks=pytest.mark.soak))  # the same pages in other words: with the long tests
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -351,12 +350,12 @@ async def test_the_portal(site: Site, world: World, lang: str) -> None:
     await look(site, "", lang, portal_states(world))
 
 
-@pytest.mark.parametrize("lang", LONG)
+@pytest.mark.parametrize("lang", LANGS)
 async def test_the_portal_on_a_phone(site: Site, world: World, lang: str) -> None:
     await look(site, "", lang, [state for state in portal_states(world) if state.narrow], 390)
 
 
-@pytest.mark.parametrize("lang", LONG)
+@pytest.mark.parametrize("lang", LANGS)
 async def test_queues_search_and_what_opens_over_them(site: Site, world: World, lang: str) -> None:
     for who in QUEUES:
         await look(site, who, lang, [State("queue", "/console")])
@@ -414,7 +413,7 @@ async def test_a_case_for_each_who_sees_it(site: Site, world: World, lang: str) 
     await look(site, "inspector", lang, case("restricted"))
 
 
-@pytest.mark.parametrize("lang", LONG)
+@pytest.mark.parametrize("lang", LANGS)
 async def test_a_case_on_a_phone(site: Site, world: World, lang: str) -> None:
     at = {status: f"/console/cases/{world.code(status)}" for status in ROADS}
     await look(site, "officer", lang, [
@@ -428,7 +427,7 @@ async def test_a_case_on_a_phone(site: Site, world: World, lang: str) -> None:
 FORM_OWNERS = ("agent", "dispatcher", "officer", "officer2", "head", "inspector", "supervisor", "leader")
 
 
-@pytest.mark.parametrize("lang", LONG)
+@pytest.mark.parametrize("lang", LANGS)
 async def test_the_form_of_every_action(site: Site, world: World, lang: str) -> None:
     seen: set[str] = set()
     for who in FORM_OWNERS:
@@ -442,7 +441,7 @@ async def test_the_form_of_every_action(site: Site, world: World, lang: str) -> 
     assert seen >= {action.value for action in STAFF_ACTIONS} - {"unlink_incident"}
 
 
-@pytest.mark.parametrize("lang", LONG)
+@pytest.mark.parametrize("lang", LANGS)
 async def test_the_board(site: Site, lang: str) -> None:
     states = [
         State("thirty days", "/ioc", _all_open),
@@ -480,7 +479,7 @@ async def _rule_desk(page: Page, rule_set: str) -> list[State]:
     ]
 
 
-@pytest.mark.parametrize("lang", LONG)
+@pytest.mark.parametrize("lang", LANGS)
 async def test_administration(site: Site, lang: str) -> None:
     page = await site.page("admin", "/admin", lang=lang)
     states = [State("/admin", "/admin")]
@@ -563,7 +562,7 @@ async def _normal(page: Page) -> None:
     await page.locator(".top .mode .badge").wait_for(state="detached")
 
 
-@pytest.mark.parametrize("lang", LONG)
+@pytest.mark.parametrize("lang", LANGS)
 async def test_modes_the_log_of_looks_and_a_new_emergency(site: Site, world: World, lang: str) -> None:
     code = (await site.report("Đánh nhau trước chợ, có người bị thương", field="security.public"))["code"]
     wrong = submitted("main form[aria-labelledby=switch]")
@@ -594,7 +593,7 @@ async def _planned(page: Page) -> None:
     await page.locator("details.choose summary").first.click()
 
 
-@pytest.mark.parametrize("lang", LONG)
+@pytest.mark.parametrize("lang", LANGS)
 async def test_notices_how_they_come_and_the_duty_roster(site: Site, world: World, lang: str) -> None:
     code_asked = submitted("main form[action$=address]")
     await look(site, "head", lang, [
