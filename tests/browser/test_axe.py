@@ -1,7 +1,7 @@
 """axe-core finds nothing against WCAG 2.0 to 2.2, A and AA, on any page in any state, in both languages and themes.
 
 Themes differ in colours alone (asserted below), and languages in words alone: the rules about colours are run in both
-themes and one language, all others in both languages and one theme.
+themes and one language, all others in both languages (English with the long tests) and one theme.
 """
 
 import re
