@@ -49,15 +49,12 @@ CHECKS = [
     unsupported_method,
     allow_header_conformance,
 ]
-DOCUMENT = build(
-    Settings(
-        data_dir=Path(tempfile.gettempdir(), "1022-document"),
-        database_url="postgresql://none/none",
-        secret_key="k" * 40,
-    ),
-    Database("postgresql://none/none"),
-    {},
-).openapi()
+with tempfile.TemporaryDirectory(prefix="1022-document-") as _folder:  # the document says nothing of it
+    DOCUMENT = build(
+        Settings(data_dir=Path(_folder), database_url="postgresql://none/none", secret_key="k" * 40),
+        Database("postgresql://none/none"),
+        {},
+    ).openapi()
 STATUSES = ("received", "forwarded", "in_progress", "answered", "replied", "closed", "refused")
 LABELS = [f"{method.upper()} {path}" for path, methods in DOCUMENT["paths"].items() for method in methods]
 
